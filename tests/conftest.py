@@ -1,0 +1,20 @@
+"""Where the tests find other programs' files, and one thread for each library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REFERENCE_DATA = Path(
+    os.environ.get("CRYOPARTS_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """The folder of other programs' files; the test is skipped, visibly, without it."""
+    if not REFERENCE_DATA.is_dir():
+        pytest.skip(f"no reference data at {REFERENCE_DATA} (set CRYOPARTS_REFERENCE_DATA)")
+    return REFERENCE_DATA
