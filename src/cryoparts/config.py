@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
 
 from cryoparts.errors import InputError
+
+Channel = Literal["position", "amplitude", "width"]
+DecoderName = Literal["point-transformer", "mlp"]
+LossName = Literal["whitened", "frc"]
 
 
 def _require(condition: bool, option: str, rule: str, value: object, cure: str) -> None:  # noqa: FBT001
@@ -19,8 +23,8 @@ class PreprocessingConfig:
 
     box_size: int | None = None
     """Side of the working images after Fourier cropping, pixels (even). Default:
-    the smallest even box whose Nyquist frequency lies a quarter beyond the
-    finest resolution used in training, at most the box of the images."""
+    the smallest even box whose Nyquist frequency lies a quarter beyond
+    --max-resolution where that is given, else 64; at most the box of the images."""
 
     mask_radius_angstrom: float | None = None
     """Radius of the soft circular mask, Å. Default: 0.45 of the box."""
@@ -35,7 +39,8 @@ class PreprocessingConfig:
     """Bring each image's background (outside the mask) to mean 0, deviation 1."""
 
     def __post_init__(self) -> None:
-        box = self.box_size
+        """Check the limits; raises InputError."""
+        box, radius = self.box_size, self.mask_radius_angstrom
         _require(
             box is None or (box >= 16 and box % 2 == 0),
             "--box-size",
@@ -43,7 +48,6 @@ class PreprocessingConfig:
             box,
             "Choose an even box, 64 or 128 for example.",
         )
-        radius = self.mask_radius_angstrom
         _require(
             radius is None or radius > 0,
             "--mask-radius-angstrom",
@@ -58,3 +62,238 @@ class PreprocessingConfig:
             self.mask_edge_pixels,
             "4 is usual.",
         )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """How the neutral Gaussian model is made from a map or an atomic model."""
+
+    n_gaussians: int | None = None
+    """Number of Gaussians. Default: from the target resolution."""
+
+    model_resolution_angstrom: float | None = None
+    """Resolution that the Gaussians' widths aim at, Å. Default: --max-resolution."""
+
+    model_origin: Literal["auto", "corner", "centre"] = "auto"
+    """Where the atomic model's (0, 0, 0) lies in the box; auto takes what fits."""
+
+    map_threshold: float | None = None
+    """Density below which a map counts as solvent. Default: found from the map."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        _require(
+            self.n_gaussians is None or self.n_gaussians >= 1,
+            "--n-gaussians",
+            "at least 1",
+            self.n_gaussians,
+            "500 to 5,000 is usual.",
+        )
+        resolution = self.model_resolution_angstrom
+        _require(
+            resolution is None or resolution > 0,
+            "--model-resolution-angstrom",
+            "positive",
+            resolution,
+            "Give a resolution in Å.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What is trained, on what, and for how long."""
+
+    decoder: DecoderName = "point-transformer"
+    """The network that turns a particle's latent vector into changes of the Gaussians."""
+
+    preset: Literal["fast", "paper"] = "fast"
+    """Point Transformer configuration: the cheap default, or the published one."""
+
+    vary: tuple[Channel, ...] = ("position", "amplitude")
+    """What may change in each Gaussian."""
+
+    latent_dimensions: int = 8
+    """Length of the latent vector of a particle."""
+
+    epochs: int = 20
+    """Passes over the training particles."""
+
+    batch_size: int = 64
+    """Particles a training step."""
+
+    learning_rate: float | None = None
+    """Peak learning rate of Adam. Default: 1e-3 (point-transformer), 5e-4 (mlp),
+    1e-4 (preset paper)."""
+
+    loss: LossName = "whitened"
+    """Objective: correlation whitened by the measured noise, or mean FRC."""
+
+    min_resolution_angstrom: float | None = None
+    """Coarsest resolution compared, Å. Default: half of the box."""
+
+    max_resolution_angstrom: float | None = None
+    """Finest resolution compared, Å. Default: 3 working pixels."""
+
+    half: Literal[1, 2] | None = None
+    """Train on one half set only."""
+
+    held_out_fraction: float = 0.1
+    """Part of the particles never trained on, whose FRC is logged every epoch."""
+
+    seed: int = 0
+    """Seed of everything random."""
+
+    threads: int | None = None
+    """CPU threads. Default: all cores."""
+
+    device: str = "auto"
+    """cpu, cuda, mps, or auto: cuda where there is one."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        _require(
+            len(self.vary) > 0 and len(set(self.vary)) == len(self.vary),
+            "--vary",
+            "one or more of position, amplitude, width, each once",
+            self.vary,
+            "Write --vary amplitude, or --vary position --vary amplitude.",
+        )
+        for option, value in (
+            ("--latent-dimensions", self.latent_dimensions),
+            ("--epochs", self.epochs),
+            ("--batch-size", self.batch_size),
+        ):
+            _require(value >= 1, option, "at least 1", value, "Give a positive whole number.")
+        _require(
+            self.learning_rate is None or self.learning_rate > 0,
+            "--learning-rate",
+            "positive",
+            self.learning_rate,
+            "1e-3 is usual.",
+        )
+        _require(
+            0 <= self.held_out_fraction < 1,
+            "--held-out-fraction",
+            "at least 0 and below 1",
+            self.held_out_fraction,
+            "0.1 is usual.",
+        )
+        _require(
+            self.threads is None or self.threads >= 1,
+            "--threads",
+            "at least 1",
+            self.threads,
+            "Leave it out to use every core.",
+        )
+        coarse, fine = self.min_resolution_angstrom, self.max_resolution_angstrom
+        for option, limit in (("--min-resolution", coarse), ("--max-resolution", fine)):
+            _require(
+                limit is None or limit > 0, option, "positive", limit, "Give a resolution in Å."
+            )
+        _require(
+            coarse is None or fine is None or coarse > fine,
+            "--min-resolution",
+            f"coarser (a larger number of Å) than --max-resolution {fine}",
+            coarse,
+            "The band runs from --min-resolution (for example 100) to --max-resolution (15).",
+        )
+
+
+@dataclass(frozen=True)
+class PartsConfig:
+    """How Gaussians that change together are grouped into parts."""
+
+    sample: int = 2000
+    """Particles (drawn at random) whose decoder output describes the Gaussians."""
+
+    embedding: Literal["umap", "pca"] = "umap"
+    """How Gaussians are laid out in the plane before clustering."""
+
+    min_part_size: int | None = None
+    """Fewest Gaussians in a part. Default: 1% of the Gaussians, at least 5."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        _require(self.sample >= 2, "--sample", "at least 2", self.sample, "2000 is usual.")
+        size = self.min_part_size
+        _require(size is None or size >= 1, "--min-part-size", "at least 1", size, "Try 10.")
+
+
+@dataclass(frozen=True)
+class FocusConfig:
+    """How particles are grouped by one part."""
+
+    states: int | None = None
+    """Number of states. Default: found from the data, 1 to 5."""
+
+    order: Literal["clusters", "curve"] = "clusters"
+    """Group the particles by k-means, or cut them into states along a curve."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        states = self.states
+        _require(
+            states is None or 1 <= states <= 50, "--states", "1 to 50", states, "2 to 5 is usual."
+        )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run; saved as config.yaml in its folder."""
+
+    particles: str
+    model: str
+    datadir: str | None = None
+    passthrough: str | None = None
+    poses: str | None = None
+    ctf: str | None = None
+    pixel_size_angstrom: float | None = None
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    gaussians: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    parts: PartsConfig = field(default_factory=PartsConfig)
+    focus: FocusConfig = field(default_factory=FocusConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionary (tuples as lists), ready for YAML or JSON."""
+        plain = asdict(self)
+        plain["training"]["vary"] = list(self.training.vary)
+        return plain
+
+
+SECTIONS: dict[str, type] = {
+    "preprocessing": PreprocessingConfig,
+    "gaussians": ModelConfig,
+    "training": TrainingConfig,
+    "parts": PartsConfig,
+    "focus": FocusConfig,
+}
+
+
+def run_config_from_dict(plain: dict[str, Any], where: str) -> RunConfig:
+    """Inverse of `RunConfig.as_dict`.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown or out of its limits; `where` names the file.
+    """
+    values: dict[str, Any] = {}
+    known = {f.name for f in fields(RunConfig)}
+    for name, value in plain.items():
+        if name not in known:
+            raise InputError(where, f"unknown option {name!r}", "Remove it.")
+        section = SECTIONS.get(name)
+        values[name] = value if section is None else _section(section, value, f"{where}, {name}")
+    missing = {"particles", "model"} - set(values)
+    if missing:
+        raise InputError(where, f"lacks {' and '.join(sorted(missing))}", "Start a new run.")
+    return RunConfig(**values)
+
+
+def _section(section: type, plain: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(section)} if is_dataclass(section) else set()
+    unknown = set(plain) - known
+    if unknown:
+        raise InputError(where, f"unknown option {sorted(unknown)[0]!r}", "Remove it.")
+    return section(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})

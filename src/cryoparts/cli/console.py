@@ -1,0 +1,138 @@
+"""What the user sees: messages, progress, errors."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cryoparts.errors import InputError
+
+LOG = logging.getLogger("cryoparts")
+OUT = Console(highlight=False, soft_wrap=True)
+ERROR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Tell the user something that is worth keeping, also in the log of the run."""
+    OUT.print(escape(message))
+    LOG.info("%s", message)
+
+
+def warn(message: str) -> None:
+    """Tell the user something to think about."""
+    ERROR.print(f"[yellow]warning:[/] {escape(message)}")
+    LOG.warning("%s", message)
+
+
+def say_error(problem: str, cure: str) -> None:
+    """Print an error and its cure to standard error."""
+    ERROR.print(f"[red]error:[/] {escape(problem)}")
+    ERROR.print(f"  {escape(cure)}")
+
+
+def fail(error: InputError) -> None:
+    """Print what the user gave wrong and how to mend it."""
+    LOG.error("%s", error)
+    say_error(f"{error.where}: {error.problem}", error.cure)
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a small table."""
+    shown = Table(title=title, title_justify="left", title_style="bold")
+    for number, name in enumerate(header):
+        shown.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    OUT.print(shown)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left; yields a function told how many more are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERROR, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+class TrainingProgress:
+    """Bar of the epoch with loss and speed; a line for every finished epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.0f} particles/s"),
+            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
+            console=ERROR,
+            transient=True,
+        )
+        self._task = self._bar.add_task(
+            "", total=1, epoch=0, epochs=epochs, loss=0.0, rate=0.0, left="?"
+        )
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
+        """Show a step of an epoch."""
+        remaining = (total - done + (self._epochs - epoch) * total) / rate
+        self._bar.update(
+            self._task,
+            total=total,
+            completed=done,
+            epoch=epoch,
+            loss=loss,
+            rate=rate,
+            left=duration(remaining),
+        )
+
+    def epoch(self, row: dict[str, float], epochs: int) -> None:
+        """Print the line of an epoch."""
+        held_out = f"held-out FRC {row['held_out_frc']:.4f}"
+        if row["epoch"] == 0:
+            say(f"neutral model:        {held_out}, training FRC {row['train_frc']:.4f}")
+            return
+        say(
+            f"epoch {row['epoch']:3.0f}/{epochs}: loss {row['loss']:.4f}, {held_out}, "
+            f"training FRC {row['train_frc']:.4f}, {row['particles_per_second']:.0f} particles/s, "
+            f"{row['seconds']:.0f} s, {row['peak_memory_mib']:.0f} MiB"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

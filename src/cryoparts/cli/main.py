@@ -1,0 +1,75 @@
+"""The program `cryoparts`: one verb a file of this package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import cyclopts
+
+from cryoparts import __version__
+from cryoparts.cli.console import fail, say_error
+from cryoparts.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USER_ERROR = 2
+
+COMMANDS = {
+    "run": "Everything, from particles and a model to the report",
+    "check": "Whether particles, poses, CTF and model belong together",
+    "model": "Gaussian model of a map or an atomic model",
+    "train": "Train encoder and decoder",
+    "decode": "Each particle's amplitudes and displacements as .npz",
+    "parts": "Group the Gaussians that change together",
+    "focus": "Group the particles by one part",
+    "reconstruct": "Half maps, FSC and difference maps of a part's states",
+    "report": "One page with every figure",
+    "evaluate": "Compare a run with simulated ground truth",
+    "simulate": "Particles with ground truth: composition, motion, maps",
+    "demo": "Simulate a nine-piece complex and run everything on it",
+}
+
+
+def option_name(parameter: str) -> str:
+    """Options are named without their unit, which their help gives."""
+    return cyclopts.default_name_transform(parameter).removesuffix("-angstrom")
+
+
+def build_app() -> cyclopts.App:
+    """The command line; each verb is imported when it is called."""
+    app = cyclopts.App(
+        name="cryoparts",
+        help="Find the moving and missing parts of a protein from cryo-EM images.",
+        version=__version__,
+        help_format="plaintext",
+        default_parameter=cyclopts.Parameter(name_transform=option_name, consume_multiple=True),
+    )
+    for name, summary in COMMANDS.items():
+        app.command(f"cryoparts.cli.{name}:{name}", name=name, help=summary)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits with 0, with 2 for wrong input, 130 when interrupted."""
+    # Plotting and clustering libraries warn of their own future; users can do nothing about it.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        build_app()(
+            list(sys.argv[1:] if arguments is None else arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except InputError as error:
+        fail(error)
+        sys.exit(USER_ERROR)
+    except cyclopts.CycloptsError as error:
+        say_error(f"{error}", "Run `cryoparts --help`, or a verb with --help, for the options.")
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        say_error("interrupted", "A training goes on with the same command and --resume.")
+        sys.exit(130)

@@ -1,0 +1,94 @@
+"""Arguments that several verbs share, with their help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cryoparts.config import (
+    FocusConfig,
+    ModelConfig,
+    PartsConfig,
+    PreprocessingConfig,
+    RunConfig,
+    TrainingConfig,
+)
+
+ParticlesFile = Annotated[
+    Path,
+    Parameter(help="RELION .star, cryoSPARC .cs, EMAN2 .lst, or a stack with --poses and --ctf."),
+]
+ModelFile = Annotated[
+    Path,
+    Parameter(
+        name="--model", help="Map (.mrc), structure (.cif, .pdb) or Gaussian model (.npz)."
+    ),
+]
+OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"], help="Run folder to make.")]
+RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
+Resume = Annotated[
+    bool, Parameter(negative="", help="Go on with a run that was interrupted, same options.")
+]
+Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where the particles' images and metadata are, beyond the particle file itself."""
+
+    datadir: Path | None = None
+    """Folder of the image stacks, where they have moved."""
+
+    passthrough: Path | None = None
+    """cryoSPARC passthrough .cs file with the fields that the first lacks."""
+
+    poses: Path | None = None
+    """cryoDRGN poses.pkl, for a stack without metadata."""
+
+    ctf: Path | None = None
+    """cryoDRGN ctf.pkl, for a stack without metadata."""
+
+    pixel_size_angstrom: float | None = None
+    """Pixel size of the images, Å, in place of what the files say."""
+
+
+Inputs = Annotated[InputOptions, Flat]
+Preprocessing = Annotated[PreprocessingConfig, Flat]
+Modelling = Annotated[ModelConfig, Flat]
+Training = Annotated[TrainingConfig, Flat]
+Parting = Annotated[PartsConfig, Flat]
+Focusing = Annotated[FocusConfig, Flat]
+
+
+def run_config(
+    particles: Path,
+    model: Path,
+    inputs: InputOptions,
+    preprocessing: PreprocessingConfig,
+    gaussians: ModelConfig,
+    training: TrainingConfig,
+    parts: PartsConfig | None = None,
+    focus: FocusConfig | None = None,
+) -> RunConfig:
+    """The options of a run with every path made absolute, so that it can be resumed anywhere."""
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(path.resolve())
+
+    return RunConfig(
+        particles=str(particles.resolve()),
+        model=str(model.resolve()),
+        datadir=absolute(inputs.datadir),
+        passthrough=absolute(inputs.passthrough),
+        poses=absolute(inputs.poses),
+        ctf=absolute(inputs.ctf),
+        pixel_size_angstrom=inputs.pixel_size_angstrom,
+        preprocessing=preprocessing,
+        gaussians=gaussians,
+        training=training,
+        parts=parts or PartsConfig(),
+        focus=focus or FocusConfig(),
+    )

@@ -1,0 +1,172 @@
+"""How well the true motion is recovered, in Å."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoparts.simulation.rigid_motion import Hinges, placements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoparts.conventions import FloatArray
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class RegionRmsd:
+    """One region's share of the result; region "still" is the rest.
+
+    Parameters
+    ----------
+    name : str
+    gaussians : int
+    rmsd_angstrom, no_motion_rmsd_angstrom : float or None
+        As in `MotionAccuracy`, over the region's Gaussians; None without any.
+    """
+
+    name: str
+    gaussians: int
+    rmsd_angstrom: float | None
+    no_motion_rmsd_angstrom: float | None
+
+
+@dataclass(frozen=True)
+class MotionAccuracy:
+    """Displacement errors of a run.
+
+    An RMSD here is the root mean square over Gaussians of the length of the
+    difference between predicted and true displacement, for one particle; then
+    the mean over the particles. Nothing is superposed or subtracted: the poses
+    fix the frame, and the truth is relative to the neutral model.
+
+    Parameters
+    ----------
+    rmsd_angstrom : float
+    no_motion_rmsd_angstrom : float
+        What predicting no motion would give: the size of the true motion.
+    moving_rmsd_angstrom, moving_no_motion_rmsd_angstrom : float or None
+        The same over the Gaussians of moving regions only.
+    explained_fraction : float
+        1 - (squared error) / (squared true displacement), over everything; 0
+        for no motion, 1 for perfection, negative if worse than no motion.
+    regions : tuple of RegionRmsd
+        The still rest first.
+    """
+
+    rmsd_angstrom: float
+    no_motion_rmsd_angstrom: float
+    moving_rmsd_angstrom: float | None
+    moving_no_motion_rmsd_angstrom: float | None
+    explained_fraction: float
+    regions: tuple[RegionRmsd, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a JSON file."""
+        return asdict(self)
+
+
+def true_displacements(
+    gaussian_positions: ArrayLike,
+    region_of_gaussian: ArrayLike,
+    hinges: Hinges,
+    angles_degrees: ArrayLike,
+) -> FloatArray:
+    """Displacement of each Gaussian if it moves rigidly with its region.
+
+    Parameters
+    ----------
+    gaussian_positions : array, shape (N, 3)
+        Of the neutral model, about the box centre, Å.
+    region_of_gaussian : int array, shape (N,)
+        0 still, 1..R moving: the region of the nearest atom.
+    hinges : Hinges
+    angles_degrees : array, shape (P, R)
+
+    Returns
+    -------
+    float64 array, shape (P, N, 3)
+        Å.
+    """
+    points = np.asarray(gaussian_positions, dtype=np.float64)
+    region = np.asarray(region_of_gaussian, dtype=np.int64)
+    turns, moves = placements(hinges, angles_degrees)
+    result = np.zeros((len(turns), len(points), 3))
+    for number in range(1, turns.shape[1]):
+        own = np.flatnonzero(region == number)
+        moved = points[own] @ np.swapaxes(turns[:, number], 1, 2) + moves[:, number, None, :]
+        result[:, own] = moved - points[own]
+    return result
+
+
+def motion_rmsd(
+    displacements: ArrayLike,
+    gaussian_positions: ArrayLike,
+    region_of_gaussian: ArrayLike,
+    hinges: Hinges,
+    angles_degrees: ArrayLike,
+    region_names: Sequence[str] | None = None,
+) -> MotionAccuracy:
+    """Compare predicted displacements with the true motion.
+
+    Parameters
+    ----------
+    displacements : array, shape (P, N, 3)
+        Predicted, relative to the neutral model, Å.
+    gaussian_positions, region_of_gaussian, hinges, angles_degrees
+        See `true_displacements`; the particles in the same order.
+    region_names : sequence of str, length R, optional
+    """
+    predicted = np.asarray(displacements)
+    region = np.asarray(region_of_gaussian, dtype=np.int64)
+    angles = np.asarray(angles_degrees, dtype=np.float64)
+    count, n_regions = angles.shape
+    if predicted.shape != (count, len(region), 3):
+        raise ValueError(
+            f"displacements have shape {predicted.shape}, they need {(count, len(region), 3)}"
+        )
+    # Sums of squares of each region in each particle: everything follows from them.
+    error = np.zeros((count, n_regions + 1))
+    size = np.zeros((count, n_regions + 1))
+    for start in range(0, count, BATCH):
+        rows = slice(start, start + BATCH)
+        truth = true_displacements(gaussian_positions, region, hinges, angles[rows])
+        wrong = ((predicted[rows] - truth) ** 2).sum(axis=2)
+        right = (truth**2).sum(axis=2)
+        for number in range(n_regions + 1):
+            own = region == number
+            error[rows, number] = wrong[:, own].sum(axis=1)
+            size[rows, number] = right[:, own].sum(axis=1)
+    counts = np.bincount(region, minlength=n_regions + 1)
+    names = [f"region_{r + 1}" for r in range(n_regions)] if region_names is None else region_names
+    moving, every = np.arange(1, n_regions + 1), np.arange(n_regions + 1)
+    total = float(size.sum())
+    return MotionAccuracy(
+        rmsd_angstrom=_mean_rmsd(error, counts, every) or 0.0,
+        no_motion_rmsd_angstrom=_mean_rmsd(size, counts, every) or 0.0,
+        moving_rmsd_angstrom=_mean_rmsd(error, counts, moving),
+        moving_no_motion_rmsd_angstrom=_mean_rmsd(size, counts, moving),
+        explained_fraction=1.0 - float(error.sum()) / total if total > 0.0 else 0.0,
+        regions=tuple(
+            RegionRmsd(
+                name=str(name),
+                gaussians=int(counts[number]),
+                rmsd_angstrom=_mean_rmsd(error, counts, np.array([number])),
+                no_motion_rmsd_angstrom=_mean_rmsd(size, counts, np.array([number])),
+            )
+            for number, name in enumerate(["still", *names])
+        ),
+    )
+
+
+def _mean_rmsd(
+    squares: FloatArray, counts: NDArray[np.int64], regions: NDArray[np.int64]
+) -> float | None:
+    held = counts[regions].sum()
+    return float(np.sqrt(squares[:, regions].sum(axis=1) / held).mean()) if held else None

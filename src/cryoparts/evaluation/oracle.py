@@ -1,0 +1,191 @@
+"""The best that the images allow: a solver that is told the true segments.
+
+Every particle's image is fitted by least squares with the projections of the
+segments in the particle's true pose and CTF, each frequency weighted by the
+inverse of the noise's power. Where this reaches an accuracy, the information is
+in the images and a method's error is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.fourier import (
+    inverse_transform,
+    ring_count,
+    ring_index,
+    ring_weights,
+    transform,
+)
+from cryoparts.imaging.noise import noise_spectrum
+from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoparts.conventions import CtfParameters, FloatArray, Poses
+    from cryoparts.simulation.ground_truth import CompositionTruth
+    from cryoparts.simulation.options import Progress
+
+ImagesOf = Callable[["NDArray[np.int64]"], "Tensor | NDArray[np.float32]"]
+"""Gives the images (n, D, D) of chosen particles."""
+
+BATCH = 32
+PARTICLES_FOR_NOISE = 256
+
+
+@dataclass(frozen=True)
+class OracleAccuracy:
+    """What the told solver reaches.
+
+    Parameters
+    ----------
+    optional_accuracy : float
+        Share of (particle, optional segment) pairs whose presence is judged
+        rightly by an amplitude above 0.5.
+    all_accuracy : float
+        The same with the core.
+    by_segment : dict of str to float
+    amplitudes : float64 array, shape (P, S)
+        Relative to the core's median amplitude.
+    """
+
+    optional_accuracy: float
+    all_accuracy: float
+    by_segment: dict[str, float]
+    amplitudes: FloatArray
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a JSON file, without the amplitudes."""
+        return {k: v for k, v in asdict(self).items() if k != "amplitudes"}
+
+
+def oracle_accuracy(
+    images_of: ImagesOf,
+    truth: CompositionTruth,
+    poses: Poses,
+    ctf: CtfParameters,
+    box_size: int,
+    pixel_size_angstrom: float,
+    progress: Progress | None = None,
+) -> OracleAccuracy:
+    """Solve every particle's segment amplitudes and compare them with the truth.
+
+    Parameters
+    ----------
+    images_of : callable
+        E.g. ``PreparedParticles.images``; of either contrast and any scale.
+    truth : CompositionTruth
+        In the particles' order (see `align_truth`).
+    poses, ctf
+        Of the P particles.
+    box_size, pixel_size_angstrom
+        Of the images.
+    progress : callable, optional
+        Called with particles done and all particles.
+    """
+    count = len(poses)
+    if len(truth.names) != count or len(ctf) != count:
+        raise ValueError("truth, poses and CTFs must be of the same particles")
+    atoms = AtomGroups.of(
+        truth.atom_positions, truth.atom_masses, truth.atom_segment, len(truth.segment_names)
+    )
+
+    def fit_inputs(rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        half_planes = transform(torch.as_tensor(images_of(rows), dtype=torch.float32))
+        templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
+        transfer = contrast_transfer(ctf.take(rows), box_size, pixel_size_angstrom)
+        return half_planes, templates * transfer[:, None]
+
+    sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
+    weights = _inverse_noise(fit_inputs, sample, box_size)
+    amplitudes = np.zeros((count, atoms.n_groups))
+    for start in range(0, count, BATCH):
+        rows = np.arange(start, min(start + BATCH, count))
+        amplitudes[rows] = least_squares_amplitudes(*fit_inputs(rows), weights).numpy()
+        if progress is not None:
+            progress(int(rows[-1]) + 1, count)
+    # The images' scale and sign are unknown; the core is in every one of them.
+    amplitudes /= np.median(amplitudes[:, truth.core])
+    right = (amplitudes > 0.5) == truth.presence
+    return OracleAccuracy(
+        optional_accuracy=float(right[:, truth.optional_segments].mean()),
+        all_accuracy=float(right.mean()),
+        by_segment={
+            str(name): float(right[:, number].mean())
+            for number, name in enumerate(truth.segment_names)
+        },
+        amplitudes=amplitudes,
+    )
+
+
+def segment_projections(
+    atoms: AtomGroups, poses: Poses, box_size: int, pixel_size_angstrom: float
+) -> Tensor:
+    """Half planes (B, S, D, D // 2 + 1) of each segment alone, without CTF."""
+    count, groups = len(poses), atoms.n_groups
+    shape = (count, groups, groups)
+    planes = project_groups(
+        atoms,
+        np.broadcast_to(poses.rotation[:, None, None, :2, :], (*shape, 2, 3)).reshape(
+            -1, groups, 2, 3
+        ),
+        np.broadcast_to(poses.shift_angstrom[:, None, None, :], (*shape, 2)).reshape(-1, groups, 2),
+        np.broadcast_to(np.eye(groups), shape).reshape(-1, groups),
+        box_size,
+        pixel_size_angstrom,
+    )
+    return torch.from_numpy(planes).reshape(count, groups, *planes.shape[1:])
+
+
+def least_squares_amplitudes(images: Tensor, templates: Tensor, weights: Tensor) -> Tensor:
+    """Amplitudes a that minimise sum_k w(k) |Y(k) - sum_s a_s T_s(k)|² for each image.
+
+    Parameters
+    ----------
+    images : complex Tensor, shape (B, D, D // 2 + 1)
+    templates : complex Tensor, shape (B, S, D, D // 2 + 1)
+    weights : Tensor, shape (D, D // 2 + 1)
+        Inverse noise power, conjugate pairs counted twice; 0 leaves out.
+
+    Returns
+    -------
+    float64 Tensor, shape (B, S)
+    """
+    root = weights.sqrt()
+    rows = torch.view_as_real(templates * root).flatten(2).double()
+    right = torch.view_as_real(images * root).flatten(1).double()
+    normal = rows @ rows.transpose(1, 2)
+    # A segment may project to almost nothing in the band: keep the system solvable.
+    ridge = 1e-9 * normal.diagonal(dim1=1, dim2=2).mean(dim=1)
+    normal = normal + ridge[:, None, None] * torch.eye(normal.shape[1], dtype=torch.float64)
+    solved: Tensor = torch.linalg.solve(normal, (rows @ right[..., None])[..., 0])
+    return solved
+
+
+def _inverse_noise(
+    fit_inputs: Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]],
+    sample: NDArray[np.int64],
+    box_size: int,
+) -> Tensor:
+    """Weights of `least_squares_amplitudes` from the residuals of an unweighted fit."""
+    rings = ring_count(box_size)
+    index = ring_index(box_size)
+    # The mean of an image and the corners of the plane carry no signal to be trusted.
+    used = ring_weights(box_size) * ((index > 0) & (index < rings))
+    powers = []
+    for start in range(0, len(sample), BATCH):
+        planes, templates = fit_inputs(sample[start : start + BATCH])
+        amplitudes = least_squares_amplitudes(planes, templates, used).to(templates.real.dtype)
+        fitted = (templates * amplitudes[:, :, None, None]).sum(dim=1)
+        powers.append(noise_spectrum(inverse_transform(planes - fitted)) * len(planes))
+    power = torch.stack(powers).sum(dim=0) / len(sample)
+    floor = 1e-12 * float(power[1:].max()) + torch.finfo(power.dtype).tiny
+    return used / power.clamp(min=floor)[index.clamp(max=rings - 1)]

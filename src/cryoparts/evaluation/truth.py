@@ -1,0 +1,108 @@
+"""Reading what a simulation stored, and joining it to a run by particle name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.simulation.ground_truth import (
+    TRUTH_FILE,
+    CompositionTruth,
+    MapsTruth,
+    MotionTruth,
+    Truth,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+KINDS: dict[str, type[Truth]] = {
+    kind.kind: kind for kind in (CompositionTruth, MotionTruth, MapsTruth)
+}
+PER_PARTICLE = ("names", "presence", "angles_degrees", "map_index")
+SCALARS: dict[str, type] = {"seed": int, "image_scale": float, "contrast": str, "core": int}
+
+AnyTruth = TypeVar("AnyTruth", bound=Truth)
+
+
+def load_truth(path: Path) -> CompositionTruth | MotionTruth | MapsTruth:
+    """Read truth.npz, given itself or the folder of the simulated data set.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it is not what `cryoparts simulate` writes.
+    """
+    file = path / TRUTH_FILE if path.is_dir() else path
+    cure = "Give the truth.npz that `cryoparts simulate` wrote, or its folder."
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            kind = KINDS[str(stored["kind"])]
+            values: dict[str, Any] = {f.name: stored[f.name] for f in fields(kind)}
+    except FileNotFoundError as fault:
+        raise InputError(str(file), "there is no such file", cure) from fault
+    except (OSError, KeyError, ValueError) as fault:
+        raise InputError(str(file), f"holds no ground truth: {fault}", cure) from fault
+    for name, convert in SCALARS.items():
+        if name in values:
+            values[name] = convert(values[name])
+    truth = kind(**values)
+    assert isinstance(truth, CompositionTruth | MotionTruth | MapsTruth)
+    return truth
+
+
+def align_truth(truth: AnyTruth, names: ArrayLike, where: str = "the run") -> AnyTruth:
+    """The truth of the particles `names`, in their order.
+
+    Parameters
+    ----------
+    truth : Truth
+    names : str array, shape (P,)
+        The particles of a run, all of which must be among the truth's.
+    where : str
+        The run, for the message.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown to the truth or occurs twice in it.
+    """
+    rows = rows_of(truth.names, names, where)
+    present = {f.name for f in fields(truth)}
+    taken: dict[str, Any] = {
+        name: getattr(truth, name)[rows] for name in PER_PARTICLE if name in present
+    }
+    return replace(truth, **taken)
+
+
+def rows_of(known: ArrayLike, wanted: ArrayLike, where: str = "the run") -> NDArray[np.int64]:
+    """Row of `known` that holds each name of `wanted`.
+
+    Raises
+    ------
+    InputError
+        If a name is missing from `known` or occurs twice in it.
+    """
+    names = [str(name) for name in np.asarray(known).tolist()]
+    row_of = {name: row for row, name in enumerate(names)}
+    if len(row_of) != len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(
+            "truth", f"two particles are called {twice!r}", "Simulate the data set again."
+        )
+    asked = [str(name) for name in np.asarray(wanted).tolist()]
+    unknown = [name for name in asked if name not in row_of]
+    if unknown:
+        raise InputError(
+            where,
+            f"{len(unknown)} of its {len(asked)} particles are not in the ground truth, the first "
+            f"is {unknown[0]!r}; the truth's are called like {names[0] if names else 'nothing'!r}",
+            "Give the truth.npz of the data set that the run was made of.",
+        )
+    return np.array([row_of[name] for name in asked], dtype=np.int64)

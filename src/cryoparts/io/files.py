@@ -1,0 +1,71 @@
+"""Whether a file that the user named can be read at all, and where moved stacks are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryoparts.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def require_file(path: Path, cure: str) -> None:
+    """Raise InputError unless `path` is a file with something in it."""
+    if not path.is_file():
+        raise InputError(str(path), "there is no such file", cure)
+    if path.stat().st_size == 0:
+        raise InputError(str(path), "the file is empty", "Copy or write it again.")
+
+
+def locate_stacks(
+    recorded: Sequence[str], source: Path, datadir: Path | None, *, required: bool = True
+) -> tuple[Path, ...]:
+    """Find the stacks that a particle file names.
+
+    A name is tried as it stands when absolute; below `datadir` with its folders
+    and without; below the particle file's own folder and each of its parents
+    (a RELION or cryoSPARC project directory is one of them); and beside the
+    particle file without its folders.
+
+    Parameters
+    ----------
+    recorded : sequence of str
+        Stack names as written in the particle file.
+    source : Path
+        The particle file.
+    datadir : Path, optional
+        Where the user says the stacks are.
+    required : bool
+        When False, a stack that is not found keeps its name below the particle
+        file's folder.
+
+    Raises
+    ------
+    InputError
+        If a stack is not found: the message says where it was looked for.
+    """
+    if datadir is not None and not datadir.is_dir():
+        raise InputError("--datadir", f"{datadir} is no folder", "Give the folder of the stacks.")
+    folder = source.resolve().parent
+    roots = ([datadir] if datadir else []) + [folder, *folder.parents]
+    return tuple(_locate(name, roots, source, required=required) for name in recorded)
+
+
+def _locate(name: str, roots: list[Path], source: Path, *, required: bool) -> Path:
+    candidates = [root / name for root in roots]  # an absolute name replaces the root
+    base = name.rsplit("/", 1)[-1]
+    candidates[1:1] = [roots[0] / base]
+    for candidate in dict.fromkeys(candidates):
+        if candidate.is_file():
+            return candidate
+    if not required:
+        return roots[-1] / name if len(roots) == 1 else roots[0] / name
+    looked = ", ".join(str(c) for c in list(dict.fromkeys(candidates))[:4])
+    raise InputError(
+        str(source),
+        f"the stack {name} was not found; looked for {looked}"
+        + (" and in the folders above" if len(roots) > 2 else ""),
+        "Give the folder that the stacks are in now with --datadir.",
+    )

@@ -1,0 +1,108 @@
+"""What every particle file is turned into: one row a particle, in the file's own order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoparts.conventions import CtfParameters, Poses
+
+
+@dataclass(frozen=True)
+class ParticleTable:
+    """P particles: where their images lie, their poses and their CTF.
+
+    Rows are never dropped or reordered: row i is the i-th particle of `source`.
+
+    Parameters
+    ----------
+    names : str array, shape (P,)
+        The particle's own name: ``000001@stack.mrcs`` (RELION), the uid
+        (cryoSPARC), ``index@file`` with the 0-based index (EMAN2), or
+        ``000001@stack.mrcs`` (cryoDRGN).
+    stack_paths : tuple of Path
+        The stacks that the particles lie in.
+    stack_of_particle : int array, shape (P,)
+        Index into `stack_paths`.
+    slice_in_stack : int array, shape (P,)
+        0-based image within its stack.
+    poses : Poses
+        Orientation and shift (Å) of every particle.
+    ctf : CtfParameters
+        CTF parameters of every particle.
+    pixel_size_angstrom : float array, shape (P,)
+        Å per pixel.
+    box_size : int array, shape (P,)
+        Pixels along one side; 0 where neither table nor stack told.
+    optics_group : int array, shape (P,)
+        The optics group's number as the file gives it.
+    half_set : int8 array, shape (P,)
+        1 or 2; 0 where the file does not say.
+    source : Path
+        The file that was read.
+    format : str
+        ``relion``, ``cryosparc``, ``eman2`` or ``cryodrgn``.
+    phase_flipped : bool
+        Whether the images were multiplied by the sign of their CTF.
+    notes : tuple of str
+        What was found in the file and is not used, for the user to read.
+    """
+
+    names: NDArray[np.str_]
+    stack_paths: tuple[Path, ...]
+    stack_of_particle: NDArray[np.int64]
+    slice_in_stack: NDArray[np.int64]
+    poses: Poses
+    ctf: CtfParameters
+    pixel_size_angstrom: NDArray[np.float64]
+    box_size: NDArray[np.int64]
+    optics_group: NDArray[np.int64]
+    half_set: NDArray[np.int8]
+    source: Path
+    format: str
+    phase_flipped: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        for field in (
+            "stack_of_particle",
+            "slice_in_stack",
+            "pixel_size_angstrom",
+            "box_size",
+            "optics_group",
+            "half_set",
+        ):
+            shape = getattr(self, field).shape
+            if shape != (count,):
+                raise ValueError(f"{field} has shape {shape}, it should have ({count},)")
+        if len(self.poses) != count or len(self.ctf) != count:
+            raise ValueError(
+                f"{count} particles, {len(self.poses)} poses and {len(self.ctf)} CTFs must agree"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: ArrayLike) -> Self:
+        """The chosen rows, in the order asked for; all stacks are kept."""
+        rows = np.asarray(indices)
+        return replace(
+            self,
+            names=self.names[rows],
+            stack_of_particle=self.stack_of_particle[rows],
+            slice_in_stack=self.slice_in_stack[rows],
+            poses=self.poses.take(rows),
+            ctf=self.ctf.take(rows),
+            pixel_size_angstrom=self.pixel_size_angstrom[rows],
+            box_size=self.box_size[rows],
+            optics_group=self.optics_group[rows],
+            half_set=self.half_set[rows],
+        )

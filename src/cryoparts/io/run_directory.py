@@ -1,0 +1,230 @@
+"""The folder of a run: where each file is, and how it is written and read back."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cryoparts.config import RunConfig, run_config_from_dict
+from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_atomically, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+LIBRARIES = ("cryoparts", "torch", "numpy", "scipy", "numba", "umap-learn", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths inside a run folder; nothing else in the program spells them.
+
+    Parameters
+    ----------
+    root : Path
+        The run folder.
+    """
+
+    root: Path
+
+    @property
+    def config_path(self) -> Path:
+        """Options, versions, seed and input checksums."""
+        return self.root / "config.yaml"
+
+    @property
+    def gaussians_path(self) -> Path:
+        """The neutral Gaussian model."""
+        return self.root / "gaussians.npz"
+
+    @property
+    def gaussians_cif_path(self) -> Path:
+        """The neutral Gaussian model as atoms, for ChimeraX."""
+        return self.root / "gaussians.cif"
+
+    @property
+    def particles_path(self) -> Path:
+        """Cache of the working images."""
+        return self.root / "particles"
+
+    @property
+    def gradients_path(self) -> Path:
+        """Cache of the encoder's input."""
+        return self.root / "particles" / "gradients.npy"
+
+    @property
+    def metrics_path(self) -> Path:
+        """One row an epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """One checkpoint an epoch."""
+        return self.root / "checkpoints"
+
+    @property
+    def latent_path(self) -> Path:
+        """Latent vectors (P, Z)."""
+        return self.root / "latent.npy"
+
+    @property
+    def latent_csv_path(self) -> Path:
+        """Latent vectors with the names of the particles."""
+        return self.root / "latent.csv"
+
+    @property
+    def parts_path(self) -> Path:
+        """Labels of the Gaussians."""
+        return self.root / "parts"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """Comparison with the ground truth."""
+        return self.root / "evaluation.json"
+
+    @property
+    def log_path(self) -> Path:
+        """Log of all commands on this run."""
+        return self.root / "run.log"
+
+    def focus_path(self, part: int) -> Path:
+        """Folder of the particles seen by one part alone."""
+        return self.root / "focus" / f"part_{part}"
+
+    def reconstruction_path(self, part: int) -> Path:
+        """Folder of the maps of one part's states."""
+        return self.root / "reconstruction" / f"part_{part}"
+
+    @classmethod
+    def create(cls, root: Path, config: RunConfig, inputs: Iterable[Path]) -> RunDirectory:
+        """Make the folder, with config.yaml and command.txt.
+
+        Parameters
+        ----------
+        root : Path
+            The folder; it must not exist, or be empty.
+        config : RunConfig
+            Every option.
+        inputs : iterable of Path
+            Input files whose checksums are recorded.
+
+        Raises
+        ------
+        InputError
+            If the folder exists with something in it, or cannot be made.
+        """
+        require_new_folder(root)
+        checksums = {str(path): checksum(path) for path in inputs}
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise InputError(
+                f"-o {root}", f"the folder cannot be made: {fault}", "Choose another place."
+            ) from fault
+        run = cls(root)
+        record = {
+            "versions": {name: version(name) for name in LIBRARIES}
+            | {"python": platform.python_version(), "system": platform.platform()},
+            "input_checksums_sha256": checksums,
+            "options": config.as_dict(),
+        }
+        write_text(run.config_path, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        write_text(root / "command.txt", shlex.join(sys.argv) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, root: Path) -> RunDirectory:
+        """A run folder that exists.
+
+        Raises
+        ------
+        InputError
+            If it is not a run folder.
+        """
+        run = cls(root)
+        if not run.config_path.is_file():
+            problem = "has no config.yaml" if root.is_dir() else "does not exist"
+            raise InputError(
+                str(root), f"not a run folder: it {problem}", "Make one with `cryoparts run`."
+            )
+        return run
+
+    def config(self) -> RunConfig:
+        """The options the run was made with."""
+        try:
+            record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+            options = record["options"]
+        except (yaml.YAMLError, KeyError, TypeError, OSError) as fault:
+            raise InputError(
+                str(self.config_path), f"unreadable: {fault}", "Start a new run."
+            ) from fault
+        return run_config_from_dict(options, str(self.config_path))
+
+    def require(self, path: Path, command: str) -> Path:
+        """`path` if it is there; else an InputError that names the command that makes it."""
+        if not path.exists():
+            raise InputError(
+                str(path), "is missing, an earlier step has not run", f"Run `{command}` first."
+            )
+        return path
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Rows of metrics.jsonl, one an epoch, epoch 0 being the neutral model."""
+        if not self.metrics_path.exists():
+            return []
+        with self.metrics_path.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+
+    def write_metrics(self, rows: Sequence[dict[str, float]]) -> None:
+        """Replace metrics.jsonl by `rows`."""
+        write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def log_to_file(self) -> logging.Handler:
+        """Send the log messages of cryoparts to run.log too; returns the handler."""
+        handler = logging.FileHandler(self.log_path, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("cryoparts").addHandler(handler)
+        return handler
+
+
+def require_new_folder(root: Path) -> None:
+    """Raise InputError unless `root` is absent or an empty folder."""
+    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+        raise InputError(
+            f"-o {root}",
+            "the run folder exists and is not empty",
+            "Choose another folder, remove it, or add --resume to go on with that run.",
+        )
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` as indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table with a header line, atomically."""
+    with (
+        write_atomically(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)

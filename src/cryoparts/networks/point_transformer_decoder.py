@@ -1,0 +1,120 @@
+"""Point Transformer decoder: attention among neighbouring points, coarse to fine.
+
+The architecture is that of Chen, Li, Liao (arXiv 2601.18713), with vector
+attention as in Zhao et al. 2021 (ICCV, "Point Transformer"), made cheap by
+rearrangements that the fixed neutral geometry allows:
+
+- the position encoding depends on the geometry alone: once a step, not once a
+  particle;
+- Dense layers act on points before neighbours are gathered;
+- the output layer acts at each level's points, and its few channels are
+  interpolated to the Gaussians, so the cost hardly depends on their number;
+
+and by two approximations: the attention's MLP has no ReLU before its first
+Dense layer, which therefore acts on points too, and one attention weight
+serves a group of channels (Wu et al. 2022, "Point Transformer V2").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from cryoparts.kernels.neighbour_attention import neighbour_attention
+from cryoparts.networks.levels import LevelledDecoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cryoparts.gaussians.point_hierarchy import PointHierarchy
+    from cryoparts.networks.levels import Geometry
+
+INITIAL_OUTPUT_STD = 1e-3
+
+
+@dataclass(frozen=True)
+class PointTransformerSizes:
+    """Widths of the default Point Transformer decoder."""
+
+    channels: int = 64
+    attention: int = 64
+    groups: int = 8
+    position_hidden: int = 16
+    latent_hidden: int = 128
+
+
+class AttentionLevel(nn.Module):
+    """Vector attention among the neighbours of each point, with a residual MLP."""
+
+    def __init__(self, sizes: PointTransformerSizes) -> None:
+        super().__init__()
+        channels, width = sizes.channels, sizes.attention
+        self.query = nn.Linear(channels, width)
+        self.key = nn.Linear(channels, width, bias=False)
+        self.value = nn.Linear(channels, channels)
+        self.position = nn.Sequential(nn.Linear(3, sizes.position_hidden), nn.ReLU())
+        self.position_logits = nn.Linear(sizes.position_hidden, width)
+        self.position_values = nn.Linear(sizes.position_hidden, channels)
+        self.gamma = nn.Linear(width, sizes.groups)
+        self.mix = nn.Sequential(
+            nn.Linear(2 * channels, channels), nn.ReLU(), nn.Linear(channels, channels)
+        )
+
+    def forward(self, points: Tensor, geometry: Geometry) -> Tensor:
+        """(B, n, C) to (B, n, C)."""
+        encoded = self.position(geometry.offsets)
+        attended = neighbour_attention(
+            self.query(points),
+            self.key(points),
+            self.value(points),
+            self.position_logits(encoded),
+            self.position_values(encoded),
+            self.gamma.weight,
+            self.gamma.bias,
+            geometry.neighbours,
+        )
+        mixed: Tensor = points + self.mix(torch.cat([points, attended], dim=-1))
+        return mixed
+
+
+class PointTransformerDecoder(LevelledDecoder):
+    """The default decoder.
+
+    Parameters
+    ----------
+    latent_dimensions : int
+        Length Z of the latent vector.
+    hierarchy : PointHierarchy
+        Levels of points, coarse to fine, of the neutral model.
+    n_channels : int
+        Number of offsets a Gaussian.
+    sizes : PointTransformerSizes
+        Widths of the layers.
+    """
+
+    def __init__(
+        self,
+        latent_dimensions: int,
+        hierarchy: PointHierarchy,
+        n_channels: int,
+        sizes: PointTransformerSizes | None = None,
+    ) -> None:
+        sizes = sizes or PointTransformerSizes()
+        coarsest = len(hierarchy.levels[0].positions)
+        super().__init__(
+            start=nn.Sequential(
+                nn.Linear(latent_dimensions, sizes.latent_hidden),
+                nn.ReLU(),
+                nn.Linear(sizes.latent_hidden, coarsest * sizes.channels),
+            ),
+            hierarchy=hierarchy,
+            make_attention=lambda: AttentionLevel(sizes),
+            channels=sizes.channels,
+            n_channels=n_channels,
+            output_std=INITIAL_OUTPUT_STD,
+            output_scale=1.0,
+            length_unit=None,
+        )

@@ -1,0 +1,177 @@
+"""The working images: preprocessed once, read from a memory map ever after.
+
+A folder of three files: ``images.npy`` (float32 (P, D, D), as preprocessed,
+before the contrast sign), ``particles.npz`` (one row a particle, no pickle) and
+``preprocessing.json`` (pixel size, box, contrast sign and how they were made).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from cryoparts.conventions import CtfParameters, Poses
+from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+IMAGES = "images.npy"
+PARTICLES = "particles.npz"
+PREPROCESSING = "preprocessing.json"
+CURE = "Delete the folder and run again."
+
+
+@dataclass(frozen=True)
+class PreparedParticles:
+    """P working images with what belongs to them, in the order of the particle file.
+
+    Reading is thread-safe, and memory does not grow with P: the images stay on
+    disk. Made by `cryoparts.particles.preprocessing.prepare`.
+
+    Parameters
+    ----------
+    folder : Path
+    names : str array, shape (P,)
+    poses : Poses
+    ctf : CtfParameters
+    half_set : int8 array, shape (P,)
+        1 or 2, or 0 where unknown.
+    optics_group : int array, shape (P,)
+    pixel_size_angstrom : float
+        Of the working images.
+    box_size : int
+        Side D of the working images.
+    contrast_sign : int
+        +1 where protein is bright in the raw images, -1 where it is dark.
+    details : dict
+        The whole of preprocessing.json.
+    """
+
+    folder: Path
+    names: NDArray[np.str_]
+    poses: Poses
+    ctf: CtfParameters
+    half_set: NDArray[np.int8]
+    optics_group: NDArray[np.int64]
+    pixel_size_angstrom: float
+    box_size: int
+    contrast_sign: int
+    details: dict[str, Any]
+    _images: NDArray[np.float32]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open a folder that `prepare` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing, cut off, unreadable or disagrees with the others.
+        """
+        details = _read_details(folder)
+        columns = _read_columns(folder)
+        names = np.char.decode(columns["names"], "utf-8")
+        images = _map_images(folder, len(names), int(details["box_size"]))
+        try:
+            return cls(
+                folder=folder,
+                names=names,
+                poses=Poses(columns["rotation"], columns["shift_angstrom"]),
+                ctf=CtfParameters(**{f.name: columns[f.name] for f in fields(CtfParameters)}),
+                half_set=columns["half_set"],
+                optics_group=columns["optics_group"],
+                pixel_size_angstrom=float(details["pixel_size_angstrom"]),
+                box_size=int(details["box_size"]),
+                contrast_sign=int(details["contrast_sign"]),
+                details=details,
+                _images=images,
+            )._agreeing()
+        except (KeyError, ValueError) as fault:
+            raise InputError(str(folder / PARTICLES), f"is damaged: {fault}", CURE) from fault
+
+    def _agreeing(self) -> Self:
+        count = len(self.names)
+        for name in ("poses", "ctf", "half_set", "optics_group"):
+            found = len(getattr(self, name))
+            if found != count:
+                raise ValueError(f"{count} names but {found} rows of {name}")
+        if self.contrast_sign not in (1, -1):
+            raise ValueError(f"the contrast sign must be 1 or -1, it is {self.contrast_sign}")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def images(self, indices: ArrayLike) -> torch.Tensor:
+        """Working images with protein bright, in the order asked for.
+
+        Parameters
+        ----------
+        indices : int array, shape (n,)
+
+        Returns
+        -------
+        Tensor, shape (n, D, D)
+            float32, a copy that the caller may change.
+        """
+        chosen = self._images.take(np.asarray(indices, dtype=np.int64).reshape(-1), axis=0)
+        if self.contrast_sign < 0:
+            np.negative(chosen, out=chosen)
+        return torch.from_numpy(chosen)
+
+    def with_contrast_sign(self, sign: int) -> Self:
+        """The same images with the other or the same contrast sign; rewrites the JSON only."""
+        if sign not in (1, -1):
+            raise ValueError(f"the contrast sign is 1 or -1, not {sign}")
+        details = self.details | {"contrast_sign": sign, "contrast_source": "given"}
+        write_text(self.folder / PREPROCESSING, json.dumps(details, indent=2) + "\n")
+        return replace(self, contrast_sign=sign, details=details)
+
+
+def _read_details(folder: Path) -> dict[str, Any]:
+    path = folder / PREPROCESSING
+    try:
+        details = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"box_size", "pixel_size_angstrom", "contrast_sign"} - set(details)
+    except (OSError, ValueError, TypeError) as fault:
+        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
+    if missing:
+        raise InputError(str(path), f"lacks {', '.join(sorted(missing))}", CURE)
+    return dict(details)
+
+
+def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
+    path = folder / PARTICLES
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            columns = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, EOFError) as fault:
+        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
+    if "names" not in columns:
+        raise InputError(str(path), "lacks the names of the particles", CURE)
+    return columns
+
+
+def _map_images(folder: Path, count: int, box: int) -> NDArray[np.float32]:
+    path = folder / IMAGES
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as fault:
+        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
+    if mapped.shape != (count, box, box) or mapped.dtype != np.float32:
+        raise InputError(
+            str(path),
+            f"holds {mapped.dtype} {mapped.shape}, the table beside it has {count} particles "
+            f"of {box} x {box} pixels in float32",
+            CURE,
+        )
+    # The plain view skips memmap's bookkeeping at every indexing.
+    return np.asarray(mapped)

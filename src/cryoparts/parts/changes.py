@@ -1,0 +1,220 @@
+"""How each Gaussian changes over the particles, in few numbers a Gaussian.
+
+The decoder's output over a sample of S particles is S numbers (relative
+amplitude) or 3 S numbers (displacement) a Gaussian. Here it becomes an array
+(N, channels, M) of at most 20 *modes*: coordinates along orthonormal patterns
+over the particles, so that distances between Gaussians are kept while most of
+the noise is not. Anything linear for each particle (a common value, a rigid or
+affine motion of a region) is also linear in each mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+from sklearn.utils.extmath import randomized_svd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+MAX_MODES = 20
+"""Most patterns over the particles that are kept."""
+
+SMALLEST_DISPLACEMENT_UNIT = 2.0
+"""Å; displacements are measured in units of the typical one, but never below
+this, so that the jitter of a decoder that moves nothing is not blown up."""
+
+_NEIGHBOURS_OF_LOCAL_FIT = 20
+_PERMUTATIONS = 3
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The Gaussians' changes over the particles.
+
+    Parameters
+    ----------
+    positions : array, shape (N, 3)
+        Neutral positions, Å.
+    modes : array, shape (N, channels, M)
+        Coordinates along M patterns over the particles; sums of squares over
+        the modes are mean squares over the particles. Channel 0 is the
+        amplitude (unit 1) where `has_amplitude`; the last three are the
+        displacement (unit `displacement_unit_angstrom`) where `has_displacement`.
+    has_amplitude, has_displacement : bool
+    displacement_unit_angstrom : float
+    amplitude_change : array, shape (N,)
+        Standard deviation of the relative amplitude over the particles.
+    displacement_rms_angstrom : array, shape (N,)
+        Root mean square displacement about its mean over the particles, Å.
+    """
+
+    positions: FloatArray
+    modes: FloatArray
+    has_amplitude: bool
+    has_displacement: bool
+    displacement_unit_angstrom: float
+    amplitude_change: FloatArray
+    displacement_rms_angstrom: FloatArray
+
+    @property
+    def n_modes(self) -> int:
+        """Number of patterns above the noise; 0 means that nothing changes."""
+        return int(self.modes.shape[2])
+
+    @property
+    def displacement_modes(self) -> FloatArray:
+        """The displacement channels of the modes, shape (N, 3, M)."""
+        return self.modes[:, -3:]
+
+    @property
+    def amplitude_modes(self) -> FloatArray:
+        """The amplitude channel of the modes, shape (N, 1, M)."""
+        return self.modes[:, :1]
+
+
+def measure_changes(
+    positions: ArrayLike,
+    relative_amplitudes: ArrayLike | None = None,
+    displacements: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+) -> Changes:
+    """Reduce decoder output over S particles to a few modes a Gaussian.
+
+    Each Gaussian's mean over the particles is taken away; amplitudes keep their
+    unit and displacements are divided by one number for all Gaussians, so the
+    noise of those that do not change stays small.
+
+    Parameters
+    ----------
+    positions : array, shape (N, 3)
+        Neutral positions, Å.
+    relative_amplitudes : array, shape (S, N), optional
+        Amplitudes relative to the neutral model (1 = unchanged).
+    displacements : array, shape (S, N, 3), optional
+        Displacements from the neutral positions, Å.
+    seed : int
+        Seed of the randomised singular value decomposition.
+
+    Raises
+    ------
+    ValueError
+        If neither kind of output is given, or the shapes disagree.
+    """
+    where = np.asarray(positions, dtype=np.float64)
+    count = len(where)
+    blocks: list[FloatArray] = []
+    amplitude_change, rms, unit = np.zeros(count), np.zeros(count), SMALLEST_DISPLACEMENT_UNIT
+    if relative_amplitudes is not None:
+        amplitudes = _centred(relative_amplitudes, (count,))[:, :, None]
+        amplitude_change = np.sqrt(np.mean(amplitudes**2, axis=0))[:, 0]
+        blocks.append(amplitudes)
+    if displacements is not None:
+        moves = _centred(displacements, (count, 3))
+        rms = np.sqrt(np.mean(np.sum(moves**2, axis=2), axis=0))
+        unit = max(float(np.quantile(rms, 0.9)), SMALLEST_DISPLACEMENT_UNIT)
+        blocks.append(moves / unit)
+    if not blocks or len({len(b) for b in blocks}) != 1:
+        raise ValueError("give amplitudes, displacements or both, of the same particles")
+    stacked = np.concatenate(blocks, axis=2).transpose(1, 2, 0)
+    return Changes(
+        positions=where,
+        modes=_modes_above_noise(stacked / np.sqrt(stacked.shape[2]), seed),
+        has_amplitude=relative_amplitudes is not None,
+        has_displacement=displacements is not None,
+        displacement_unit_angstrom=unit,
+        amplitude_change=amplitude_change,
+        displacement_rms_angstrom=rms,
+    )
+
+
+def gaussian_features(changes: Changes) -> FloatArray:
+    """Features (N, F) in which Gaussians that change together lie together.
+
+    Amplitude modes as they are. A region that rotates has different
+    displacements at its different points but one rotation, so displacement
+    modes are joined by the local rotation (from an affine fit to each
+    Gaussian's 20 nearest neighbours) times the model's root mean square radius.
+    """
+    parts = []
+    count = len(changes.positions)
+    if changes.has_amplitude:
+        parts.append(changes.amplitude_modes.reshape(count, -1))
+    if changes.has_displacement:
+        parts.append(changes.displacement_modes.reshape(count, -1))
+        parts.append(_local_rotation(changes.positions, changes.displacement_modes))
+    return np.concatenate(parts, axis=1)
+
+
+def choose_sample(n_particles: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Sorted indices of at most `size` particles drawn at random without repeats."""
+    if n_particles <= size:
+        return np.arange(n_particles)
+    return np.sort(np.random.default_rng(seed).choice(n_particles, size=size, replace=False))
+
+
+def _centred(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape or not len(array):
+        raise ValueError(f"decoder output should have shape (S, {shape}), got {array.shape}")
+    centred: FloatArray = array - array.mean(axis=0)
+    return centred
+
+
+def _modes_above_noise(values: FloatArray, seed: int) -> FloatArray:
+    """Changes (N, channels, S) along the patterns that beat permuted data, (N, channels, M).
+
+    Parallel analysis (Horn 1965, Psychometrika 30, 179): a pattern counts if its
+    variance exceeds the largest one found after the entries of every column
+    were permuted, which keeps each column's distribution and breaks what the
+    columns share. Only differences between Gaussians count: what all do alike
+    (a global scale, a common shift) defines no part.
+    """
+    count, channels, particles = values.shape
+    between = (values - values.mean(axis=0)).reshape(count * channels, particles)
+    kept = min(MAX_MODES, *between.shape)
+    if kept < 1 or not between.any():
+        return np.zeros((count, channels, 0))
+    _, singular, patterns = randomized_svd(between, kept, n_iter=6, random_state=seed)
+    rng = np.random.default_rng(seed)
+    noise = max(
+        randomized_svd(rng.permuted(between, axis=0), 1, n_iter=6, random_state=seed)[1][0]
+        for _ in range(_PERMUTATIONS)
+    )
+    # 5%: the permuted maximum is itself random
+    above = patterns[: int(np.sum(singular > 1.05 * noise))]
+    modes: FloatArray = values @ above.T
+    return modes
+
+
+def _local_rotation(positions: FloatArray, moves: FloatArray) -> FloatArray:
+    """Local rotation vectors of a displacement field, times the model's radius (N, 3 M)."""
+    count, _, n_modes = moves.shape
+    neighbours = min(_NEIGHBOURS_OF_LOCAL_FIT, count)
+    if neighbours < 4:
+        return np.zeros((count, 3 * n_modes))
+    _, near = cKDTree(positions).query(positions, k=neighbours)
+    offsets = positions[near] - positions[near].mean(axis=1, keepdims=True)
+    gram = np.einsum("nki,nkj->nij", offsets, offsets)
+    # a flat or straight neighbourhood does not determine every gradient: damp it
+    damping = 0.05 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    slopes = np.einsum("nkj,nkcm->njcm", offsets, moves[near])
+    gradient = np.einsum("nij,njcm->nicm", np.linalg.inv(gram + damping), slopes)
+    # gradient[:, i, c] = d(move_c)/d(x_i); the rotation vector is half the curl
+    curl = np.stack(
+        [
+            gradient[:, 1, 2] - gradient[:, 2, 1],
+            gradient[:, 2, 0] - gradient[:, 0, 2],
+            gradient[:, 0, 1] - gradient[:, 1, 0],
+        ],
+        axis=1,
+    )
+    radius = np.sqrt(np.mean(np.sum((positions - positions.mean(axis=0)) ** 2, axis=1)))
+    rotation: FloatArray = (0.5 * radius * curl).reshape(count, 3 * n_modes)
+    return rotation

@@ -1,0 +1,119 @@
+"""Points with many features laid out in the plane: UMAP, or principal components."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+Method = Literal["umap", "pca"]
+
+FEWEST_FOR_UMAP = 50
+"""Below this many points UMAP's neighbour graph says less than the components do."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Points in the plane.
+
+    Parameters
+    ----------
+    coordinates : array, shape (n, 2)
+        For UMAP in its own unit; for PCA in the unit of the features.
+    components : array, shape (n, C)
+        Principal components that the embedding was made from.
+    method : "umap" or "pca"
+        What was used (few points fall back to PCA).
+    """
+
+    coordinates: FloatArray
+    components: FloatArray
+    method: Method
+
+
+def principal_components(features: ArrayLike, max_components: int) -> FloatArray:
+    """Scores (n, C) along the first principal components, C <= max_components.
+
+    Components without variance are left out; the sign of each is such that its
+    largest score is positive, so that the result does not depend on the solver.
+    """
+    values = np.asarray(features, dtype=np.float64)
+    centred = values - values.mean(axis=0)
+    if centred.shape[0] >= centred.shape[1]:
+        variance, axes = np.linalg.eigh(centred.T @ centred)
+        scores = centred @ axes[:, ::-1][:, :max_components]
+        variance = variance[::-1][:max_components]
+    else:
+        variance, left = np.linalg.eigh(centred @ centred.T)
+        variance = np.maximum(variance[::-1][:max_components], 0)
+        scores = left[:, ::-1][:, :max_components] * np.sqrt(variance)
+    scores = scores[:, variance > 1e-12 * max(float(variance[0]), 1e-300)]
+    if not scores.size:
+        return np.zeros((len(values), 0))
+    largest = np.abs(scores).argmax(axis=0)
+    signs = np.sign(scores[largest, np.arange(scores.shape[1])])
+    oriented: FloatArray = scores * np.where(signs == 0, 1, signs)
+    return oriented
+
+
+def embed(
+    features: ArrayLike,
+    *,
+    method: Method = "umap",
+    seed: int = 0,
+    n_neighbours: int = 15,
+    max_components: int = 20,
+) -> Embedding:
+    """Lay points out in the plane.
+
+    UMAP (McInnes et al. 2018, arXiv 1802.03426) of the first principal
+    components, from exact nearest neighbours; with a seed it is reproducible.
+
+    Parameters
+    ----------
+    features : array, shape (n, F)
+    method : "umap" or "pca"
+        UMAP falls back to PCA for fewer than 50 points or features that do not vary.
+    seed : int
+    n_neighbours : int
+        Neighbours of each point in UMAP's graph.
+    max_components : int
+        Most principal components used.
+    """
+    components = principal_components(features, max_components)
+    count = len(components)
+    if method == "pca" or count < FEWEST_FOR_UMAP or components.shape[1] < 2:
+        plane = np.zeros((count, 2))
+        shown = components[:, :2]
+        plane[:, : shown.shape[1]] = shown
+        return Embedding(plane, components, "pca")
+    return Embedding(_umap(components, min(n_neighbours, count - 1), seed), components, "umap")
+
+
+def _umap(points: FloatArray, n_neighbours: int, seed: int) -> FloatArray:
+    # umap-learn compiles for seconds when imported: only where it is used
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
+        search = NearestNeighbors(n_neighbors=n_neighbours).fit(points)
+        distances, indices = search.kneighbors(points)
+        model = UMAP(
+            n_neighbors=n_neighbours,
+            min_dist=0.0,
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32), None),
+        )
+        plane: FloatArray = np.asarray(
+            model.fit_transform(points.astype(np.float32)), dtype=np.float64
+        )
+    return plane

@@ -1,0 +1,189 @@
+"""The result of segmentation: a label for each Gaussian, and its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_text
+from cryoparts.parts.tables import load_array, save_array, write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+UNASSIGNED, CORE = -1, 0
+
+_PIECE_GAP = 2.5
+"""Gaussians of a part are in one piece if steps of this many typical
+nearest-neighbour distances connect them."""
+
+
+@dataclass(frozen=True)
+class PartLabels:
+    """The part of each Gaussian, and what it was decided from.
+
+    Parameters
+    ----------
+    labels : int array, shape (N,)
+        -1 unassigned, 0 core, 1 ... K parts by decreasing size.
+    embedding : array, shape (N, 2)
+        The Gaussians in the plane, by what happens to them.
+    positions : array, shape (N, 3)
+        Neutral positions, Å.
+    amplitude_change : array, shape (N,)
+        Standard deviation of the relative amplitude over the particles.
+    displacement_rms_angstrom : array, shape (N,)
+        Root mean square displacement over the particles, Å.
+    method : str
+        Embedding used, "umap" or "pca".
+    """
+
+    labels: IntArray
+    embedding: FloatArray
+    positions: FloatArray
+    amplitude_change: FloatArray
+    displacement_rms_angstrom: FloatArray
+    method: str
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        for name, shape in (
+            ("embedding", (count, 2)),
+            ("positions", (count, 3)),
+            ("amplitude_change", (count,)),
+            ("displacement_rms_angstrom", (count,)),
+        ):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+        if count and (self.labels.min() < UNASSIGNED):
+            raise ValueError(f"labels start at -1, found {self.labels.min()}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts, the core not counted."""
+        return max(int(self.labels.max(initial=0)), 0)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """("part_1", ..., "part_K")."""
+        return tuple(f"part_{k}" for k in range(1, self.n_parts + 1))
+
+    def members(self, part: int) -> NDArray[np.bool_]:
+        """Mask (N,) of the Gaussians of a part (0 for the core)."""
+        return np.asarray(self.labels == part)
+
+    def pieces(self, part: int) -> int:
+        """In how many spatially separate pieces the part comes."""
+        inside = self.positions[self.members(part)]
+        if len(inside) < 2:
+            return len(inside)
+        spacing = float(np.median(cKDTree(self.positions).query(self.positions, k=2)[0][:, 1]))
+        return _connected_pieces(inside, _PIECE_GAP * spacing)
+
+    def part_number(self, name: str) -> int:
+        """The number of a part called "part_2" or "2".
+
+        Raises
+        ------
+        InputError
+            If there is no such part.
+        """
+        text = name.removeprefix("part_")
+        if text.isdecimal() and 1 <= int(text) <= self.n_parts:
+            return int(text)
+        known = ", ".join(self.part_names) or "none: nothing was found to change"
+        raise InputError("part", f"there is no part {name!r}", f"Parts of this run: {known}.")
+
+    def save(self, folder: Path) -> None:
+        """Write labels.npy, embedding.npy, parts.csv, gaussians.csv and summary.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_array(folder / "labels.npy", self.labels)
+        save_array(folder / "embedding.npy", self.embedding.astype(np.float32))
+        write_table(folder / "gaussians.csv", _gaussian_columns(self))
+        write_table(folder / "parts.csv", _part_columns(self))
+        summary = {
+            "n_gaussians": len(self),
+            "n_parts": self.n_parts,
+            "unassigned": int(self.members(UNASSIGNED).sum()),
+            "embedding": self.method,
+        }
+        write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or does not fit the others.
+        """
+        table = folder / "gaussians.csv"
+        try:
+            columns = np.genfromtxt(table, delimiter=",", names=True, ndmin=1)
+            labels = load_array(folder / "labels.npy").astype(np.int64)
+            return cls(
+                labels=labels,
+                embedding=load_array(folder / "embedding.npy").astype(np.float64),
+                positions=np.stack([columns[a] for a in ("x", "y", "z")], axis=1),
+                amplitude_change=columns["amplitude_change"],
+                displacement_rms_angstrom=columns["displacement_rms_angstrom"],
+                method=str(json.loads((folder / "summary.json").read_text())["embedding"]),
+            )
+        except (OSError, ValueError, KeyError) as fault:
+            raise InputError(
+                str(folder), f"not a folder of parts: {fault}", "Make one with `cryoparts parts`."
+            ) from fault
+
+
+def _connected_pieces(points: FloatArray, reach: float) -> int:
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
+    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(points), len(points)))
+    return int(connected_components(links, directed=False)[0])
+
+
+def _gaussian_columns(parts: PartLabels) -> dict[str, NDArray[np.generic]]:
+    x, y, z = parts.positions.T
+    return {
+        "x": x,
+        "y": y,
+        "z": z,
+        "label": parts.labels,
+        "amplitude_change": parts.amplitude_change,
+        "displacement_rms_angstrom": parts.displacement_rms_angstrom,
+    }
+
+
+def _part_columns(parts: PartLabels) -> dict[str, NDArray[np.generic]]:
+    """One row a part, the core first; means over the part's Gaussians."""
+    numbers = [k for k in range(parts.n_parts + 1) if parts.members(k).any()]
+    chosen = [parts.members(k) for k in numbers]
+    centroids = np.array([parts.positions[m].mean(axis=0) for m in chosen]).reshape(-1, 3)
+    return {
+        "part": np.array(["core" if k == CORE else f"part_{k}" for k in numbers]),
+        "gaussians": np.array([m.sum() for m in chosen]),
+        "amplitude_change": np.array([parts.amplitude_change[m].mean() for m in chosen]),
+        "displacement_rms_angstrom": np.array(
+            [np.sqrt((parts.displacement_rms_angstrom[m] ** 2).mean()) for m in chosen]
+        ),
+        "x": centroids[:, 0],
+        "y": centroids[:, 1],
+        "z": centroids[:, 2],
+        "pieces": np.array([parts.pieces(k) for k in numbers]),
+    }

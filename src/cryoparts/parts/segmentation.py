@@ -1,0 +1,115 @@
+"""Gaussians that change together, grouped into parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.parts.changes import gaussian_features, measure_changes
+from cryoparts.parts.density_clusters import candidate_clusterings
+from cryoparts.parts.embedding import FEWEST_FOR_UMAP, Embedding, Method, embed
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.part_models import Observations
+from cryoparts.parts.part_refinement import refine
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    IntArray = NDArray[np.int64]
+
+_MIN_SAMPLES = 8
+_MOST_CLUSTERS = 60
+_BETTER = 0.01
+
+
+def segment_gaussians(
+    positions: ArrayLike,
+    relative_amplitudes: ArrayLike | None = None,
+    displacements: ArrayLike | None = None,
+    *,
+    method: Method = "umap",
+    min_part_size: int | None = None,
+    seed: int = 0,
+) -> PartLabels:
+    """Group Gaussians into a core and parts by the decoder's output over particles.
+
+    The Gaussians are embedded by what happens to them (UMAP of the significant
+    modes of change) and clustered there by DBSCAN at a series of radii, after
+    Chen, Li & Liao (arXiv 2601.18713). Each clustering is then refined by what
+    its clusters do (`part_refinement`), and the one whose parts are the
+    clearest is kept, the one with fewer parts if they are equally clear.
+
+    Parameters
+    ----------
+    positions : array, shape (N, 3)
+        Neutral positions, Å.
+    relative_amplitudes : array, shape (S, N), optional
+        Amplitudes relative to the neutral model, of S particles.
+    displacements : array, shape (S, N, 3), optional
+        Displacements of the same particles, Å.
+    method : "umap" or "pca"
+        Space of the clustering. Below 50 Gaussians always "pca".
+    min_part_size : int, optional
+        Fewest Gaussians in a part. Default: 1% of the Gaussians, at least 5
+        (at least 2 for fewer than 50 Gaussians).
+    seed : int
+        The result depends on the arguments and this alone.
+
+    Returns
+    -------
+    PartLabels
+        0 = core (changes least), 1 ... K = parts by size, -1 = like no part. All
+        zero if nothing changes.
+
+    Raises
+    ------
+    ValueError
+        If neither output is given, or shapes disagree.
+    """
+    changes = measure_changes(positions, relative_amplitudes, displacements, seed=seed)
+    count = len(changes.positions)
+    labels = np.zeros(count, dtype=np.int64)
+    if changes.n_modes == 0:
+        layout = Embedding(np.zeros((count, 2)), np.zeros((count, 0)), "pca")
+    else:
+        layout = embed(gaussian_features(changes), method=method, seed=seed)
+        size = min_part_size or default_part_size(count)
+        labels = _clearest_parts(Observations.of(changes), layout, size)
+    return PartLabels(
+        labels=labels,
+        embedding=layout.coordinates,
+        positions=changes.positions,
+        amplitude_change=changes.amplitude_change,
+        displacement_rms_angstrom=changes.displacement_rms_angstrom,
+        method=layout.method,
+    )
+
+
+def default_part_size(n_gaussians: int) -> int:
+    """1% of the Gaussians, at least 5, or at least 2 where there are few."""
+    return max(n_gaussians // 100, 5 if n_gaussians >= FEWEST_FOR_UMAP else 2)
+
+
+def _clearest_parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray:
+    """Refine DBSCAN clusterings at several radii and keep the clearest."""
+    points = layout.coordinates if layout.method == "umap" else layout.components
+    best = np.zeros(len(points), dtype=np.int64)
+    best_score, best_parts = 0.0, 1
+    candidates = candidate_clusterings(
+        points,
+        min_samples=min(_MIN_SAMPLES, min_size),
+        min_size=min_size,
+        most=_MOST_CLUSTERS,
+    )
+    seen: set[bytes] = set()
+    for clusters in candidates:
+        labels, score = refine(observed, clusters, min_size)
+        if labels.tobytes() in seen:
+            continue
+        seen.add(labels.tobytes())
+        parts = int(labels.max()) + 1
+        margin = _BETTER if parts > best_parts else -_BETTER if parts < best_parts else 0.0
+        if score > best_score + margin:
+            best, best_score, best_parts = labels, score, parts
+    return best

@@ -1,0 +1,118 @@
+"""The latent space of the particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.report.palette import state_colour
+from cryoparts.report.pictures import new_figure, picture_of
+from cryoparts.report.tables import match_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoparts.report.part_states import PartStates
+    from cryoparts.report.pictures import Picture
+    from cryoparts.report.run_results import Latent
+
+    FloatArray = NDArray[np.float64]
+
+MANY_PARTICLES = 3000
+"""Above this a density says more than dots."""
+
+MOST_DOTS = 6000
+PANELS_A_ROW = 4
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Points in their plane of largest variance: (P, 2), and the share of each axis."""
+
+    points: FloatArray
+    share: tuple[float, float]
+    axis_names: tuple[str, str]
+
+
+def principal_plane(z: ArrayLike) -> Plane:
+    """The two directions of largest variance; the axes themselves where there are only two."""
+    values = np.asarray(z, dtype=np.float64)
+    centred = values - values.mean(axis=0) if len(values) else values
+    variance = (centred**2).sum(axis=0)
+    names = ("z 1", "z 2")
+    if values.shape[1] == 1:
+        points = np.column_stack([values[:, 0], np.zeros(len(values))])
+        return Plane(points, (1.0, 0.0), ("z 1", ""))
+    if values.shape[1] == 2:
+        points, squares = values, variance
+    else:
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        points, squares, names = centred @ directions[:2].T, singular[:2] ** 2, ("PC 1", "PC 2")
+    total = max(float(variance.sum()), 1e-30)
+    return Plane(points, (float(squares[0]) / total, float(squares[1]) / total), names)
+
+
+def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
+    """Density of the particles, and one panel a part coloured by its states."""
+    plane = principal_plane(latent.z)
+    shown = list(states.values())[: 2 * PANELS_A_ROW - 1]
+    panels = 1 + len(shown)
+    columns = min(panels, PANELS_A_ROW)
+    rows = -(-panels // columns)
+    with new_figure(max(4.2, 2.8 * columns), 2.9 * rows) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        draw_density(grid[0], plane.points)
+        grid[0].set_title("all particles")
+        for axes, part in zip(grid[1:], shown, strict=False):
+            state = match_names(latent.names, part.particles["name"], part.state, absent=0)
+            draw_states(axes, plane.points, state, part.states)
+            axes.set_title(f"by the states of part {part.label}")
+        for number, axes in enumerate(grid):
+            if number >= panels:
+                axes.set_axis_off()
+            if number + columns >= panels:
+                axes.set_xlabel(f"{plane.axis_names[0]} ({plane.share[0]:.0%} of variance)")
+                axes.xaxis.set_tick_params(labelbottom=True)
+        for axes in grid[::columns]:
+            axes.set_ylabel(f"{plane.axis_names[1]} ({plane.share[1]:.0%})")
+        return picture_of(
+            figure,
+            "latent_space",
+            f"Each particle's {latent.z.shape[1]} latent numbers, "
+            "shown in their plane of largest variance."
+            + (" Colours are the states of one part at a time." if shown else ""),
+        )
+
+
+def draw_density(axes: Axes, points: FloatArray) -> None:
+    """Dots for few particles, hexagons counted on a logarithmic scale for many."""
+    if len(points) <= MANY_PARTICLES:
+        axes.plot(*points.T, ".", color="#334e68", markersize=3, alpha=0.5, markeredgewidth=0)
+    else:
+        axes.hexbin(
+            points[:, 0], points[:, 1], gridsize=55, bins="log", cmap="cividis_r", linewidths=0
+        )
+
+
+def draw_states(
+    axes: Axes, points: FloatArray, state: NDArray[np.int64], states: list[int]
+) -> None:
+    """Dots coloured by state, in an order that hides none; a seeded sample of very many."""
+    order = np.random.default_rng(0).permutation(len(points))[:MOST_DOTS]
+    order = order[state[order] > 0]
+    if len(order):
+        axes.scatter(
+            points[order, 0],
+            points[order, 1],
+            c=[state_colour(int(s)) for s in state[order]],
+            s=5,
+            alpha=0.6,
+            linewidths=0,
+        )
+    for number in states[:7]:
+        axes.scatter([], [], color=state_colour(number), s=14, label=f"state {number}")
+    if states:
+        axes.legend(loc="best", handletextpad=0.1, borderpad=0.2, markerscale=1.0)

@@ -1,0 +1,174 @@
+"""Still pictures of a part's maps: surfaces from two sides, and slices through the part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
+from cryoparts.report.pictures import bare, new_figure, picture_of
+from cryoparts.report.surface_rendering import Surface, render, rgb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from cryoparts.report.pictures import Picture
+    from cryoparts.report.state_maps import StateMaps
+
+    FloatArray = NDArray[np.float64]
+
+SURFACE_COLOUR = "#c3ccd6"
+FRONT = np.eye(3)
+SIDE = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Seen along -x: right is z, up is y."""
+
+MOST_STATES = 5
+PLANES = (("xy", 0), ("xz", 1), ("yz", 2))
+
+
+def picture_radius(maps: StateMaps) -> float:
+    """Voxels from the box centre that hold every state's surface, with a margin."""
+    radius = 0.25 * maps.centre
+    for volume in maps.states.values():
+        inside = np.argwhere(volume > maps.level) - maps.centre
+        if len(inside):
+            radius = max(radius, float(np.quantile(np.linalg.norm(inside, axis=1), 0.995)))
+    return min(1.08 * radius + 1, np.sqrt(3) * maps.centre)
+
+
+def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
+    """Every state and the first differences, seen from two sides.
+
+    Parameters
+    ----------
+    maps : StateMaps
+    part_region : array, shape (D, D, D)
+        How much a voxel belongs to the part, 0 to 1.
+    colour : str
+        The part's colour.
+    """
+    weight = part_region[..., None]
+    tinted = (1 - weight) * rgb(SURFACE_COLOUR) + weight * rgb(colour)
+    drawn: list[tuple[str, list[Surface]]] = [
+        (f"state {state}", [Surface(volume, maps.level, SURFACE_COLOUR, colours=tinted)])
+        for state, volume in list(maps.states.items())[:MOST_STATES]
+    ]
+    for (one, other), difference in list(maps.differences.items())[:1]:
+        drawn.append(
+            (
+                f"state {one} − state {other}",
+                [
+                    Surface(maps.states[other], maps.level, SURFACE_COLOUR, opacity=0.35),
+                    Surface(difference.volume, difference.level, GAINED_COLOUR),
+                    Surface(-difference.volume, difference.level, LOST_COLOUR),
+                ],
+            )
+        )
+    radius = picture_radius(maps)
+    with new_figure(min(2.5 * len(drawn) + 0.2, 11.0), 5.2) as figure:
+        grid = figure.subplots(2, len(drawn), squeeze=False)
+        for column, (title, layers) in enumerate(drawn):
+            for row, side in enumerate((FRONT, SIDE)):
+                grid[row, column].imshow(render(layers, side, radius), interpolation="bilinear")
+                bare(grid[row, column])
+            grid[0, column].set_title(title, loc="center")
+        return picture_of(
+            figure,
+            f"part_{maps.label}_maps",
+            f"Isosurfaces of the states' maps at one level ({maps.level:.3g}); the region of part "
+            f"{maps.label} in its colour. Top: seen along z; bottom: along x. In the difference, "
+            "blue is density that only the first state has, red that only the second has.",
+        )
+
+
+def part_region(maps: StateMaps, positions: FloatArray, others: FloatArray) -> FloatArray:
+    """How much each voxel belongs to the part (positions) against the rest: 0 to 1."""
+    shape = next(iter(maps.states.values())).shape
+    mine, rest = _counted(maps, positions, shape), _counted(maps, others, shape)
+    total = mine + rest
+    share: FloatArray = np.where(total > 1e-9, mine / np.maximum(total, 1e-9), 0.0)
+    # a border sharper than the blur that made it
+    return np.clip(3 * (share - 0.5) + 0.5, 0, 1)
+
+
+def _counted(maps: StateMaps, positions: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    grid = np.zeros(shape)
+    voxels = np.rint(positions[:, ::-1] / maps.voxel_size).astype(np.int64) + maps.centre
+    inside = ((voxels >= 0) & (voxels < np.array(shape))).all(axis=1)
+    np.add.at(grid, tuple(voxels[inside].T), 1.0)
+    blurred: FloatArray = gaussian_filter(grid, max(6.0 / maps.voxel_size, 1.0), truncate=4)
+    return blurred
+
+
+def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
+    """Slices through the middle of the part: every state, then the first difference."""
+    shape = next(iter(maps.states.values())).shape
+    z, y, x = (
+        int(np.clip(round(float(c) / maps.voxel_size) + maps.centre, 0, n - 1))
+        for c, n in zip(centre_angstrom[::-1], shape, strict=True)
+    )
+    shown = list(maps.states.items())[:MOST_STATES]
+    pairs = list(maps.differences.items())[:1]
+    columns = len(shown) + len(pairs)
+    top = max(float(np.quantile(volume, 0.9995)) for _, volume in shown)
+    with new_figure(min(2.3 * columns + 0.9, 11.0), 6.6) as figure:
+        grid = figure.subplots(3, columns, squeeze=False)
+        for column, (state, volume) in enumerate(shown):
+            image = _draw_slices(figure, grid[:, column], maps, volume, (z, y, x), (-0.15 * top, top), "gray")
+            grid[0, column].set_title(f"state {state}", color=state_colour(state))
+        figure.colorbar(image, ax=grid[2, : len(shown)], location="bottom", shrink=0.5, aspect=30, label="density")
+        for column, ((one, other), difference) in enumerate(pairs, start=len(shown)):
+            limit = max(0.8 * top, difference.level)
+            image = _draw_slices(
+                figure, grid[:, column], maps, difference.volume, (z, y, x), (-limit, limit), "RdBu"
+            )
+            grid[0, column].set_title(f"{one} − {other}")
+            figure.colorbar(image, ax=grid[2, column], location="bottom", shrink=0.9, aspect=15, label="difference")
+        for row, (name, _) in enumerate(PLANES):
+            grid[row, 0].set_ylabel(f"{name[1]} (Å)")
+            for axes in grid[row]:
+                axes.set_xlabel(f"{name[0]} (Å)")
+        return picture_of(
+            figure,
+            f"part_{maps.label}_slices",
+            f"Slices through the middle of part {maps.label} "
+            f"({', '.join(f'{a} = {v:.0f} Å' for a, v in zip('xyz', centre_angstrom, strict=True))}): "
+            "the xy, xz and yz planes.",
+        )
+
+
+def _draw_slices(
+    figure: Figure,
+    column: NDArray[np.object_],
+    maps: StateMaps,
+    volume: NDArray[np.float32],
+    through: tuple[int, int, int],
+    limits: tuple[float, float],
+    colours: str,
+) -> object:
+    z, y, x = through
+    half = maps.voxel_size * maps.centre
+    last = maps.voxel_size * (volume.shape[0] - 1 - maps.centre)
+    edge = 0.5 * maps.voxel_size
+    extent = (-half - edge, last + edge, -half - edge, last + edge)
+    image: object = None
+    for axes, plane in zip(column, (volume[z], volume[:, y], volume[:, :, x]), strict=True):
+        image = _show(axes, plane, extent, limits, colours)
+    return image
+
+
+def _show(
+    axes: Axes,
+    plane: NDArray[np.float32],
+    extent: tuple[float, float, float, float],
+    limits: tuple[float, float],
+    colours: str,
+) -> object:
+    axes.grid(visible=False)
+    return axes.imshow(
+        plane, origin="lower", extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours
+    )

@@ -1,0 +1,188 @@
+"""The parts on the model: a rotatable scene, three still views, and the Gaussians' plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cryoparts.report.palette import GRID, INK, part_colour, part_title
+from cryoparts.report.pictures import Scene, bare, new_figure, picture_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.report.pictures import Picture
+
+    FloatArray = NDArray[np.float64]
+
+VIEWS = (("along z", 0, 1, 2), ("along y", 0, 2, 1), ("along x", 1, 2, 0))
+"""Name, horizontal axis, vertical axis, depth axis."""
+
+AXES = "xyz"
+SCALE_BARS = (10, 20, 50, 100, 200)
+
+
+def parts_on_model(model: GaussianModel, parts: PartLabels | None) -> Scene:
+    """Gaussians as balls, coloured by part, in a scene and in three still views."""
+    labels = np.zeros(len(model), dtype=np.int64) if parts is None else parts.labels
+    sizes = _ball_sizes(model)
+    return Scene(_still_views(model, labels, sizes), _scene_json(model, labels, sizes))
+
+
+def _ball_sizes(model: GaussianModel) -> FloatArray:
+    """Marker diameter of each Gaussian as a part of the typical one: by its mass."""
+    amplitude = model.amplitudes.astype(np.float64)
+    typical = max(float(np.median(amplitude)), 1e-30)
+    sizes: FloatArray = np.clip(np.cbrt(amplitude / typical), 0.4, 2.0)
+    return sizes
+
+
+def _ordered(labels: NDArray[np.int64]) -> list[int]:
+    """Parts first, then the core, then what is unassigned: the order of the legend."""
+    present = [int(v) for v in np.unique(labels)]
+    return [v for v in present if v > 0] + [v for v in (0, -1) if v in present]
+
+
+def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> str:
+    figure = go.Figure()
+    base = float(np.clip(260 / np.cbrt(max(len(model), 1)) / 3, 4, 14))
+    for label in _ordered(labels):
+        chosen = labels == label
+        x, y, z = model.positions[chosen].T
+        figure.add_trace(
+            go.Scatter3d(
+                x=x,
+                y=y,
+                z=z,
+                mode="markers",
+                name=part_title(label),
+                marker={
+                    "size": (base * sizes[chosen]).astype(np.float32),
+                    "color": part_colour(label),
+                    "opacity": 1.0 if label > 0 else 0.45,
+                    "line": {"width": 0},
+                },
+                hovertemplate=f"{part_title(label)}<br>%{{x:.0f}}, %{{y:.0f}}, %{{z:.0f}} Å"
+                "<extra></extra>",
+            )
+        )
+    figure.update_layout(**scene_layout(), showlegend=True)
+    return str(figure.to_json())
+
+
+def scene_layout() -> dict[str, object]:
+    """A scene without axes, in one proportion for all directions, with the legend above."""
+    hidden = {"visible": False, "showspikes": False}
+    return {
+        "scene": {
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "zaxis": hidden,
+            "aspectmode": "data",
+            "camera": {"eye": {"x": 0.9, "y": -1.1, "z": 0.6}, "projection": {"type": "orthographic"}},
+            "dragmode": "orbit",
+        },
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "legend": {"orientation": "h", "yanchor": "top", "y": 1.0, "x": 0.0, "itemsizing": "constant"},
+        "font": {"color": INK, "family": "system-ui, sans-serif", "size": 13},
+        "paper_bgcolor": "white",
+        "template": "none",
+    }
+
+
+def _still_views(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> Picture:
+    with new_figure(10.0, 3.9) as figure:
+        panels = figure.subplots(1, 3)
+        for axes, (name, across, up, depth) in zip(panels, VIEWS, strict=True):
+            _draw_view(axes, model.positions, labels, sizes, (across, up, depth))
+            axes.set_title(name)
+        _scale_bar(panels[0], model.positions)
+        legend = _ordered(labels)
+        for label in legend:
+            panels[0].scatter([], [], color=part_colour(label), s=30, label=part_title(label))
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(legend), 10)
+        )
+        return picture_of(
+            figure,
+            "parts_on_model",
+            "The Gaussians of the neutral model, one ball each, sized by mass and coloured by "
+            "part. Grey does not change over the particles.",
+        )
+
+
+def _draw_view(
+    axes: Axes,
+    positions: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    sizes: FloatArray,
+    view: tuple[int, int, int],
+) -> None:
+    across, up, depth = view
+    # the camera looks down the depth axis: what lies nearer is drawn later, over the rest
+    order = np.argsort(positions[:, depth])
+    span = float(np.ptp(positions, axis=0).max()) + 1e-6
+    # 3.1 inches hold the span; a ball is about as wide as the Gaussians' spacing
+    spacing = span / np.cbrt(max(len(positions), 1))
+    points = 72 * 3.1 * 0.8 * spacing / span
+    near = (positions[order, depth] - positions[:, depth].min()) / span
+    axes.scatter(
+        positions[order, across],
+        positions[order, up],
+        s=(points * sizes[order]) ** 2,
+        c=[_toward_white(part_colour(int(v)), 0.45 * (1 - n)) for v, n in zip(labels[order], near, strict=True)],
+        edgecolors=(0, 0, 0, 0.18),
+        linewidths=0.3,
+    )
+    axes.set_aspect("equal")
+    bare(axes)
+
+
+def _toward_white(colour: str, amount: float) -> tuple[float, float, float]:
+    """Distance fades: the depth cue of the still views."""
+    r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return tuple(c + (1 - c) * amount for c in (r, g, b))  # type: ignore[return-value]
+
+
+def _scale_bar(axes: Axes, positions: NDArray[np.float32]) -> None:
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    span = float((high - low).max())
+    length = max((bar for bar in SCALE_BARS if bar <= max(span / 3, 10)), default=10)
+    y = low[1] - 0.08 * span
+    axes.plot([low[0], low[0] + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
+    axes.annotate(
+        f"{length} Å", (low[0] + length, y), xytext=(4, 0), textcoords="offset points", va="center",
+        fontsize=8,
+    )
+
+
+def gaussian_plane(parts: PartLabels) -> Picture:
+    """The plane in which Gaussians that change together lie together, coloured by part."""
+    with new_figure(5.4, 4.0) as figure:
+        axes = figure.subplots()
+        for label in reversed(_ordered(parts.labels)):
+            chosen = parts.members(label)
+            axes.scatter(
+                *parts.embedding[chosen].T,
+                s=9,
+                color=part_colour(label),
+                linewidths=0,
+                alpha=0.8,
+                label=part_title(label),
+            )
+        handles, names = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=1.6)
+        axes.set(xlabel=f"{parts.method.upper()} 1", ylabel=f"{parts.method.upper()} 2")
+        axes.tick_params(labelbottom=False, labelleft=False, length=0)
+        axes.grid(color=GRID)
+        return picture_of(
+            figure,
+            "gaussian_plane",
+            "One dot a Gaussian: those that change together over the particles lie together. "
+            "Distances between far groups mean little.",
+        )

@@ -1,0 +1,105 @@
+"""The states of one part: where the particles lie, what the part does in them, FSC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.report.figures_latent import draw_density, draw_states
+from cryoparts.report.palette import MUTED, state_colour
+from cryoparts.report.part_states import FSC_THRESHOLD
+from cryoparts.report.pictures import new_figure, picture_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from cryoparts.report.part_states import PartStates
+    from cryoparts.report.pictures import Picture
+
+    FloatArray = NDArray[np.float64]
+
+
+def particle_states(part: PartStates) -> Picture:
+    """The particles in the plane of the part, coloured by state, and what the part does in each."""
+    quantities = [
+        (part.relative_amplitude, "mean relative amplitude (1 = neutral model)"),
+        (part.displacement_angstrom, "mean displacement (Å)"),
+    ]
+    measured = [(values, name) for values, name in quantities if _varies(values)]
+    if not measured and _varies(part.coordinate):
+        measured = [(part.coordinate, "coordinate along the main change")]
+    panels = 1 + len(measured)
+    with new_figure(3.6 * panels + (0.6 if panels == 1 else 0.0), 3.2) as figure:
+        grid = figure.subplots(1, panels, squeeze=False)[0]
+        _draw_plane(grid[0], part)
+        for axes, (values, name) in zip(grid[1:], measured, strict=True):
+            if values is not None:
+                _draw_histogram(axes, part, values, name)
+        return picture_of(
+            figure,
+            f"part_{part.label}_particles",
+            f"Left: the particles by what part {part.label} alone does in them. "
+            + ("Right: how much of it is there, or how far it moves." if measured else ""),
+        )
+
+
+def _varies(values: FloatArray | None) -> bool:
+    return values is not None and float(np.nanstd(values)) > 1e-6
+
+
+def _draw_plane(axes: Axes, part: PartStates) -> None:
+    axes.set(title=f"Particles seen by part {part.label}", xlabel="axis 1", ylabel="axis 2")
+    if part.embedding is None or len(part.embedding) != len(part.state):
+        axes.text(0.5, 0.5, "no embedding", ha="center", transform=axes.transAxes)
+        return
+    points = part.embedding[:, :2]
+    if points.shape[1] == 1:
+        points = np.column_stack([points[:, 0], np.zeros(len(points))])
+    if len(part.states) > 1:
+        draw_states(axes, points, part.state, part.states)
+    else:
+        draw_density(axes, points)
+    axes.tick_params(labelbottom=False, labelleft=False, length=0)
+
+
+def _draw_histogram(axes: Axes, part: PartStates, values: FloatArray, name: str) -> None:
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [0.002, 0.998])
+    edges = np.linspace(low, max(high, low + 1e-6), 41)
+    groups = [np.clip(values[part.state == s], edges[0], edges[-1]) for s in part.states]
+    axes.hist(
+        groups,
+        bins=edges.tolist(),
+        stacked=True,
+        color=[state_colour(s) for s in part.states],
+        label=[f"state {s}" for s in part.states],
+    )
+    axes.set(xlabel=name, ylabel="particles", title="What the part does")
+
+
+def fsc_curves(part: PartStates) -> Picture:
+    """Fourier shell correlation between the half maps of each state."""
+    with new_figure(5.4, 3.2) as figure:
+        axes = figure.subplots()
+        for state, curve in part.fsc.items():
+            resolution = curve.resolution_angstrom
+            axes.plot(
+                curve.frequency,
+                curve.correlation,
+                color=state_colour(state),
+                label=f"state {state}" + (f": {resolution:.1f} Å" if resolution else ""),
+            )
+        axes.axhline(FSC_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
+        axes.annotate(
+            "0.143", (0.0, FSC_THRESHOLD), xytext=(4, 3), textcoords="offset points", color=MUTED, fontsize=8
+        )
+        axes.set(xlabel="spatial frequency (1/Å)", ylabel="FSC of the half maps", ylim=(-0.1, 1.05))
+        axes.set_xlim(left=0.0)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return picture_of(
+            figure,
+            f"part_{part.label}_fsc",
+            "Half maps of the same state agree up to the resolution where the curve meets 0.143.",
+        )

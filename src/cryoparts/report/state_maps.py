@@ -1,0 +1,119 @@
+"""The maps of one part's states on one grid, with the levels at which they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from skimage.filters import threshold_otsu
+
+from cryoparts.errors import InputError
+from cryoparts.io.mrc import read_map
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoparts.report.part_states import PartStates
+
+    FloatArray = NDArray[np.float64]
+    Volume = NDArray[np.float32]
+
+DIFFERENCE_SHARE = 0.4
+"""A difference is drawn where it exceeds this share of the maps' contour level."""
+
+DIFFERENCE_SIGMAS = 5.0
+"""... and this many robust standard deviations of itself."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference map, and the level beyond which it is drawn, both ways."""
+
+    volume: Volume
+    level: float
+
+
+@dataclass(frozen=True)
+class StateMaps:
+    """Maps [z, y, x] of the states of a part.
+
+    Parameters
+    ----------
+    label : int
+        The part.
+    voxel_size : float
+        Å.
+    states : dict
+        Map of each state.
+    differences : dict
+        Difference of each pair (one, other) of states: one minus other.
+    level : float
+        Contour level, the same for every state, so that sizes compare.
+    """
+
+    label: int
+    voxel_size: float
+    states: dict[int, Volume]
+    differences: dict[tuple[int, int], Difference]
+    level: float
+
+    @property
+    def centre(self) -> int:
+        """Voxel of the origin of coordinates."""
+        return next(iter(self.states.values())).shape[0] // 2
+
+    def to_angstrom(self, zyx: FloatArray) -> FloatArray:
+        """(x, y, z) about the box centre, Å, of voxel coordinates (z, y, x)."""
+        xyz: FloatArray = (zyx[:, ::-1] - self.centre) * self.voxel_size
+        return xyz
+
+
+def read_state_maps(part: PartStates) -> StateMaps | None:
+    """Read a part's maps; None where they have not been made.
+
+    Raises
+    ------
+    InputError
+        If a map cannot be read, or the maps differ in shape.
+    """
+    if not part.maps:
+        return None
+    read = {state: read_map(path) for state, path in part.maps.items()}
+    states = {state: found.density for state, found in read.items()}
+    first = next(iter(states.values()))
+    changed = {pair: read_map(path).density for pair, path in part.differences.items()}
+    for path, volume in [
+        *((part.maps[s], v) for s, v in states.items()),
+        *((part.differences[p], v) for p, v in changed.items()),
+    ]:
+        if volume.shape != first.shape:
+            raise InputError(
+                str(path),
+                f"has {volume.shape} voxels, the first state's map has {first.shape}",
+                "Run `cryoparts reconstruct` again.",
+            )
+    level = contour_level(np.mean(list(states.values()), axis=0))
+    return StateMaps(
+        part.label,
+        next(iter(read.values())).voxel_size,
+        states,
+        {pair: Difference(v, difference_level(v, level)) for pair, v in changed.items()},
+        level,
+    )
+
+
+def contour_level(volume: Volume) -> float:
+    """Density between solvent and molecule, by Otsu's method (1979) on the positive voxels."""
+    positive = volume[volume > 0]
+    if not len(positive) or float(np.ptp(positive)) == 0.0:
+        return 0.0
+    # most voxels are solvent: without their tail the two classes are alike in size
+    candidates = positive[positive > float(np.quantile(positive, 0.5))]
+    return float(threshold_otsu(candidates if len(candidates) > 1 else positive))
+
+
+def difference_level(volume: Volume, map_level: float) -> float:
+    """Level of a difference map that noise does not reach."""
+    spread = float(np.median(np.abs(volume - np.median(volume)))) * 1.4826
+    return max(DIFFERENCE_SHARE * map_level, DIFFERENCE_SIGMAS * spread)

@@ -1,0 +1,237 @@
+"""What was found, in plain words, and how much of it can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from cryoparts.report.palette import part_colour, part_title
+from cryoparts.report.wording import counted, listed, percent, signed_percent
+
+if TYPE_CHECKING:
+    from cryoparts.report.leakage import Leak
+    from cryoparts.report.part_states import PartStates
+    from cryoparts.report.run_results import RunResults, Training
+
+TOO_FEW_PARTICLES = 200
+FEW_PARTICLES = 1000
+FEW_IN_STATE = 100
+SMALL_GAIN = 0.01
+"""Of the neutral model's FRC: a rise below it is hardly one."""
+
+OVERFIT_RATIO = 3.0
+AMPLITUDE_CHANGES = 0.15
+DISPLACEMENT_CHANGES_ANGSTROM = 1.0
+
+Trust = Literal["none", "caution", "good"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far the result can be believed, and why."""
+
+    trust: Trust
+    title: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part in words."""
+
+    label: int
+    title: str
+    colour: str
+    mass_share: float
+    gaussians: int
+    change: str
+    states: str
+
+
+def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verdict:
+    """Weigh the number of particles, the held-out FRC and what z predicts."""
+    fatal: list[str] = []
+    warnings: list[str] = []
+    if particles is not None and particles < TOO_FEW_PARTICLES:
+        fatal.append(
+            f"There are only {counted(particles, 'particle')}. Differences between particles are "
+            f"far weaker than their noise; below {TOO_FEW_PARTICLES} nothing can be told apart, "
+            "and a few thousand are needed as a rule."
+        )
+    elif particles is not None and particles < FEW_PARTICLES:
+        warnings.append(
+            f"{particles:,} particles are few: take the states as a hint, and their maps as coarse."
+        )
+    if results.training is None or not results.training.learned_epochs:
+        fatal.append("Nothing has been trained yet: `cryoparts train` does that.")
+    else:
+        failed, doubtful = _judge_training(results.training)
+        fatal.extend(failed)
+        warnings.extend(doubtful)
+    warnings.extend(_leak_warning(leaks))
+    warnings.extend(_small_states(results.states))
+    if fatal:
+        return Verdict("none", "Nothing can be concluded from this run.", (*fatal, *warnings))
+    if warnings:
+        return Verdict("caution", "Read the result with care.", tuple(warnings))
+    return Verdict("good", "The model explains particles it has never seen.", (frc_line(results.training),))
+
+
+def frc_line(training: Training | None) -> str:
+    """The held-out FRC of the best epoch against the neutral model's."""
+    if training is None or training.best_row is None or training.neutral_frc is None:
+        return "The held-out FRC was not measured."
+    best, neutral = float(training.held_out_frc[training.best_row]), training.neutral_frc
+    change = f" ({signed_percent((best - neutral) / abs(neutral))})" if neutral else ""
+    return f"Held-out FRC {best:.4f} against {neutral:.4f} of the neutral model{change}."
+
+
+def _judge_training(training: Training) -> tuple[list[str], list[str]]:
+    neutral, row = training.neutral_frc, training.best_row
+    if neutral is None or row is None:
+        return [], [
+            "No particles were held out, so nothing shows whether the model has learned the "
+            "molecule or the noise."
+        ]
+    gain = float(training.held_out_frc[row]) - neutral
+    if gain <= 0:
+        return [
+            frc_line(training) + " On particles it has not seen, the trained model is no better "
+            "than one that does not change: whatever parts and states follow are noise."
+        ], []
+    doubts = []
+    if gain < SMALL_GAIN * abs(neutral):
+        doubts.append(frc_line(training) + " That is hardly a rise.")
+    start = training.train_frc[training.epoch == 0]
+    train_gain = float(training.train_frc[row] - start[0]) if len(start) else np.nan
+    if np.isfinite(train_gain) and train_gain > OVERFIT_RATIO * gain:
+        doubts.append(
+            f"The FRC of the training particles rose {train_gain / gain:.0f} times as much as that "
+            "of the held-out ones: most of what was learned is their noise."
+        )
+    return [], doubts
+
+
+def _leak_warning(leaks: list[Leak]) -> list[str]:
+    told = [f"the {leak.quantity} ({percent(leak.explained)} of its variance)" for leak in leaks if leak.worrying]
+    if not told:
+        return []
+    return [
+        f"The latent space predicts {listed(told)}: some of the differences between particles "
+        "come from how they were seen, not from what they are."
+    ]
+
+
+def _small_states(states: dict[int, PartStates]) -> list[str]:
+    small = [
+        f"state {state} of part {label} ({int((part.state == state).sum())})"
+        for label, part in states.items()
+        for state in part.states
+        if (part.state == state).sum() < FEW_IN_STATE
+    ]
+    if not small:
+        return []
+    shown = [*small[:4], *([f"{len(small) - 4} more"] if len(small) > 4 else [])]
+    return [f"Fewer than {FEW_IN_STATE} particles are in {listed(shown)}: those maps say little."]
+
+
+def headline(results: RunResults) -> str:
+    """One sentence: how many parts, and how much of the molecule they are."""
+    if results.parts is None:
+        return "The search for parts has not run yet."
+    count = results.parts.n_parts
+    if count == 0:
+        return "No part changes: the molecule looks the same in all particles."
+    share = sum(finding.mass_share for finding in findings(results))
+    verb = "changes" if count == 1 else "change independently"
+    return f"{counted(count, 'part')} {verb}, together {percent(share)} of the molecule's mass."
+
+
+def findings(results: RunResults) -> list[Finding]:
+    """One entry a part, largest first."""
+    if results.parts is None or results.model is None:
+        return []
+    amplitude = results.model.amplitudes.astype(np.float64)
+    total = max(float(amplitude.sum()), 1e-30)
+    found = []
+    for label in range(1, results.parts.n_parts + 1):
+        members = results.parts.members(label)
+        found.append(
+            Finding(
+                label,
+                part_title(label).capitalize(),
+                part_colour(label),
+                float(amplitude[members].sum()) / total,
+                int(members.sum()),
+                _change(results, label),
+                _states(results.states.get(label)),
+            )
+        )
+    return found
+
+
+def _change(results: RunResults, label: int) -> str:
+    """What kind of change, with the numbers that say so."""
+    if results.parts is None:
+        return ""
+    members = results.parts.members(label)
+    amplitude = float(results.parts.amplitude_change[members].mean())
+    moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
+    fades, moves = amplitude >= AMPLITUDE_CHANGES, moved >= DISPLACEMENT_CHANGES_ANGSTROM
+    if fades and moves:
+        kind = "comes and goes, and moves"
+    elif fades:
+        kind = "comes and goes"
+    else:
+        kind = "moves" if moves else "changes slightly"
+    numbers = [f"amplitude ± {percent(amplitude)}"] if amplitude > 0 else []
+    numbers += [f"displacement {moved:.1f} Å r.m.s."] if moved > 0 else []
+    return f"{kind} ({', '.join(numbers)} over the particles)" if numbers else kind
+
+
+def _states(part: PartStates | None) -> str:
+    if part is None or not part.states:
+        return ""
+    if len(part.states) == 1:
+        return "one state: the particles form no separate groups"
+    described = []
+    for row in state_rows(part):
+        resolution = f", map to {row.resolution}" if row.resolution != "–" else ""
+        doing = f", {row.amplitude} of the neutral amplitude" if row.amplitude != "–" else ""
+        described.append(f"state {row.state}: {row.count} particles ({row.share}){doing}{resolution}")
+    return "; ".join(described)
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """One line of a part's table of states, as text."""
+
+    state: int
+    count: str
+    share: str
+    amplitude: str
+    displacement: str
+    resolution: str
+
+
+def state_rows(part: PartStates) -> list[StateRow]:
+    """The table of a part's states."""
+    rows = []
+    for state in part.states:
+        chosen = part.state == state
+        curve = part.fsc.get(state)
+        resolution = curve.resolution_angstrom if curve else None
+        amplitude, moved = part.relative_amplitude, part.displacement_angstrom
+        rows.append(
+            StateRow(
+                state,
+                f"{int(chosen.sum()):,}",
+                percent(float(chosen.mean())),
+                "–" if amplitude is None else percent(float(np.nanmean(amplitude[chosen]))),
+                "–" if moved is None else f"{float(np.nanmean(moved[chosen])):.1f} Å",
+                f"{resolution:.1f} Å" if resolution else "–",
+            )
+        )
+    return rows

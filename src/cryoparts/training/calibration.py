@@ -1,0 +1,65 @@
+"""The scale of amplitudes, which the losses leave free.
+
+A correlation does not change when all amplitudes of a particle are multiplied
+by one number, so a trained decoder may let them drift together. What does not
+vary from particle to particle sets the scale: it is the same matter everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+REFERENCE_FRACTION = 0.1
+"""Part of the Gaussians taken as unchanging: any molecule has a tenth that is always there."""
+
+ROUNDS = 5
+
+
+def reference_gaussians(amplitudes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Gaussians whose amplitude varies least, relative to one another.
+
+    Starting from each particle's upper quartile as its scale, the Gaussians of
+    least variation are found and set the scale anew, until the choice rests.
+
+    Parameters
+    ----------
+    amplitudes : array, shape (S, N)
+        Relative amplitudes of a sample of particles.
+
+    Returns
+    -------
+    bool array, shape (N,)
+        True for at least one Gaussian.
+    """
+    count = max(1, round(REFERENCE_FRACTION * amplitudes.shape[1]))
+    scale = np.quantile(amplitudes, 0.75, axis=1)
+    chosen = np.zeros(amplitudes.shape[1], dtype=bool)
+    for _ in range(ROUNDS):
+        scaled = amplitudes / np.maximum(scale, 1e-6)[:, None]
+        variation = scaled.std(axis=0) / np.maximum(scaled.mean(axis=0), 0.1)
+        found = np.zeros_like(chosen)
+        found[np.argsort(variation, kind="stable")[:count]] = True
+        if (found == chosen).all():
+            break
+        chosen = found
+        scale = np.median(amplitudes[:, chosen], axis=1)
+    return chosen
+
+
+def scale_of_particles(amplitudes: Tensor, reference: NDArray[np.bool_]) -> Tensor:
+    """Scale (B,) of each particle: the median amplitude of its reference Gaussians.
+
+    Parameters
+    ----------
+    amplitudes : Tensor, shape (B, N)
+    reference : bool array, shape (N,)
+    """
+    columns = torch.as_tensor(np.flatnonzero(reference), device=amplitudes.device)
+    return amplitudes[:, columns].median(dim=1).values.clamp_min(1e-6)

@@ -1,0 +1,140 @@
+"""Checkpoints: weights and optimiser state in safetensors, the rest in JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_atomically, write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+KEPT = 2
+"""Epoch checkpoints kept: if the newest is damaged, the one before it serves."""
+
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A moment of a training.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs done.
+    weights : dict
+        State of encoder and decoder.
+    optimiser : dict
+        Adam's moments and step by parameter number; empty in the best checkpoint.
+    rows : list
+        Metrics of the epochs so far.
+    """
+
+    epoch: int
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    rows: list[dict[str, float]]
+
+
+def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> None:
+    """Write NAME.safetensors and then NAME.json, whose presence completes the pair."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"weights.{k}": v for k, v in checkpoint.weights.items()}
+    tensors |= {f"adam.{k}": v for k, v in checkpoint.optimiser.items()}
+    with write_atomically(folder / f"{name}.safetensors") as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+    content = {"epoch": checkpoint.epoch, "rows": checkpoint.rows}
+    write_text(folder / f"{name}.json", json.dumps(content))
+
+
+def save_epoch(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of an epoch and remove all but the newest few."""
+    save_checkpoint(folder, f"epoch_{checkpoint.epoch:04d}", checkpoint)
+    for stale in sorted(folder.glob("epoch_*.json"))[:-KEPT]:
+        stale.unlink()
+        stale.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path, name: str) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    path = folder / f"{name}.safetensors"
+    try:
+        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        tensors = load_file(path)
+    except (OSError, ValueError, KeyError) as fault:
+        raise InputError(
+            str(path), f"no readable checkpoint: {fault}", "Run `cryoparts train` first."
+        ) from fault
+    except Exception as fault:  # safetensors raises its own type, not exported for every version
+        if type(fault).__module__.startswith("safetensors"):
+            raise InputError(str(path), f"damaged: {fault}", "Start a new run.") from fault
+        raise
+    return Checkpoint(
+        epoch=int(content["epoch"]),
+        weights={k.removeprefix("weights."): v for k, v in tensors.items() if k[0] == "w"},
+        optimiser={k.removeprefix("adam."): v for k, v in tensors.items() if k[0] == "a"},
+        rows=content["rows"],
+    )
+
+
+def newest_epoch(folder: Path) -> str | None:
+    """Name of the newest complete epoch checkpoint, or None."""
+    complete = sorted(
+        path.stem
+        for path in folder.glob("epoch_*.json")
+        if path.with_suffix(".safetensors").exists()
+    )
+    return complete[-1] if complete else None
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's state as named tensors: no pickle."""
+    state: dict[int, dict[str, Any]] = optimiser.state_dict()["state"]
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def module_weights(**modules: nn.Module) -> dict[str, Tensor]:
+    """Weights of several modules under their names."""
+    return {
+        f"{name}.{key}": value.detach().clone()
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def load_weights(weights: dict[str, Tensor], **modules: nn.Module) -> None:
+    """Put back what `module_weights` gave."""
+    for name, module in modules.items():
+        prefix = f"{name}."
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        )

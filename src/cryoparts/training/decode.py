@@ -1,0 +1,146 @@
+"""What the trained networks say of each particle's Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.networks.build import build_networks
+from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.training.calibration import reference_gaussians, scale_of_particles
+from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
+from cryoparts.training.deformation import (
+    channel_count,
+    displacement,
+    relative_amplitude,
+    relative_width,
+)
+from cryoparts.training.gradients import EncoderInput
+from cryoparts.training.setup import choose_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoparts.io.run_directory import RunDirectory
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The decoder's output for n particles; a kind that did not vary is None.
+
+    Parameters
+    ----------
+    names : str array, shape (n,)
+        The particles' own names.
+    relative_amplitudes : float32 array, shape (n, N), or None
+        Amplitudes over the neutral ones, on a scale where what does not vary is 1.
+    displacements : float32 array, shape (n, N, 3), or None
+        Å.
+    relative_widths : float32 array, shape (n, N), or None
+        Widths over the neutral ones.
+    """
+
+    names: NDArray[np.str_]
+    relative_amplitudes: NDArray[np.float32] | None
+    displacements: NDArray[np.float32] | None
+    relative_widths: NDArray[np.float32] | None
+
+
+class TrainedDecoder:
+    """The networks of a finished training, ready to be asked.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        With a best checkpoint in it.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.config = run.config().training
+        self.device = choose_device(self.config.device)
+        self.particles = PreparedParticles.open(run.particles_path)
+        self.encoder_input = EncoderInput.open(
+            run.require(run.gradients_path, f"cryoparts train -o {run.root}")
+        )
+        self.networks = build_networks(
+            self.config,
+            GaussianModel.load(run.gaussians_path),
+            self.encoder_input.width,
+            channel_count(self.config.vary),
+            self.particles.box_size * self.particles.pixel_size_angstrom,
+            self.device,
+        )
+        checkpoint = load_checkpoint(run.checkpoints_path, BEST)
+        self.epoch = checkpoint.epoch
+        load_weights(
+            checkpoint.weights, encoder=self.networks.encoder, decoder=self.networks.decoder
+        )
+        self.networks.encoder.eval()
+        self.networks.decoder.eval()
+        self._reference: NDArray[np.bool_] | None = None
+
+    @torch.no_grad()
+    def latent(self) -> NDArray[np.float32]:
+        """Latent vectors (P, Z) of all particles."""
+        batches = [
+            self.networks.encoder(self._inputs(indices)).cpu().numpy()
+            for indices in self._chunks(np.arange(len(self.particles)))
+        ]
+        return np.concatenate(batches)
+
+    def decode(
+        self, indices: NDArray[np.int64] | None = None, gaussians: NDArray[np.int64] | None = None
+    ) -> Decoded:
+        """Decode the chosen particles (default: all), keeping the chosen Gaussians (default: all).
+
+        Memory is bounded by the result and one batch.
+        """
+        chosen = np.arange(len(self.particles)) if indices is None else indices
+        kept = slice(None) if gaussians is None else gaussians
+        columns: tuple[list[NDArray[np.float32]], ...] = ([], [], [])
+        for offsets in self._offsets(chosen):
+            amplitude = relative_amplitude(offsets, self.config.vary)
+            if amplitude is not None:
+                scale = scale_of_particles(amplitude, self.reference())
+                amplitude = amplitude / scale[:, None]
+            moved = displacement(offsets, self.config.vary)
+            width = relative_width(offsets, self.config.vary)
+            for column, value in zip(columns, (amplitude, moved, width), strict=True):
+                if value is not None:
+                    column.append(value.cpu().numpy()[:, kept])
+        amplitudes, displacements, widths = (np.concatenate(c) if c else None for c in columns)
+        return Decoded(self.particles.names[chosen], amplitudes, displacements, widths)
+
+    def reference(self) -> NDArray[np.bool_]:
+        """Gaussians (N,) whose amplitudes vary least: the scale of amplitudes is theirs."""
+        if self._reference is None:
+            sample = np.linspace(0, len(self.particles) - 1, min(len(self.particles), 1000))
+            amplitudes = [
+                amplitude.cpu().numpy()
+                for offsets in self._offsets(np.unique(sample.astype(np.int64)))
+                if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
+            ]
+            self._reference = reference_gaussians(np.concatenate(amplitudes))
+        return self._reference
+
+    @torch.no_grad()
+    def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
+        for chunk in self._chunks(indices):
+            yield self.networks.decoder(self.networks.encoder(self._inputs(chunk)))
+
+    def _inputs(self, indices: NDArray[np.int64]) -> Tensor:
+        return self.encoder_input.rows(indices, self.device)
+
+    @staticmethod
+    def _chunks(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(indices), BATCH):
+            yield indices[start : start + BATCH]

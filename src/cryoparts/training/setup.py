@@ -1,0 +1,113 @@
+"""Everything a training needs, made from a run folder and its options."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import torch
+
+from cryoparts.errors import InputError
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.training.deformation import Gaussians
+from cryoparts.training.forward_model import ForwardModel
+from cryoparts.training.gradients import EncoderInput, compute_encoder_input
+from cryoparts.training.losses import Objective, resolution_band
+from cryoparts.training.split import Split, split_particles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryoparts.config import TrainingConfig
+    from cryoparts.io.run_directory import RunDirectory
+
+LOG = logging.getLogger(__name__)
+
+NOISE_SAMPLE = 2000
+"""Particles on which the noise spectrum is measured."""
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What a `Trainer` works on."""
+
+    model: GaussianModel
+    neutral: Gaussians
+    forward: ForwardModel
+    objective: Objective
+    split: Split
+    encoder_input: EncoderInput
+
+
+def prepare_training(
+    run: RunDirectory, config: TrainingConfig, progress: Callable[[int], None] | None = None
+) -> TrainingSetup:
+    """Measure the noise, choose the held-out particles, compute the encoder's input.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        With the neutral model and the working images in it.
+    config : TrainingConfig
+        Options.
+    progress : callable or None
+        Told the number of particles done while the encoder's input is computed.
+    """
+    device = choose_device(config.device)
+    particles = PreparedParticles.open(run.particles_path)
+    model = GaussianModel.load(run.gaussians_path)
+    neutral = Gaussians.neutral(model, device)
+    forward = ForwardModel(particles, device)
+    band = resolution_band(
+        particles.box_size,
+        particles.pixel_size_angstrom,
+        config.min_resolution_angstrom,
+        config.max_resolution_angstrom,
+    )
+    split = split_particles(particles.half_set, config.half, config.held_out_fraction, config.seed)
+    chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
+    noise = forward.measure_noise(neutral, np.sort(chosen))
+    objective = Objective.make(config.loss, band, noise, particles.box_size)
+    path = run.gradients_path
+    if path.exists():
+        encoder_input = EncoderInput.open(path)
+    else:
+        encoder_input = compute_encoder_input(forward, objective, neutral, path, progress)
+    return TrainingSetup(model, neutral, forward, objective, split, encoder_input)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to train on; `auto` takes CUDA where there is one.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as fault:
+        raise InputError(
+            f"--device {name}", f"cannot be used: {fault}".splitlines()[0], "Use --device cpu."
+        ) from fault
+    return device
+
+
+def set_threads(threads: int | None) -> int:
+    """Give torch and numba as many threads as asked for, or as there are cores.
+
+    The two pools take turns, as kernels are called one after the other.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    chosen = min(threads or available or 1, numba.config.NUMBA_NUM_THREADS)
+    torch.set_num_threads(chosen)
+    numba.set_num_threads(chosen)
+    return chosen
