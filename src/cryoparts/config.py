@@ -248,6 +248,7 @@ class RunConfig:
     poses: str | None = None
     ctf: str | None = None
     pixel_size_angstrom: float | None = None
+    without_ctf: bool = False
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     gaussians: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -70,3 +70,12 @@ def test_same_seed_same_clusters_and_arguments_untouched() -> None:
 def test_impossible_arguments(count: int, weights: list[float]) -> None:
     with pytest.raises(ValueError, match=r"clusters of|weights"):
         weighted_lloyd(np.zeros((2, 3)), np.array(weights, float), count)
+
+
+def test_an_empty_cluster_takes_the_costliest_point() -> None:
+    points = np.zeros((200, 3))
+    points[137] = 50.0
+    weights = np.ones(200)
+    weights[137] = 1e-3  # hardly ever drawn as a start, but the costliest to leave
+    clusters = weighted_lloyd(points, weights, 2, iterations=1)
+    assert np.flatnonzero(clusters.labels == clusters.labels[137]).tolist() == [137]

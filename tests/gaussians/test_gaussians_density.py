@@ -88,7 +88,9 @@ def test_gradient_is_the_derivative_of_the_density() -> None:
             assert (high - low) / (2 * step) == pytest.approx(by_centre[n, axis], abs=2e-3)
 
 
-@pytest.mark.parametrize(("old", "new"), [(32, 48), (33, 48), (48, 32), (48, 33), (32, 32)])
+@pytest.mark.parametrize(
+    ("old", "new"), [(32, 48), (33, 48), (48, 33), (49, 32), (32, 49), (32, 32)]
+)
 def test_resampling_gives_the_same_density_on_the_other_grid(old: int, new: int) -> None:
     length = 96.0
     model = GaussianModel.of([[5.0, -11.0, 8.0]], [1.0], [6.0])

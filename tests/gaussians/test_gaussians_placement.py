@@ -31,6 +31,14 @@ def test_auto_recognises_corner_and_centre(box: int, pixel: float, share: float)
     np.testing.assert_allclose(corner.positions, positions, atol=1e-9 * box * pixel)
 
 
+def test_the_origin_that_holds_more_mass_wins_over_the_nearer_centre_of_mass() -> None:
+    positions = np.full((100, 3), 20.0)
+    positions[:5] = 70.0
+    placed = place_in_box(positions, np.ones(100), 100, 1.0)
+    assert placed.origin == "corner"
+    assert placed.fraction_inside == 1.0
+
+
 def test_the_origin_can_be_forced_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     # A small molecule near the corner of a large box fits under both origins.
     positions, masses = _ball(10.0) + 30.0, np.ones(300)

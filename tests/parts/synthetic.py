@@ -28,9 +28,7 @@ def compact_pieces(rng, n_gaussians, n_segments, spread):
     positions = points[:n_gaussians]
     for _ in range(5):  # Lloyd: an even spacing
         nearest = cKDTree(positions).query(points)[1]
-        sums = np.stack(
-            [np.bincount(nearest, points[:, i], n_gaussians) for i in range(3)], axis=1
-        )
+        sums = np.stack([np.bincount(nearest, points[:, i], n_gaussians) for i in range(3)], axis=1)
         counts = np.bincount(nearest, minlength=n_gaussians)[:, None]
         positions = np.where(counts > 0, sums / np.maximum(counts, 1), positions)
     centres = positions[rng.choice(n_gaussians, n_segments, replace=False)]
@@ -59,7 +57,9 @@ def composition(seed, n_gaussians=2048, n_segments=9, particles=400, noise=0.15,
             break
     present = rng.random((particles, n_segments)) < 0.5
     present[:, 0] = True
-    level = np.where(present, rng.uniform(0.9, 1.2, present.shape), rng.uniform(0.1, 0.3, present.shape))
+    level = np.where(
+        present, rng.uniform(0.9, 1.2, present.shape), rng.uniform(0.1, 0.3, present.shape)
+    )
     level[:, 0] = rng.uniform(0.95, 1.05, particles)
     amplitudes = blur(positions, level[:, segments], 7)
     amplitudes *= 1 + scale * rng.normal(size=(particles, 1))

@@ -64,8 +64,8 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left; yields a function told how many more are done."""
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left; yields a function told how many are done, of how many."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -74,8 +74,8 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=ERROR, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 class TrainingProgress:

@@ -23,9 +23,7 @@ ParticlesFile = Annotated[
 ]
 ModelFile = Annotated[
     Path,
-    Parameter(
-        name="--model", help="Map (.mrc), structure (.cif, .pdb) or Gaussian model (.npz)."
-    ),
+    Parameter(name="--model", help="Map (.mrc), structure (.cif, .pdb) or Gaussian model (.npz)."),
 ]
 OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"], help="Run folder to make.")]
 RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
@@ -53,6 +51,9 @@ class InputOptions:
 
     pixel_size_angstrom: float | None = None
     """Pixel size of the images, Å, in place of what the files say."""
+
+    without_ctf: bool = False
+    """The images carry no CTF (simulated without one, for example)."""
 
 
 Inputs = Annotated[InputOptions, Flat]
@@ -86,6 +87,7 @@ def run_config(
         poses=absolute(inputs.poses),
         ctf=absolute(inputs.ctf),
         pixel_size_angstrom=inputs.pixel_size_angstrom,
+        without_ctf=inputs.without_ctf,
         preprocessing=preprocessing,
         gaussians=gaussians,
         training=training,

@@ -52,6 +52,7 @@ def open_particles(config: RunConfig) -> ParticleSet:
         poses=path(config.poses),
         ctf=path(config.ctf),
         pixel_size_angstrom=config.pixel_size_angstrom,
+        without_ctf=config.without_ctf,
     )
     for note in table.notes:
         warn(note)
@@ -106,7 +107,7 @@ def make_model(
             seed=seed,
             where=str(path),
         )
-        say(f"map-model FSC falls below 0.5 at {fsc.describe()}")
+        say(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
     elif kind in STRUCTURES:
         model = gaussians_from_structure(
             read_structure(path),
@@ -191,8 +192,8 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
     with _staging(output) as staging:
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
-        with progress_bar("reading particles", len(table)) as advance:
-            prepared = prepare(particles, run.particles_path, config.preprocessing, advance)
+        with progress_bar("reading particles") as shown:
+            prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
         check = check_geometry(prepared, model, band, config.training.seed)
         if config.preprocessing.contrast == "auto" and check.contrast_is_inverted:
             prepared = prepared.with_contrast_sign(-prepared.contrast_sign)

@@ -88,4 +88,4 @@ def _neighbour_distance(points: FloatArray) -> float:
     if len(points) < 2:
         return 0.0
     distance, _ = cKDTree(points).query(points, k=2)
-    return float(np.median(distance[:, 1]))
+    return float(np.median(np.asarray(distance)[:, 1]))

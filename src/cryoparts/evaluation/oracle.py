@@ -2,7 +2,8 @@
 
 Every particle's image is fitted by least squares with the projections of the
 segments in the particle's true pose and CTF, each frequency weighted by the
-inverse of the noise's power. Where this reaches an accuracy, the information is
+inverse of the noise's power there: white noise plus noise of the sample that
+passed the CTF, both estimated from the images. Where this reaches an accuracy, the information is
 in the images and a method's error is its own.
 """
 
@@ -17,13 +18,11 @@ import torch
 
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import (
-    inverse_transform,
     ring_count,
     ring_index,
     ring_weights,
     transform,
 )
-from cryoparts.imaging.noise import noise_spectrum
 from cryoparts.simulation.atom_projection import AtomGroups, project_groups
 
 if TYPE_CHECKING:
@@ -98,18 +97,22 @@ def oracle_accuracy(
         truth.atom_positions, truth.atom_masses, truth.atom_segment, len(truth.segment_names)
     )
 
-    def fit_inputs(rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        half_planes = transform(torch.as_tensor(images_of(rows), dtype=torch.float32))
-        templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
+    def fit_inputs(rows: NDArray[np.int64]) -> _FitInputs:
         transfer = contrast_transfer(ctf.take(rows), box_size, pixel_size_angstrom)
-        return half_planes, templates * transfer[:, None]
+        templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
+        images = torch.as_tensor(images_of(rows), dtype=torch.float32)
+        return _FitInputs(transform(images), templates * transfer[:, None], transfer.square())
 
     sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
-    weights = _inverse_noise(fit_inputs, sample, box_size)
+    noise = _estimate_noise(fit_inputs, sample, box_size)
     amplitudes = np.zeros((count, atoms.n_groups))
     for start in range(0, count, BATCH):
         rows = np.arange(start, min(start + BATCH, count))
-        amplitudes[rows] = least_squares_amplitudes(*fit_inputs(rows), weights).numpy()
+        inputs = fit_inputs(rows)
+        weights = noise.weights(inputs.squared_ctf)
+        amplitudes[rows] = least_squares_amplitudes(
+            inputs.images, inputs.templates, weights
+        ).numpy()
         if progress is not None:
             progress(int(rows[-1]) + 1, count)
     # The images' scale and sign are unknown; the core is in every one of them.
@@ -152,7 +155,7 @@ def least_squares_amplitudes(images: Tensor, templates: Tensor, weights: Tensor)
     ----------
     images : complex Tensor, shape (B, D, D // 2 + 1)
     templates : complex Tensor, shape (B, S, D, D // 2 + 1)
-    weights : Tensor, shape (D, D // 2 + 1)
+    weights : Tensor, shape (B, D, D // 2 + 1)
         Inverse noise power, conjugate pairs counted twice; 0 leaves out.
 
     Returns
@@ -160,7 +163,7 @@ def least_squares_amplitudes(images: Tensor, templates: Tensor, weights: Tensor)
     float64 Tensor, shape (B, S)
     """
     root = weights.sqrt()
-    rows = torch.view_as_real(templates * root).flatten(2).double()
+    rows = torch.view_as_real(templates * root[:, None]).flatten(2).double()
     right = torch.view_as_real(images * root).flatten(1).double()
     normal = rows @ rows.transpose(1, 2)
     # A segment may project to almost nothing in the band: keep the system solvable.
@@ -170,22 +173,60 @@ def least_squares_amplitudes(images: Tensor, templates: Tensor, weights: Tensor)
     return solved
 
 
-def _inverse_noise(
-    fit_inputs: Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]],
+@dataclass(frozen=True)
+class _FitInputs:
+    """Half planes of B images, S templates each, and their squared CTFs."""
+
+    images: Tensor
+    templates: Tensor
+    squared_ctf: Tensor
+
+
+@dataclass(frozen=True)
+class _NoiseModel:
+    """Noise power ``white + sample * CTF²`` of each ring (R,); `used` weighs conjugate pairs."""
+
+    white: Tensor
+    sample: Tensor
+    used: Tensor
+    ring: Tensor
+
+    def weights(self, squared_ctf: Tensor) -> Tensor:
+        """Inverse noise power (B, D, D // 2 + 1) of each particle."""
+        power = self.white[self.ring] + self.sample[self.ring] * squared_ctf
+        return self.used / power
+
+
+def _estimate_noise(
+    fit_inputs: Callable[[NDArray[np.int64]], _FitInputs],
     sample: NDArray[np.int64],
     box_size: int,
-) -> Tensor:
-    """Weights of `least_squares_amplitudes` from the residuals of an unweighted fit."""
+) -> _NoiseModel:
+    """Regress, ring by ring, the residual power of an unweighted fit on the squared CTF."""
     rings = ring_count(box_size)
     index = ring_index(box_size)
     # The mean of an image and the corners of the plane carry no signal to be trusted.
     used = ring_weights(box_size) * ((index > 0) & (index < rings))
-    powers = []
+    ring = index.clamp(max=rings - 1)
+
+    def over_rings(values: Tensor) -> Tensor:
+        flat = (values.double().sum(dim=0) * used).flatten()
+        return torch.zeros(rings, dtype=torch.float64).index_add(0, ring.flatten(), flat)
+
+    sums = torch.zeros(5, rings, dtype=torch.float64)
     for start in range(0, len(sample), BATCH):
-        planes, templates = fit_inputs(sample[start : start + BATCH])
-        amplitudes = least_squares_amplitudes(planes, templates, used).to(templates.real.dtype)
-        fitted = (templates * amplitudes[:, :, None, None]).sum(dim=1)
-        powers.append(noise_spectrum(inverse_transform(planes - fitted)) * len(planes))
-    power = torch.stack(powers).sum(dim=0) / len(sample)
-    floor = 1e-12 * float(power[1:].max()) + torch.finfo(power.dtype).tiny
-    return used / power.clamp(min=floor)[index.clamp(max=rings - 1)]
+        inputs = fit_inputs(sample[start : start + BATCH])
+        equal = used.expand_as(inputs.squared_ctf)
+        amplitudes = least_squares_amplitudes(inputs.images, inputs.templates, equal)
+        fitted = (inputs.templates * amplitudes.float()[:, :, None, None]).sum(dim=1)
+        power, c = (inputs.images - fitted).abs().square(), inputs.squared_ctf
+        moments = (torch.ones_like(c), c, c * c, power, power * c)
+        sums += torch.stack([over_rings(values) for values in moments])
+    one, c1, c2, p, pc = sums
+    spread = one * c2 - c1**2
+    slope = torch.where(spread > 1e-9 * one * c2, (one * pc - c1 * p) / spread, 0.0)
+    slope = torch.minimum(slope.clamp(min=0.0), p / c1.clamp(min=1e-30))
+    level = (p - slope * c1) / one.clamp(min=1.0)
+    floor = 1e-3 * p / one.clamp(min=1.0) + 1e-12 * p.sum() / one.sum() + 1e-30
+    white = torch.maximum(level, floor)
+    return _NoiseModel(white.float(), slope.float(), used, ring)

@@ -80,6 +80,9 @@ def transform(images: Tensor) -> Tensor:
     Tensor, shape (..., D, D // 2 + 1)
         Complex, phase origin at pixel D // 2, not normalised.
     """
+    if images.numel() == 0:  # which some FFT libraries refuse
+        part = images[..., : images.shape[-1] // 2 + 1]
+        return torch.complex(part, part)
     half_planes: Tensor = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
     return half_planes
 
@@ -96,8 +99,11 @@ def inverse_transform(half_planes: Tensor) -> Tensor:
     Tensor, shape (..., D, D)
     """
     box = half_planes.shape[-2]
-    images: Tensor = torch.fft.irfft2(half_planes, s=(box, box))
-    return torch.fft.fftshift(images, dim=(-2, -1))
+    if half_planes.numel() == 0:
+        return half_planes.real.new_zeros(*half_planes.shape[:-1], box) + half_planes.real.sum()
+    images = torch.fft.irfft2(half_planes, s=(box, box))
+    shifted: Tensor = torch.fft.fftshift(images, dim=(-2, -1))
+    return shifted
 
 
 def shift_phases(shift_angstrom: Tensor, box_size: int, pixel_size: float) -> Tensor:

@@ -4,8 +4,21 @@
 
 without shift and CTF, which the caller multiplies by. ``"plane_wave"`` sums this
 formula; it is the definition. ``"splat"`` puts every Gaussian on a pixel grid
-and transforms the image: 20 to 100 times faster. See `EXTRA_VARIANCE_TARGET`
-for its accuracy.
+and transforms the image, some 30 times faster. Narrow Gaussians are splatted
+wider and the extra width is divided out of the transform.
+
+Accuracy of the splat, measured on 2,048 Gaussians in 64 pixels (root of the
+mean square difference from the plane waves over that of the plane waves, of one
+ring at the given fraction of the Nyquist frequency):
+
+    width        1/4      1/2      0.6      2/3      3/4      0.8
+    0.5-1 px   1.0e-4   1.9e-4   2.5e-4   6.5e-4   4.5e-3   1.4e-2
+    1.5 px     4.4e-6   2.3e-5   6.4e-5   1.4e-4   5.8e-4   1.8e-3
+    2 px       1.2e-5   3.1e-4   2.0e-3   8.6e-3   1.3e-1   7.2e-1
+
+(2 px: relative to a Gaussian that has fallen to 1.5e-4 at 2/3). Over the band up
+to 2/3 together: values 1.3e-4, gradients of positions 1e-3, of amplitudes 3e-4,
+of widths 3e-3. Beyond 3/4 of Nyquist use plane waves.
 """
 
 from __future__ import annotations
@@ -62,10 +75,9 @@ def project(
     pixel_size : float
         Å.
     method : {"splat", "plane_wave"}
-        The splat's error, relative to the sum of plane waves, is below 1e-3 in
-        values and 1e-2 in gradients for frequencies up to 2/3 of Nyquist. On
-        the Nyquist row and column the two differ: the image's transform holds
-        the mean of both signs of the frequency there.
+        The splat is good up to 2/3 of the Nyquist frequency: relative errors
+        below 1e-3 in values and 1e-2 in gradients (see the module). Near the
+        Nyquist frequency it is not to be used.
     backend : {"auto", "reference", "cpu"}
         Of the splat.
 
@@ -114,14 +126,18 @@ class _NarrowedTransform(torch.autograd.Function):
         exponent = 2.0 * math.pi**2 * extra_variance
         gain = torch.exp(exponent * ky.square())[:, None] * torch.exp(exponent * kx.square())
         ctx.save_for_backward(gain)
+        if images.numel() == 0:  # which some FFT libraries refuse
+            return torch.complex(gain, gain).expand(len(images), -1, -1).clone()
         half_planes: Tensor = torch.fft.rfft2(images)
         return half_planes.mul_(gain) if extra_variance > 0 else half_planes
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call]
+    @once_differentiable
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None]:
         (gain,) = ctx.saved_tensors
         box = gradients.shape[-2]
+        if gradients.numel() == 0:
+            return gain.new_zeros(0, box, box), None
         scaled = gradients * (gain / ring_weights(box, gain.device))
         return torch.fft.irfft2(scaled, s=(box, box), norm="forward"), None
 

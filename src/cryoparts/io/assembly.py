@@ -131,12 +131,6 @@ def assemble(
     if count == 0:
         raise InputError(str(source), "there are no particles in it", "Give a file with some.")
     notes = list(rows.notes)
-    paths = locate_stacks(
-        rows.recorded_stacks, source, options.datadir, required=options.require_stacks
-    )
-    box, pixel = _geometry(rows, paths, source, options)
-    shape = rows.shift.shape[1:] if rows.shift is not None else (2,)
-    shift = rows.shift if rows.shift is not None else np.zeros((count, *shape))
     if rows.rotation is None:
         raise InputError(
             str(source),
@@ -144,6 +138,11 @@ def assemble(
             "Give a file of a 3D refinement, or poses in cryoDRGN's format with --poses.",
         )
     _require_finite(rows.rotation, "orientation", source, rows.row)
+    paths = locate_stacks(
+        rows.recorded_stacks, source, options.datadir, required=options.require_stacks
+    )
+    box, pixel = _geometry(rows, paths, source, options)
+    shift = np.zeros((count, 2)) if rows.shift is None else rows.shift
     if rows.shift is None:
         notes.append("no in-plane shifts in the file: taken as 0")
     unit = {"angstrom": np.ones(count), "pixel": pixel, "box": pixel * box}[rows.shift_unit]

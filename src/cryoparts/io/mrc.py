@@ -6,12 +6,15 @@ stamp); images are memory-mapped and converted to float32 as they are read.
 
 from __future__ import annotations
 
+import mmap
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import data_dtype_from_header
 
 from cryoparts.errors import InputError
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 HEADER_BYTES = 1024
+EXTENDED_SIZE = slice(92, 96)
 VOXEL_ANISOTROPY_LIMIT = 0.01
 
 
@@ -73,13 +77,23 @@ class _Layout:
     axes: tuple[int, int, int]
 
 
+def _header(path: Path) -> tuple[np.recarray[Any, Any], int]:
+    """The main header, and how many bytes of extended header follow it."""
+    with path.open("rb") as stream:
+        raw = bytearray(stream.read(HEADER_BYTES))
+    # mrcfile would read the extended header too, gigabytes of it if this is no MRC file.
+    extended = bytes(raw[EXTENDED_SIZE])
+    raw[EXTENDED_SIZE] = bytes(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        header = MrcInterpreter(BytesIO(raw), permissive=True, header_only=True).header
+    return header, int(np.frombuffer(extended, dtype=header.nsymbt.dtype)[0])
+
+
 def _layout(path: Path) -> _Layout:
     """What the header says; the size of the file is checked against it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            with mrcfile.open(path, mode="r", permissive=True, header_only=True) as file:
-                header = file.header.copy()
+        header, extended_bytes = _header(path)
         dtype = np.dtype(data_dtype_from_header(header))
     except (OSError, ValueError) as fault:
         raise InputError(
@@ -93,7 +107,7 @@ def _layout(path: Path) -> _Layout:
             f"this one has {nx} x {ny} x {nz} of mode {int(header.mode)}",
             "The file is corrupt or no MRC file; write it again.",
         )
-    offset = HEADER_BYTES + int(header.nsymbt)
+    offset = HEADER_BYTES + max(extended_bytes, 0)
     expected = offset + nx * ny * nz * dtype.itemsize
     found = path.stat().st_size
     if found < expected:
@@ -144,7 +158,7 @@ def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
         raise InputError(
             str(path), f"a map has three dimensions, this file is {layout.shape}", "Give a 3D map."
         )
-    density = _memory_map(path, layout).astype(np.float32)
+    density = _memory_map(path, layout)[0].astype(np.float32)
     density = _standard_axes(density, path, layout)
     if not np.isfinite(density).all():
         raise InputError(
@@ -191,10 +205,12 @@ def _cubic_voxel(path: Path, layout: _Layout) -> float:
     return float(f"{x:.6g}")
 
 
-def _memory_map(path: Path, layout: _Layout) -> NDArray[np.generic]:
-    mapped = np.memmap(path, dtype=layout.dtype, mode="r", offset=layout.offset, shape=layout.shape)
-    # The plain view skips memmap's bookkeeping at every indexing.
-    return np.asarray(mapped)
+def _memory_map(path: Path, layout: _Layout) -> tuple[NDArray[np.generic], mmap.mmap]:
+    with path.open("rb") as stream:
+        mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    count = int(np.prod(layout.shape))
+    values = np.frombuffer(mapping, dtype=layout.dtype, count=count, offset=layout.offset)
+    return values.reshape(layout.shape), mapping
 
 
 def write_map(
@@ -234,6 +250,7 @@ class MrcStack:
     box_size: int
     pixel_size_angstrom: float | None
     _images: NDArray[np.generic]
+    _mapping: mmap.mmap
 
     @classmethod
     def open(cls, path: Path) -> MrcStack:
@@ -247,7 +264,8 @@ class MrcStack:
                 "Extract the particles again with a square box.",
             )
         pixel = layout.voxel_size[0]
-        return cls(path, columns, float(f"{pixel:.6g}") or None, _memory_map(path, layout))
+        images, mapping = _memory_map(path, layout)
+        return cls(path, columns, float(f"{pixel:.6g}") or None, images, mapping)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -255,6 +273,10 @@ class MrcStack:
     def read(self, slices: ArrayLike) -> NDArray[np.float32]:
         """The images at 0-based `slices`, shape (n, D, D), in the order asked for."""
         chosen = self._images[np.atleast_1d(np.asarray(slices))]
+        if hasattr(self._mapping, "madvise"):
+            # The pages stay in the system's cache, but not in this process's count:
+            # reading a whole stack once must not look like holding it in memory.
+            self._mapping.madvise(mmap.MADV_DONTNEED)
         return np.asarray(chosen, dtype=np.float32)
 
 

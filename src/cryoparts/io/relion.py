@@ -17,6 +17,7 @@ import pandas as pd
 from cryoparts.conventions import rotation_from_euler
 from cryoparts.errors import InputError
 from cryoparts.io.assembly import ParticleRows, ReadOptions, assemble, group_stacks
+from cryoparts.io.relion_writing import write_relion
 from cryoparts.io.star import StarBlock, read_blocks
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.io.particle_table import ParticleTable
+
+__all__ = ["read_relion", "read_relion_rows", "write_relion"]
 
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 CTF_COLUMNS = {
@@ -146,7 +149,7 @@ def _with_optics(
             "Give every optics group its own number.",
         )
     groups = _numbers(path, "rlnOpticsGroup", table["rlnOpticsGroup"])
-    position = frame.set_index("rlnOpticsGroup").index.get_indexer(groups.astype(int))
+    position = pd.Index(frame["rlnOpticsGroup"]).get_indexer(pd.Index(groups.astype(int)))
     if (position < 0).any():
         first = int(np.flatnonzero(position < 0)[0])
         raise InputError(
@@ -216,9 +219,7 @@ def _pixel_size(path: Path, table: dict[Any, pd.Series[Any]]) -> NDArray[np.floa
     return None
 
 
-def _shift(
-    path: Path, table: dict[Any, pd.Series[Any]]
-) -> tuple[NDArray[np.float64] | None, str]:
+def _shift(path: Path, table: dict[Any, pd.Series[Any]]) -> tuple[NDArray[np.float64] | None, str]:
     for x, y, unit in (
         ("rlnOriginXAngst", "rlnOriginYAngst", "angstrom"),
         ("rlnOriginX", "rlnOriginY", "pixel"),

@@ -9,6 +9,7 @@ import logging
 import platform
 import shlex
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 LIBRARIES = ("cryoparts", "torch", "numpy", "scipy", "numba", "umap-learn", "scikit-learn")
@@ -190,12 +191,20 @@ class RunDirectory:
         """Replace metrics.jsonl by `rows`."""
         write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def log_to_file(self) -> logging.Handler:
-        """Send the log messages of cryoparts to run.log too; returns the handler."""
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Append the log messages of cryoparts to run.log while the block runs."""
+        logger = logging.getLogger("cryoparts")
         handler = logging.FileHandler(self.log_path, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger("cryoparts").addHandler(handler)
-        return handler
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            logger.info("command: %s", shlex.join(sys.argv))
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def require_new_folder(root: Path) -> None:

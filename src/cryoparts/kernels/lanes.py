@@ -8,7 +8,9 @@ the vectors to whatever the processor has (AVX-512, AVX2, NEON, or scalars).
 
 `load8`, `load16`, `store8`, `store16` and `splat8`, `splat16` (one element of an
 array, repeated) take a one-dimensional contiguous float32 array and an element
-offset, **unchecked**. ``+ - *`` work on vectors of equal length.
+offset, **unchecked**; `filled8` and `filled16` repeat a number. ``+ - * /`` work on
+vectors of equal length. The compiled kernels on disk do not notice a change of
+this file: numba's cache looks at the kernel's own file only.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _FLOAT = ir.FloatType()
 _INT = ir.IntType(32)
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+class Lanes(types.Type):
     """The numba type of a vector of ``count`` float32."""
 
     def __init__(self, count: int) -> None:
@@ -41,7 +43,7 @@ class Lanes(types.Type):  # type: ignore[misc]
 
 
 @register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Lanes) -> None:
         super().__init__(dmm, fe_type, ir.VectorType(_FLOAT, fe_type.count))
 
@@ -52,6 +54,10 @@ lanes16 = Lanes(16)
 
 def _constant(count: int, value: float) -> Any:
     return ir.Constant(ir.VectorType(_FLOAT, count), [value] * count)
+
+
+def _order(lanes: list[int]) -> Any:
+    return ir.Constant(ir.VectorType(_INT, len(lanes)), lanes)
 
 
 def _muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -93,31 +99,44 @@ def _storer(lanes: Lanes) -> Callable[..., Any]:
     return intrinsic(store)  # type: ignore[no-any-return]
 
 
-def _splatter(lanes: Lanes) -> Callable[..., Any]:
-    vector = ir.VectorType(_FLOAT, lanes.count)
+def _repeated(builder: Any, value: Any, count: int) -> Any:
+    empty = ir.Constant(ir.VectorType(_FLOAT, count), ir.Undefined)
+    first = builder.insert_element(empty, value, _INT(0))
+    return builder.shuffle_vector(first, empty, _order([0] * count))
 
+
+def _splatter(lanes: Lanes) -> Callable[..., Any]:
     def splat(typingctx: Any, array: Any, offset: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             value = builder.load(_pointer(context, builder, sig.args[0], *args))
-            first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, _INT(0))
-            mask = ir.Constant(ir.VectorType(_INT, lanes.count), [0] * lanes.count)
-            return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+            return _repeated(builder, value, lanes.count)
 
         return lanes(array, types.intp), codegen
 
     return intrinsic(splat)  # type: ignore[no-any-return]
 
 
+def _filler(lanes: Lanes) -> Callable[..., Any]:
+    def filled(typingctx: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return _repeated(builder, args[0], lanes.count)
+
+        return lanes(types.float32), codegen
+
+    return intrinsic(filled)  # type: ignore[no-any-return]
+
+
 load8, load16 = _loader(lanes8), _loader(lanes16)
 store8, store16 = _storer(lanes8), _storer(lanes16)
 splat8, splat16 = _splatter(lanes8), _splatter(lanes16)
+filled8, filled16 = _filler(lanes8), _filler(lanes16)
 
 
 def _arithmetic(function: Any, instruction: str) -> None:
     """Give the vectors the operator ``function`` by LLVM's ``instruction``."""
 
     @infer_global(function)
-    class _Typing(AbstractTemplate):  # type: ignore[misc]
+    class _Typing(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
                 return signature(args[0], *args)
@@ -219,10 +238,7 @@ def sums_of_eight(
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def fold(x: Any, y: Any, low: list[int], high: list[int]) -> Any:
-            parts = [
-                builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_INT, 8), order))
-                for order in (low, high)
-            ]
+            parts = [builder.shuffle_vector(x, y, _order(lanes)) for lanes in (low, high)]
             return builder.fadd(*parts)
 
         rows = list(args)

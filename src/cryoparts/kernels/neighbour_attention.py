@@ -74,7 +74,8 @@ def neighbour_attention(
         raise ValueError(f"no neighbour attention backend is called {backend!r}")
     if not _compiled_kernel_fits(tensors):
         raise ValueError("the cpu backend of neighbour attention takes float32 tensors on the CPU")
-    return CpuNeighbourAttention.apply(*tensors, neighbours)  # type: ignore[no-any-return]
+    out: Tensor = CpuNeighbourAttention.apply(*tensors, neighbours)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _compiled_kernel_fits(tensors: tuple[Tensor, ...]) -> bool:

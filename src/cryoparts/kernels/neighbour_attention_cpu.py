@@ -5,9 +5,12 @@ point of one particle in its first-level cache and the backward pass computes
 them again. A thread owns a run of particles, so that no two threads write the
 same gradient row, and has its own copy of the gradients that are summed over
 particles; the copies are added in a fixed order, so results repeat to the bit
-for a given number of threads. Within a thread a block of points is taken through
-all its particles before the next block: the position encoding of the block and
-its gradient then stay in cache.
+for a given number of threads.
+
+Memory traffic decides the speed beyond that. A block of points is taken through
+all the thread's particles before the next block, which keeps the block's position
+encoding and its gradient in cache, and the points are visited in an order in
+which neighbours follow each other, which keeps the gathered rows there.
 """
 
 from __future__ import annotations
@@ -20,16 +23,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numba import njit
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 from cryoparts.kernels.neighbour_attention_stages import (
+    Gradients,
+    Inputs,
+    Scratch,
+    Sizes,
     attention_logits,
+    find_rows,
     hidden_gradients,
     hidden_layer,
     logit_gradients,
     softmax,
     softmax_gradient,
     value_gradients,
+    weight_gradients,
     weighted_sum,
 )
 
@@ -39,200 +51,119 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POINTS_PER_BLOCK = 16
+ORDERED_FROM = 128
+"""Points below which a particle's rows fit the second-level cache in any order."""
 
 
 @njit(cache=True, nogil=True)
-def _forward(
-    out,
-    q,
-    k,
-    v,
-    position_logits,
-    position_values,
-    gamma_transposed,
-    gamma_bias,
-    neighbours,
-    first,
-    last,
-    points,
-    count,
-    width,
-    stride,
-    groups,
-    group_size,
-    block,
-):
-    padded = (count + 7) // 8 * 8
-    channels = groups * group_size
-    hidden = np.zeros(padded * width, np.float32)
-    weights = np.zeros(padded * stride, np.float32)
-    rows = np.zeros(count, np.int64)
-    one = np.ones(1, np.float32)
-    for start in range(0, points, block):
-        for b in range(first, last):
-            for i in range(start, min(start + block, points)):
-                for j in range(count):
-                    rows[j] = b * points + neighbours[i * count + j]
-                row = b * points + i
-                pair = i * count
-                hidden_layer(
-                    hidden, q, row * width, k, rows, position_logits, pair * width, count, width
-                )
-                attention_logits(
-                    weights, hidden, gamma_transposed, gamma_bias, padded, width, stride
-                )
-                softmax(weights, one, count, stride)
-                weighted_sum(
-                    out,
-                    row * channels,
-                    weights,
-                    v,
-                    rows,
-                    position_values,
-                    pair * channels,
-                    count,
-                    groups,
-                    group_size,
-                    stride,
-                )
+def _forward(out: Any, inputs: Any, scratch: Any, sizes: Any, first: Any, last: Any) -> None:
+    for start in range(0, sizes.points, sizes.block):
+        for particle in range(first, last):
+            for point in inputs.order[start : start + sizes.block]:
+                row = particle * sizes.points + point
+                find_rows(scratch, inputs, sizes, particle, point)
+                hidden_layer(scratch, inputs, sizes, row, point)
+                attention_logits(scratch, inputs, sizes)
+                softmax(scratch, sizes)
+                weighted_sum(out, scratch, inputs, sizes, row, point)
 
 
 @njit(cache=True, nogil=True)
 def _backward(
-    grad_q,
-    grad_k,
-    grad_v,
-    grad_position_logits,
-    grad_position_values,
-    grad_gamma,
-    grad_bias,
-    grad_out,
-    q,
-    k,
-    v,
-    position_logits,
-    position_values,
-    gamma_weight,
-    gamma_transposed,
-    gamma_bias,
-    neighbours,
-    first,
-    last,
-    points,
-    count,
-    width,
-    stride,
-    groups,
-    group_size,
-    block,
-):
-    padded = (count + 7) // 8 * 8
+    gradients: Any, grad_out: Any, inputs: Any, scratch: Any, sizes: Any, first: Any, last: Any
+) -> None:
+    for start in range(0, sizes.points, sizes.block):
+        for particle in range(first, last):
+            for point in inputs.order[start : start + sizes.block]:
+                row = particle * sizes.points + point
+                find_rows(scratch, inputs, sizes, particle, point)
+                hidden_layer(scratch, inputs, sizes, row, point)
+                attention_logits(scratch, inputs, sizes)
+                softmax(scratch, sizes)
+                value_gradients(gradients, grad_out, scratch, inputs, sizes, row, point)
+                weight_gradients(scratch, sizes)
+                softmax_gradient(gradients, scratch, sizes)
+                logit_gradients(gradients, scratch, inputs, sizes)
+                hidden_gradients(gradients, scratch, sizes, row, point)
+
+
+def _up(number: int, multiple: int) -> int:
+    return number + -number % multiple
+
+
+def _sizes(q: Tensor, v: Tensor, groups: int, neighbours: Tensor) -> Sizes:
+    """Every size rounded up to whole vectors."""
+    points, count = neighbours.shape
+    rows = _up(groups, 8)
+    group_size = _up(v.shape[-1] // groups, 8 if groups % 2 == 0 else 16)
     channels = groups * group_size
-    hidden = np.zeros(padded * width, np.float32)
-    grad_hidden = np.zeros(padded * width, np.float32)
-    weights = np.zeros(padded * stride, np.float32)
-    grad_logits = np.zeros(padded * stride, np.float32)
-    products = np.zeros(stride * 8, np.float32)
-    rows = np.zeros(count, np.int64)
-    one = np.ones(1, np.float32)
-    for start in range(0, points, block):
-        for b in range(first, last):
-            for i in range(start, min(start + block, points)):
-                for j in range(count):
-                    rows[j] = b * points + neighbours[i * count + j]
-                row = b * points + i
-                pair = i * count
-                hidden_layer(
-                    hidden, q, row * width, k, rows, position_logits, pair * width, count, width
-                )
-                attention_logits(
-                    weights, hidden, gamma_transposed, gamma_bias, padded, width, stride
-                )
-                softmax(weights, one, count, stride)
-                value_gradients(
-                    grad_logits,
-                    grad_v,
-                    grad_position_values,
-                    products,
-                    grad_out,
-                    row * channels,
-                    weights,
-                    v,
-                    rows,
-                    position_values,
-                    pair * channels,
-                    count,
-                    groups,
-                    group_size,
-                    stride,
-                )
-                softmax_gradient(grad_logits, grad_bias, weights, count, stride)
-                logit_gradients(
-                    grad_hidden,
-                    grad_gamma,
-                    grad_logits,
-                    hidden,
-                    gamma_weight,
-                    count,
-                    width,
-                    stride,
-                )
-                hidden_gradients(
-                    grad_q,
-                    row * width,
-                    grad_k,
-                    grad_position_logits,
-                    grad_hidden,
-                    hidden,
-                    rows,
-                    pair * width,
-                    count,
-                    width,
-                )
-
-
-def _groups_padded(gamma_weight: Tensor, gamma_bias: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Gamma with zero rows and columns added up to whole vectors."""
-    groups, narrow = gamma_weight.shape
-    extra = -groups % 8
-    weight = torch.nn.functional.pad(gamma_weight, (0, width - narrow, 0, extra))
-    return weight.contiguous(), torch.nn.functional.pad(gamma_bias, (0, extra)).contiguous()
+    return Sizes(
+        points=points,
+        degree=count,
+        slots=_up(count, 8),
+        width=_up(q.shape[-1], 16),
+        groups=rows,
+        channels=channels,
+        group_size=group_size,
+        products=max(channels, 8 * rows),
+        block=POINTS_PER_BLOCK,
+    )
 
 
 def _wide(tensor: Tensor, parts: int, width: int) -> Tensor:
     """The last axis seen as ``parts`` equal parts, each filled with zeros to ``width``."""
     if tensor.shape[-1] == parts * width:
         return tensor.detach().contiguous()
-    split = tensor.detach().unflatten(-1, (parts, -1))
-    padded = torch.nn.functional.pad(split, (0, width - split.shape[-1]))
-    return padded.flatten(-2).contiguous()
+    split = tensor.detach().reshape(*tensor.shape[:-1], parts, tensor.shape[-1] // parts)
+    return pad(split, (0, width - split.shape[-1])).flatten(-2)
 
 
-def _narrow(tensor: Tensor, parts: int, width: int) -> Tensor:
+def _narrow(tensor: Tensor, parts: int, channels: int) -> Tensor:
     """Undo `_wide`."""
-    if tensor.shape[-1] == parts * width:
+    if tensor.shape[-1] == channels:
         return tensor
-    return tensor.unflatten(-1, (parts, -1))[..., :width].flatten(-2).contiguous()
+    split = tensor.reshape(*tensor.shape[:-1], parts, tensor.shape[-1] // parts)
+    return split[..., : channels // parts].flatten(-2)
 
 
 def _flat(tensor: Tensor) -> Any:
     return tensor.numpy().reshape(-1)
 
 
-def _runs(batch: int) -> list[tuple[int, int]]:
-    """Equal runs of particles, one a thread."""
-    threads = max(1, min(torch.get_num_threads(), batch))
+def _visiting_order(neighbours: Tensor) -> Any:
+    """Points in an order that keeps neighbours close (Cuthill and McKee 1969)."""
+    points, count = neighbours.shape
+    if points < ORDERED_FROM:
+        return np.arange(points)
+    starts = np.arange(points + 1, dtype=np.int32) * count
+    ends = _flat(neighbours).astype(np.int32)
+    graph = csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(points, points))
+    return reverse_cuthill_mckee(graph).astype(np.int64)
+
+
+def _scratch(sizes: Sizes) -> Scratch:
+    hidden, logits = sizes.slots * sizes.width, sizes.slots * sizes.groups
+    floats = (hidden, logits, hidden, logits, sizes.degree * sizes.products)
+    rows = [np.zeros(sizes.degree, np.int64) for _ in range(2)]
+    # torch aligns memory to cache lines, numpy does not
+    return Scratch(*(_flat(torch.zeros(length)) for length in floats), *rows)
+
+
+def _in_threads(batch: int, run: Callable[[int, int, int], None]) -> None:
+    """Call ``run(thread, first, last)`` on equal runs of particles."""
+    threads = _threads(batch)
     edges = [batch * i // threads for i in range(threads + 1)]
-    return list(pairwise(edges))
-
-
-def _in_threads(tasks: list[Callable[[], None]]) -> None:
-    if len(tasks) == 1:
-        tasks[0]()
+    if threads == 1:
+        run(0, 0, batch)
         return
-    with ThreadPoolExecutor(len(tasks)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
+        tasks = [partial(run, i, *ends) for i, ends in enumerate(pairwise(edges))]
         for future in [pool.submit(task) for task in tasks]:
             future.result()
+
+
+def _threads(batch: int) -> int:
+    return max(1, min(torch.get_num_threads(), batch))
 
 
 class CpuNeighbourAttention(torch.autograd.Function):
@@ -250,64 +181,63 @@ class CpuNeighbourAttention(torch.autograd.Function):
         gamma_bias: Tensor,
         neighbours: Tensor,
     ) -> Tensor:
-        """Compute the output; keeps the inputs alone for the backward pass."""
-        batch, points, narrow = q.shape
-        groups = gamma_weight.shape[0]
-        narrow_group = v.shape[-1] // groups
-        width, group_size = narrow + -narrow % 16, narrow_group + -narrow_group % 8
-        weight, bias = _groups_padded(gamma_weight.detach(), gamma_bias.detach(), width)
-        inputs = (
+        """Compute the output; keep the inputs alone for the backward pass."""
+        groups = len(gamma_bias)
+        sizes = _sizes(q, v, groups, neighbours)
+        width, group_size = sizes.width, sizes.group_size
+        extra = sizes.groups - groups
+        gamma = pad(_wide(gamma_weight, 1, width), (0, 0, 0, extra))
+        tensors = (
             _wide(q, 1, width),
             _wide(k, 1, width),
             _wide(v, groups, group_size),
             _wide(position_logits, 1, width),
             _wide(position_values, groups, group_size),
-            weight,
-            weight.T.contiguous(),
-            bias,
+            gamma,
+            gamma.T.contiguous(),
+            pad(gamma_bias.detach(), (0, extra)),
             neighbours.contiguous(),
         )
-        sizes = (points, neighbours.shape[1], width, len(bias), groups, group_size)
-        out = inputs[2].new_empty(inputs[2].shape)
-        arrays = [_flat(x) for x in (out, *inputs[:5], *inputs[6:])]
+        order = _visiting_order(tensors[-1])
+        inputs = Inputs._make([*(_flat(x) for x in tensors), order])
+        out = torch.empty_like(tensors[2])
 
-        def run(first: int, last: int) -> None:
-            _forward(*arrays, first, last, *sizes, POINTS_PER_BLOCK)
+        def run(thread: int, first: int, last: int) -> None:
+            _forward(_flat(out), inputs, _scratch(sizes), sizes, first, last)
 
-        _in_threads([partial(run, *edges) for edges in _runs(batch)])
-        ctx.save_for_backward(*inputs)
-        ctx.sizes, ctx.narrow, ctx.narrow_group = sizes, narrow, narrow_group
-        return _narrow(out, groups, narrow_group)
+        _in_threads(len(q), run)
+        ctx.save_for_backward(*tensors)
+        ctx.order, ctx.sizes = order, sizes
+        ctx.shapes = (groups, q.shape[-1], v.shape[-1])
+        return _narrow(out, groups, v.shape[-1])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients for every float input, the pairs computed again."""
-        inputs = ctx.saved_tensors
-        q, k, v, position_logits, position_values, weight, _, bias, _ = inputs
-        groups, group_size = ctx.sizes[4:]
-        runs = _runs(len(q))
-        own = [torch.zeros_like(x) for x in (q, k, v)]
-        copies = [
-            x.new_zeros((len(runs), *x.shape))
-            for x in (position_logits, position_values, weight, bias)
-        ]
-        fixed = [_flat(x) for x in (_wide(grad_out, groups, group_size), *inputs)]
-        owned = [_flat(x) for x in own]
+        tensors = ctx.saved_tensors
+        sizes: Sizes = ctx.sizes
+        groups, width, channels = ctx.shapes
+        inputs = Inputs._make([*(_flat(x) for x in tensors), ctx.order])
+        incoming = _flat(_wide(grad_out, groups, sizes.group_size))
+        batch = len(tensors[0])
+        own = [torch.zeros_like(x) for x in tensors[:3]]
+        shared = (*tensors[3:6], tensors[7])
+        copies = [x.new_zeros((_threads(batch), *x.shape)) for x in shared]
 
-        def run(copy: int, first: int, last: int) -> None:
-            summed = [_flat(x[copy]) for x in copies]
-            _backward(*owned, *summed, *fixed, first, last, *ctx.sizes, POINTS_PER_BLOCK)
+        def run(thread: int, first: int, last: int) -> None:
+            gradients = Gradients(*(_flat(x) for x in own), *(_flat(x[thread]) for x in copies))
+            _backward(gradients, incoming, inputs, _scratch(sizes), sizes, first, last)
 
-        _in_threads([partial(run, copy, *edges) for copy, edges in enumerate(runs)])
-        summed = [x.sum(dim=0) if len(runs) > 1 else x[0] for x in copies]
+        _in_threads(batch, run)
+        totals = [x.sum(dim=0) if len(x) > 1 else x[0] for x in copies]
         return (
-            _narrow(own[0], 1, ctx.narrow),
-            _narrow(own[1], 1, ctx.narrow),
-            _narrow(own[2], groups, ctx.narrow_group),
-            _narrow(summed[0], 1, ctx.narrow),
-            _narrow(summed[1], groups, ctx.narrow_group),
-            summed[2][:groups, : ctx.narrow].contiguous(),
-            summed[3][:groups].contiguous(),
+            _narrow(own[0], 1, width),
+            _narrow(own[1], 1, width),
+            _narrow(own[2], groups, channels),
+            _narrow(totals[0], 1, width),
+            _narrow(totals[1], groups, channels),
+            _narrow(totals[2], 1, width)[:groups],
+            totals[3][:groups],
             None,
         )

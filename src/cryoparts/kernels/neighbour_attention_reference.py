@@ -33,8 +33,10 @@ def neighbour_attention_definition(
     logits = hidden @ gamma_weight.T + gamma_bias  # (B, n, K, G)
     weights = torch.softmax(logits, dim=2)
     values = v[:, neighbours] + position_values  # (B, n, K, C)
-    grouped = values.unflatten(-1, (gamma_weight.shape[0], -1))  # (B, n, K, G, C / G)
-    return (weights.unsqueeze(-1) * grouped).sum(dim=2).flatten(-2)
+    groups = gamma_weight.shape[0]
+    grouped = values.reshape(*values.shape[:-1], groups, values.shape[-1] // groups)
+    out: Tensor = (weights.unsqueeze(-1) * grouped).sum(dim=2).flatten(-2)  # (B, n, C)
+    return out
 
 
 def neighbour_attention_reference(
@@ -69,6 +71,6 @@ def neighbour_attention_reference(
             use_reentrant=False,
             preserve_rng_state=False,
         )
-        for rows in zip(q.split(chunk), k.split(chunk), v.split(chunk), strict=True)
+        for rows in zip(*(torch.split(x, chunk) for x in (q, k, v)), strict=True)
     ]
     return torch.cat(outputs)

@@ -91,7 +91,7 @@ def _sums(a: Any, b: Any, ring: Any, weights: Any, sums: Any) -> None:
 def _gradient(
     own: Any, other: Any, ring: Any, weights: Any, cross: Any, square: Any, gradient: Any
 ) -> None:
-    """gradient = weights (cross[ring] other + 2 square[ring] own)."""
+    """Gradient = weights (cross[ring] other + 2 square[ring] own)."""
     count, box, columns = own.shape
     rings = cross.shape[1]
     for i in prange(count):
@@ -121,7 +121,7 @@ class _RingSums(torch.autograd.Function):
         return sums
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call]
+    @once_differentiable
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
         a, b, ring, weights = ctx.saved_tensors
         cross, first, second = (_array(g) for g in gradients)

@@ -176,7 +176,7 @@ class _Splat(torch.autograd.Function):
         return images
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call]
+    @once_differentiable
     def backward(ctx: Any, image_gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
         needs = ctx.needs_input_grad[:4]

@@ -24,7 +24,7 @@ MAX_CHUNKS = 32
 _f = np.float32
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _add_rows(
     padded: Any, base: Any, stride: Any, row_factors: Any, rows: Any, columns: Any
 ) -> None:
@@ -34,7 +34,7 @@ def _add_rows(
         store8(padded, at, muladd(spread8(row_factors[r]), columns, load8(padded, at)))
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _splat_particle(
     padded: Any,
     margin: Any,
@@ -51,7 +51,7 @@ def _splat_particle(
     sound = True
     for n in range(len(amplitudes)):
         width = widths[n]
-        here, left, top, rest_x, rest_y = locate(frame, positions[n], origin, box)
+        here, left, top, rest_x, rest_y = locate(frame, positions, n, origin, box)
         sound = sound and here
         half = half_support(width)
         half_blocks = (half + 3) // 4
@@ -72,7 +72,7 @@ def _splat_particle(
     return sound
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _fold(padded: Any, margin: Any, box: Any, image: Any) -> None:
     """Add the margin of a padded image to the opposite side, as often as it wraps."""
     stride = box + 2 * margin
@@ -85,7 +85,7 @@ def _fold(padded: Any, margin: Any, box: Any, image: Any) -> None:
                 row[c - first] += padded[r * stride + c]
 
 
-@njit(parallel=True, cache=True, fastmath=FAST)
+@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def splat_forward(
     images: Any,
     positions: Any,

@@ -27,7 +27,7 @@ from cryoparts.kernels.splat_gaussian import (
 _f = np.float32
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _unfold(image: Any, margin: Any, padded: Any) -> None:
     """Continue an image periodically into its margin."""
     box = len(image)
@@ -40,7 +40,7 @@ def _unfold(image: Any, margin: Any, padded: Any) -> None:
                 padded[r * stride + c] = row[c - first]
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _row_sum(padded: Any, base: Any, stride: Any, row_factors: Any, rows: Any) -> Any:
     """sum_r row_factors[r] * padded[base + r stride + (0 ... 7)]."""
     total = zero8()
@@ -49,7 +49,7 @@ def _row_sum(padded: Any, base: Any, stride: Any, row_factors: Any, rows: Any) -
     return total
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _row_moments(
     padded: Any, base: Any, stride: Any, row_factors: Any, first: Any, rows: Any
 ) -> Any:
@@ -65,7 +65,7 @@ def _row_moments(
     return zeroth, moment_1, moment_2
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _moments_of_gaussian(
     padded: Any,
     stride: Any,
@@ -102,7 +102,7 @@ def _moments_of_gaussian(
     return total8(plain), total8(along_x), total8(along_y), total8(squares)
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _gradients_of_particle(
     padded: Any,
     margin: Any,
@@ -122,7 +122,7 @@ def _gradients_of_particle(
     stride = box + 2 * margin
     for n in range(len(amplitudes)):
         width = widths[n]
-        sound, left, top, rest_x, rest_y = locate(frame, positions[n], origin, box)
+        sound, left, top, rest_x, rest_y = locate(frame, positions, n, origin, box)
         if not sound:
             position_gradient[n] = _f(np.nan)
             amplitude_gradient[n] = _f(np.nan)
@@ -143,7 +143,7 @@ def _gradients_of_particle(
             frame_gradient[1, i] += shift_y * positions[n, i]
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def _amplitude_gradients_of_particle(
     padded: Any,
     margin: Any,
@@ -159,7 +159,7 @@ def _amplitude_gradients_of_particle(
     stride = box + 2 * margin
     for n in range(len(amplitude_gradient)):
         width = widths[n]
-        sound, left, top, rest_x, rest_y = locate(frame, positions[n], origin, box)
+        sound, left, top, rest_x, rest_y = locate(frame, positions, n, origin, box)
         if not sound:
             amplitude_gradient[n] = _f(np.nan)
             continue
@@ -179,7 +179,7 @@ def _amplitude_gradients_of_particle(
         amplitude_gradient[n] += total8(total)
 
 
-@njit(parallel=True, cache=True, fastmath=FAST)
+@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def splat_backward(
     image_gradients: Any,
     positions: Any,

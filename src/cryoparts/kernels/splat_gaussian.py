@@ -16,9 +16,11 @@ from numba.extending import intrinsic
 
 from cryoparts.kernels.lanes import exponential, lanes8, load8, store8
 
-CUTOFF_SIGMAS = 4.0
-CUTOFF_SLACK = 0.01
-"""Pixels forgiven when a support is rounded up: a width of 1 px has 4 pixels a side."""
+CUTOFF_SIGMAS = 5.0
+CUTOFF_PIXELS = 1.01
+"""The support reaches 5 standard deviations less a pixel, rounded up: 4 pixels at the
+width of 1 px, to which narrower Gaussians are widened. (The odd hundredth
+keeps rounding errors at a width of 1 px from making that 5.)"""
 
 FAST: Any = {"contract", "nsz", "arcp"}
 """Floating-point liberties of the kernels: neither NaN nor the order of sums may change."""
@@ -58,21 +60,25 @@ def total8(typingctx: Any, vector: Any) -> Any:
     return types.float32(lanes8), codegen
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def half_support(width: float) -> int:
-    """Pixels of support on either side: 4 standard deviations, rounded up, at least 1."""
-    return max(1, math.ceil(_f(CUTOFF_SIGMAS) * width - _f(CUTOFF_SLACK)))
+    """Pixels of support on either side of a point, at least 1."""
+    return max(1, math.ceil(_f(CUTOFF_SIGMAS) * width - _f(CUTOFF_PIXELS)))
 
 
-@njit(fastmath=FAST)
-def locate(frame: Any, position: Any, origin: Any, box: Any) -> Any:
+@njit(inline="always", fastmath=FAST, error_model="numpy")
+def locate(frame: Any, positions: Any, n: Any, origin: Any, box: Any) -> Any:
     """Whether a point is sound; its pixel (rounded down, periodic) and the fractions left."""
-    x, y, z = position[0], position[1], position[2]
+    x, y, z = positions[n, 0], positions[n, 1], positions[n, 2]
     column = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + origin
     row = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + origin
     if not (abs(column) < _f(1e15) and abs(row) < _f(1e15)):
         return False, 0, 0, _f(0), _f(0)
-    left, top = math.floor(column), math.floor(row)
+    left, top = np.int64(column), np.int64(row)
+    if column < _f(left):
+        left -= 1
+    if row < _f(top):
+        top -= 1
     rest_x, rest_y = column - _f(left), row - _f(top)
     if left < 0 or left >= box:
         left %= box
@@ -81,7 +87,7 @@ def locate(frame: Any, position: Any, origin: Any, box: Any) -> Any:
     return True, left, top, rest_x, rest_y
 
 
-@njit(fastmath=FAST)
+@njit(fastmath=FAST, error_model="numpy")
 def factors(out: Any, blocks: Any, first: Any, inverse_variance: Any, scale: Any) -> None:
     """out[j] = scale exp(-(first + j)^2 / (2 variance)) for 8 ``blocks`` numbers."""
     half = spread8(_f(-0.5) * inverse_variance)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from cryoparts.kernels.splat_gaussian import CUTOFF_SIGMAS, CUTOFF_SLACK
+from cryoparts.kernels.splat_gaussian import CUTOFF_PIXELS, CUTOFF_SIGMAS
 
 CHUNK_ELEMENTS = 2**26
 """Numbers that one temporary array may have."""
@@ -31,8 +31,8 @@ def splat_reference(
         sum_n a_n / (2 pi s_n^2) exp(-((c - x_n)^2 + (r - y_n)^2) / (2 s_n^2)),
 
     (x_n, y_n) = frame_b X_n + origin, summed over all periodic copies of the
-    pixel inside the support: rows within h = ceil(4 s_n) of the point (at least
-    1) and columns within h rounded up to a multiple of 4.
+    pixel inside the support: rows within h = ceil(5 s_n - 1.01) of the
+    point (at least 1) and columns within h rounded up to a multiple of 4.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _rows(values: Tensor, chosen: slice, count: int) -> Tensor:
 
 def _axis_factors(points: Tensor, widths: Tensor, box_size: int, multiple: int) -> Tensor:
     """exp(-(pixel - point)^2 / (2 s^2)) along one axis, shape (b, N, D), periodic."""
-    half = torch.ceil(CUTOFF_SIGMAS * widths.detach() - CUTOFF_SLACK).clamp(min=1)
+    half = torch.ceil(CUTOFF_SIGMAS * widths.detach() - CUTOFF_PIXELS).clamp(min=1)
     half = (torch.ceil(half / multiple) * multiple).to(torch.int64)
     reach = int(half.max())
     nearest = torch.floor(points.detach())

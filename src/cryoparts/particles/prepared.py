@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -151,9 +152,10 @@ def _read_details(folder: Path) -> dict[str, Any]:
 def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
     path = folder / PARTICLES
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # numpy leaves a file open that it opened itself and cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             columns = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError) as fault:
+    except (OSError, ValueError, EOFError, BadZipFile) as fault:
         raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
     if "names" not in columns:
         raise InputError(str(path), "lacks the names of the particles", CURE)

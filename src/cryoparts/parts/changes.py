@@ -30,7 +30,7 @@ SMALLEST_DISPLACEMENT_UNIT = 2.0
 this, so that the jitter of a decoder that moves nothing is not blown up."""
 
 _NEIGHBOURS_OF_LOCAL_FIT = 20
-_PERMUTATIONS = 3
+_PERMUTATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -181,14 +181,16 @@ def _modes_above_noise(values: FloatArray, seed: int) -> FloatArray:
     kept = min(MAX_MODES, *between.shape)
     if kept < 1 or not between.any():
         return np.zeros((count, channels, 0))
-    _, singular, patterns = randomized_svd(between, kept, n_iter=6, random_state=seed)
+    # single precision: only which patterns there are comes from here
+    single = between.astype(np.float32)
+    _, singular, patterns = randomized_svd(single, kept, n_iter=4, random_state=seed)
     rng = np.random.default_rng(seed)
     noise = max(
-        randomized_svd(rng.permuted(between, axis=0), 1, n_iter=6, random_state=seed)[1][0]
+        randomized_svd(rng.permuted(single, axis=0), 1, n_iter=4, random_state=seed)[1][0]
         for _ in range(_PERMUTATIONS)
     )
     # 5%: the permuted maximum is itself random
-    above = patterns[: int(np.sum(singular > 1.05 * noise))]
+    above = patterns[: int(np.sum(singular > 1.05 * noise))].astype(np.float64)
     modes: FloatArray = values @ above.T
     return modes
 

@@ -90,8 +90,8 @@ class PartLabels:
         inside = self.positions[self.members(part)]
         if len(inside) < 2:
             return len(inside)
-        spacing = float(np.median(cKDTree(self.positions).query(self.positions, k=2)[0][:, 1]))
-        return _connected_pieces(inside, _PIECE_GAP * spacing)
+        nearest = np.asarray(cKDTree(self.positions).query(self.positions, k=2)[0])[:, 1]
+        return _connected_pieces(inside, _PIECE_GAP * float(np.median(nearest)))
 
     def part_number(self, name: str) -> int:
         """The number of a part called "part_2" or "2".

@@ -101,8 +101,7 @@ class PartModel:
         mean = self.gram[0] / max(self.count, 1)
         spread = np.trace(self.gram[1:, 1:]) - self.count * float(mean[1:] @ mean[1:])
         damping = np.diag([0.0, *[_DAMPING * max(spread, 1e-9) / max(self.count, 1)] * 3])
-        solution: FloatArray = np.linalg.solve(self.gram + damping, self.moment)
-        return solution
+        return np.asarray(np.linalg.solve(self.gram + damping, self.moment))
 
     @property
     def misfit(self) -> float:
@@ -124,8 +123,7 @@ class PartModel:
     def squared_residual(self, observed: Observations) -> FloatArray:
         """Squared misfit of each Gaussian of the whole set, shape (N,)."""
         data = np.concatenate([observed.amplitudes, observed.moves], axis=1)
-        residual: FloatArray = ((data - self.predict(observed)) ** 2).sum(axis=1)
-        return residual
+        return np.asarray(((data - self.predict(observed)) ** 2).sum(axis=1))
 
 
 def separation(one: PartModel, other: PartModel) -> float:

@@ -40,9 +40,7 @@ MIXTURE = 0.85
 _ROUNDS = 10
 
 
-def refine(
-    observed: Observations, labels: IntArray, min_size: int
-) -> tuple[IntArray, float]:
+def refine(observed: Observations, labels: IntArray, min_size: int) -> tuple[IntArray, float]:
     """Merge, dissolve and re-assign until the parts are stable.
 
     Gaussians that resemble no part and no mixture of two, but each other, are
@@ -143,12 +141,22 @@ def _dissolve_mixtures(observed: Observations, labels: IntArray) -> IntArray:
         basis = np.stack(
             [(models[k].predict(observed)[members] - base).ravel() for k in others], axis=1
         )
-        fit = lsq_linear(basis, target, bounds=(0.0, 1.0))
-        left = float(((basis @ fit.x - target) ** 2).sum())
+        left = _unexplained(basis, target)
         if left < (1 - MIXTURE) * float((target**2).sum()):
             alive.remove(part)
             kept[members] = -1
     return _renumbered(kept)
+
+
+def _unexplained(basis: FloatArray, target: FloatArray) -> float:
+    """Sum of squares of the target that no mixture with shares from 0 to 1 explains."""
+    gram = basis.T @ basis
+    gram += 1e-9 * max(float(np.trace(gram)), 1e-300) * np.eye(len(gram))
+    triangle = np.linalg.cholesky(gram).T
+    projected = np.linalg.solve(triangle.T, basis.T @ target)
+    fit = lsq_linear(triangle, projected, bounds=(0.0, 1.0))
+    beyond = float(target @ target - projected @ projected)
+    return float(((triangle @ fit.x - projected) ** 2).sum()) + max(beyond, 0.0)
 
 
 def _residuals(observed: Observations, labels: IntArray) -> FloatArray:
@@ -209,9 +217,7 @@ def _strangers(observed: Observations, labels: IntArray) -> NDArray[np.bool_]:
     return np.asarray(misfit > np.maximum(0.5 * apart, 4 * typical)[own])
 
 
-def _alike(
-    observed: Observations, chosen: NDArray[np.bool_], min_size: int
-) -> NDArray[np.bool_]:
+def _alike(observed: Observations, chosen: NDArray[np.bool_], min_size: int) -> NDArray[np.bool_]:
     """The largest group, around one of the chosen Gaussians, that does the same."""
     group = np.zeros(len(chosen), dtype=np.bool_)
     index = np.flatnonzero(chosen)

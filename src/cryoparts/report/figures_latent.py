@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
 
 from cryoparts.report.palette import state_colour
 from cryoparts.report.pictures import new_figure, picture_of
@@ -13,6 +15,7 @@ from cryoparts.report.tables import match_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from cryoparts.report.part_states import PartStates
@@ -26,6 +29,7 @@ MANY_PARTICLES = 3000
 
 MOST_DOTS = 6000
 PANELS_A_ROW = 4
+DENSITY = LinearSegmentedColormap.from_list("density", ["#c9d6e3", "#3d6d99", "#0b2338"])
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,10 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
         draw_density(grid[0], plane.points)
         grid[0].set_title("all particles")
         for axes, part in zip(grid[1:], shown, strict=False):
-            state = match_names(latent.names, part.particles["name"], part.state, absent=0)
-            draw_states(axes, plane.points, state, part.states)
+            state = match_names(
+                latent.names, part.focused.names.tolist(), part.focused.states, absent=0
+            )
+            draw_states(axes, plane.points, state)
             axes.set_title(f"by the states of part {part.label}")
         for number, axes in enumerate(grid):
             if number >= panels:
@@ -78,12 +84,15 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
                 axes.xaxis.set_tick_params(labelbottom=True)
         for axes in grid[::columns]:
             axes.set_ylabel(f"{plane.axis_names[1]} ({plane.share[1]:.0%})")
+        if shown:
+            state_legend(figure, sorted({state for part in shown for state in part.states}))
         return picture_of(
             figure,
             "latent_space",
             f"Each particle's {latent.z.shape[1]} latent numbers, "
             "shown in their plane of largest variance."
             + (" Colours are the states of one part at a time." if shown else ""),
+            light=True,
         )
 
 
@@ -93,13 +102,17 @@ def draw_density(axes: Axes, points: FloatArray) -> None:
         axes.plot(*points.T, ".", color="#334e68", markersize=3, alpha=0.5, markeredgewidth=0)
     else:
         axes.hexbin(
-            points[:, 0], points[:, 1], gridsize=55, bins="log", cmap="cividis_r", linewidths=0
+            points[:, 0],
+            points[:, 1],
+            gridsize=50,
+            bins="log",
+            cmap=DENSITY,
+            mincnt=1,
+            linewidths=0.1,
         )
 
 
-def draw_states(
-    axes: Axes, points: FloatArray, state: NDArray[np.int64], states: list[int]
-) -> None:
+def draw_states(axes: Axes, points: FloatArray, state: NDArray[np.int64]) -> None:
     """Dots coloured by state, in an order that hides none; a seeded sample of very many."""
     order = np.random.default_rng(0).permutation(len(points))[:MOST_DOTS]
     order = order[state[order] > 0]
@@ -112,7 +125,13 @@ def draw_states(
             alpha=0.6,
             linewidths=0,
         )
-    for number in states[:7]:
-        axes.scatter([], [], color=state_colour(number), s=14, label=f"state {number}")
-    if states:
-        axes.legend(loc="best", handletextpad=0.1, borderpad=0.2, markerscale=1.0)
+
+
+def state_legend(figure: Figure, states: list[int]) -> None:
+    """One legend of states for all panels, below them."""
+    handles = [
+        Line2D([], [], color=state_colour(number), marker="o", linestyle="none", markersize=5)
+        for number in states
+    ]
+    names = [f"state {number}" for number in states]
+    figure.legend(handles, names, loc="outside lower center", ncols=8, handletextpad=0.1)

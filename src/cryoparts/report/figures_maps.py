@@ -9,11 +9,11 @@ from scipy.ndimage import gaussian_filter
 
 from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
 from cryoparts.report.pictures import bare, new_figure, picture_of
-from cryoparts.report.surface_rendering import Surface, render, rgb
+from cryoparts.report.surface_rendering import Surface, render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
     from cryoparts.report.pictures import Picture
@@ -33,11 +33,11 @@ PLANES = (("xy", 0), ("xz", 1), ("yz", 2))
 def picture_radius(maps: StateMaps) -> float:
     """Voxels from the box centre that hold every state's surface, with a margin."""
     radius = 0.25 * maps.centre
-    for volume in maps.states.values():
-        inside = np.argwhere(volume > maps.level) - maps.centre
+    for state, volume in maps.states.items():
+        inside = np.argwhere(volume > maps.levels[state]) - maps.centre
         if len(inside):
             radius = max(radius, float(np.quantile(np.linalg.norm(inside, axis=1), 0.995)))
-    return min(1.08 * radius + 1, np.sqrt(3) * maps.centre)
+    return float(min(1.08 * radius + 1, np.sqrt(3) * maps.centre))
 
 
 def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
@@ -51,10 +51,19 @@ def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
     colour : str
         The part's colour.
     """
-    weight = part_region[..., None]
-    tinted = (1 - weight) * rgb(SURFACE_COLOUR) + weight * rgb(colour)
     drawn: list[tuple[str, list[Surface]]] = [
-        (f"state {state}", [Surface(volume, maps.level, SURFACE_COLOUR, colours=tinted)])
+        (
+            f"state {state}",
+            [
+                Surface(
+                    volume,
+                    maps.levels[state],
+                    SURFACE_COLOUR,
+                    region=part_region,
+                    region_colour=colour,
+                )
+            ],
+        )
         for state, volume in list(maps.states.items())[:MOST_STATES]
     ]
     for (one, other), difference in list(maps.differences.items())[:1]:
@@ -62,14 +71,14 @@ def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
             (
                 f"state {one} − state {other}",
                 [
-                    Surface(maps.states[other], maps.level, SURFACE_COLOUR, opacity=0.35),
+                    Surface(maps.states[other], maps.levels[other], SURFACE_COLOUR, opacity=0.35),
                     Surface(difference.volume, difference.level, GAINED_COLOUR),
                     Surface(-difference.volume, difference.level, LOST_COLOUR),
                 ],
             )
         )
     radius = picture_radius(maps)
-    with new_figure(min(2.5 * len(drawn) + 0.2, 11.0), 5.2) as figure:
+    with new_figure(min(3.3 * len(drawn), 10.4), 2 * min(3.3, 10.4 / len(drawn)) + 0.3) as figure:
         grid = figure.subplots(2, len(drawn), squeeze=False)
         for column, (title, layers) in enumerate(drawn):
             for row, side in enumerate((FRONT, SIDE)):
@@ -79,9 +88,10 @@ def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
         return picture_of(
             figure,
             f"part_{maps.label}_maps",
-            f"Isosurfaces of the states' maps at one level ({maps.level:.3g}); the region of part "
+            "Isosurfaces of the states' maps, contoured alike; the region of part "
             f"{maps.label} in its colour. Top: seen along z; bottom: along x. In the difference, "
             "blue is density that only the first state has, red that only the second has.",
+            light=True,
         )
 
 
@@ -118,44 +128,59 @@ def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
     with new_figure(min(2.3 * columns + 0.9, 11.0), 6.6) as figure:
         grid = figure.subplots(3, columns, squeeze=False)
         for column, (state, volume) in enumerate(shown):
-            image = _draw_slices(figure, grid[:, column], maps, volume, (z, y, x), (-0.15 * top, top), "gray")
+            image = _draw_slices(
+                grid[:, column], maps, volume, (z, y, x), (-0.15 * top, top), "gray"
+            )
             grid[0, column].set_title(f"state {state}", color=state_colour(state))
-        figure.colorbar(image, ax=grid[2, : len(shown)], location="bottom", shrink=0.5, aspect=30, label="density")
+        figure.colorbar(
+            image,
+            ax=grid[2, : len(shown)],
+            location="bottom",
+            shrink=0.5,
+            aspect=30,
+            label="density",
+        )
         for column, ((one, other), difference) in enumerate(pairs, start=len(shown)):
             limit = max(0.8 * top, difference.level)
             image = _draw_slices(
-                figure, grid[:, column], maps, difference.volume, (z, y, x), (-limit, limit), "RdBu"
+                grid[:, column], maps, difference.volume, (z, y, x), (-limit, limit), "RdBu"
             )
             grid[0, column].set_title(f"{one} − {other}")
-            figure.colorbar(image, ax=grid[2, column], location="bottom", shrink=0.9, aspect=15, label="difference")
+            figure.colorbar(
+                image,
+                ax=grid[2, column],
+                location="bottom",
+                shrink=0.9,
+                aspect=15,
+                label="difference",
+            )
         for row, (name, _) in enumerate(PLANES):
             grid[row, 0].set_ylabel(f"{name[1]} (Å)")
             for axes in grid[row]:
                 axes.set_xlabel(f"{name[0]} (Å)")
+        place = ", ".join(
+            f"{axis} = {value:.0f} Å" for axis, value in zip("xyz", centre_angstrom, strict=True)
+        )
         return picture_of(
             figure,
             f"part_{maps.label}_slices",
-            f"Slices through the middle of part {maps.label} "
-            f"({', '.join(f'{a} = {v:.0f} Å' for a, v in zip('xyz', centre_angstrom, strict=True))}): "
-            "the xy, xz and yz planes.",
+            f"Slices through the middle of part {maps.label} ({place}): the xy, xz and yz planes.",
         )
 
 
 def _draw_slices(
-    figure: Figure,
     column: NDArray[np.object_],
     maps: StateMaps,
     volume: NDArray[np.float32],
     through: tuple[int, int, int],
     limits: tuple[float, float],
     colours: str,
-) -> object:
+) -> AxesImage:
     z, y, x = through
     half = maps.voxel_size * maps.centre
     last = maps.voxel_size * (volume.shape[0] - 1 - maps.centre)
     edge = 0.5 * maps.voxel_size
     extent = (-half - edge, last + edge, -half - edge, last + edge)
-    image: object = None
     for axes, plane in zip(column, (volume[z], volume[:, y], volume[:, :, x]), strict=True):
         image = _show(axes, plane, extent, limits, colours)
     return image
@@ -167,7 +192,7 @@ def _show(
     extent: tuple[float, float, float, float],
     limits: tuple[float, float],
     colours: str,
-) -> object:
+) -> AxesImage:
     axes.grid(visible=False)
     return axes.imshow(
         plane, origin="lower", extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours

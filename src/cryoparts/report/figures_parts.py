@@ -50,7 +50,7 @@ def _ordered(labels: NDArray[np.int64]) -> list[int]:
 
 def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> str:
     figure = go.Figure()
-    base = float(np.clip(260 / np.cbrt(max(len(model), 1)) / 3, 4, 14))
+    base = float(np.clip(200 / np.cbrt(max(len(model), 1)), 4, 20))
     for label in _ordered(labels):
         chosen = labels == label
         x, y, z = model.positions[chosen].T
@@ -62,10 +62,10 @@ def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArr
                 mode="markers",
                 name=part_title(label),
                 marker={
-                    "size": (base * sizes[chosen]).astype(np.float32),
+                    "size": (base * sizes[chosen] * (1.0 if label > 0 else 0.6)).astype(np.float32),
                     "color": part_colour(label),
-                    "opacity": 1.0 if label > 0 else 0.45,
-                    "line": {"width": 0},
+                    "opacity": 1.0,
+                    "line": {"width": 0.5, "color": "rgba(20, 30, 40, 0.35)"},
                 },
                 hovertemplate=f"{part_title(label)}<br>%{{x:.0f}}, %{{y:.0f}}, %{{z:.0f}} Å"
                 "<extra></extra>",
@@ -76,19 +76,26 @@ def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArr
 
 
 def scene_layout() -> dict[str, object]:
-    """A scene without axes, in one proportion for all directions, with the legend above."""
+    """A scene without axes, in one proportion for all directions, with the legend below."""
     hidden = {"visible": False, "showspikes": False}
     return {
         "scene": {
             "xaxis": hidden,
             "yaxis": hidden,
             "zaxis": hidden,
+            "domain": {"x": [0.0, 1.0], "y": [0.1, 1.0]},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 0.9, "y": -1.1, "z": 0.6}, "projection": {"type": "orthographic"}},
+            "camera": {"eye": {"x": 0.85, "y": -1.1, "z": 0.55}},
             "dragmode": "orbit",
         },
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "legend": {"orientation": "h", "yanchor": "top", "y": 1.0, "x": 0.0, "itemsizing": "constant"},
+        "legend": {
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 0.0,
+            "x": 0.0,
+            "itemsizing": "constant",
+        },
         "font": {"color": INK, "family": "system-ui, sans-serif", "size": 13},
         "paper_bgcolor": "white",
         "template": "none",
@@ -106,7 +113,9 @@ def _still_views(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatAr
         for label in legend:
             panels[0].scatter([], [], color=part_colour(label), s=30, label=part_title(label))
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(legend), 10)
+            *panels[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=min(len(legend), 10),
         )
         return picture_of(
             figure,
@@ -135,7 +144,10 @@ def _draw_view(
         positions[order, across],
         positions[order, up],
         s=(points * sizes[order]) ** 2,
-        c=[_toward_white(part_colour(int(v)), 0.45 * (1 - n)) for v, n in zip(labels[order], near, strict=True)],
+        c=[
+            _toward_white(part_colour(int(v)), 0.45 * (1 - n))
+            for v, n in zip(labels[order], near, strict=True)
+        ],
         edgecolors=(0, 0, 0, 0.18),
         linewidths=0.3,
     )
@@ -156,7 +168,11 @@ def _scale_bar(axes: Axes, positions: NDArray[np.float32]) -> None:
     y = low[1] - 0.08 * span
     axes.plot([low[0], low[0] + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
     axes.annotate(
-        f"{length} Å", (low[0] + length, y), xytext=(4, 0), textcoords="offset points", va="center",
+        f"{length} Å",
+        (low[0] + length, y),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
         fontsize=8,
     )
 
@@ -168,7 +184,8 @@ def gaussian_plane(parts: PartLabels) -> Picture:
         for label in reversed(_ordered(parts.labels)):
             chosen = parts.members(label)
             axes.scatter(
-                *parts.embedding[chosen].T,
+                parts.embedding[chosen, 0],
+                parts.embedding[chosen, 1],
                 s=9,
                 color=part_colour(label),
                 linewidths=0,
@@ -176,7 +193,13 @@ def gaussian_plane(parts: PartLabels) -> Picture:
                 label=part_title(label),
             )
         handles, names = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=1.6)
+        axes.legend(
+            handles[::-1],
+            names[::-1],
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            markerscale=1.6,
+        )
         axes.set(xlabel=f"{parts.method.upper()} 1", ylabel=f"{parts.method.upper()} 2")
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         axes.grid(color=GRID)

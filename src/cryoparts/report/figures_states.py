@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.report.figures_latent import draw_density, draw_states
+from cryoparts.reconstruction.fsc import HALF_MAP_THRESHOLD
+from cryoparts.report.figures_latent import draw_density, draw_states, state_legend
 from cryoparts.report.palette import MUTED, state_colour
-from cryoparts.report.part_states import FSC_THRESHOLD
 from cryoparts.report.pictures import new_figure, picture_of
 
 if TYPE_CHECKING:
@@ -25,18 +25,16 @@ def particle_states(part: PartStates) -> Picture:
     """The particles in the plane of the part, coloured by state, and what the part does in each."""
     quantities = [
         (part.relative_amplitude, "mean relative amplitude (1 = neutral model)"),
-        (part.displacement_angstrom, "mean displacement (Å)"),
+        (part.displacement_angstrom, "displacement, r.m.s. (Å)"),
     ]
-    measured = [(values, name) for values, name in quantities if _varies(values)]
-    if not measured and _varies(part.coordinate):
-        measured = [(part.coordinate, "coordinate along the main change")]
+    measured = [(values, name) for values, name in quantities if values is not None]
     panels = 1 + len(measured)
-    with new_figure(3.6 * panels + (0.6 if panels == 1 else 0.0), 3.2) as figure:
+    with new_figure(3.1 * panels + (0.9 if panels == 1 else 0.0), 3.2) as figure:
         grid = figure.subplots(1, panels, squeeze=False)[0]
         _draw_plane(grid[0], part)
         for axes, (values, name) in zip(grid[1:], measured, strict=True):
-            if values is not None:
-                _draw_histogram(axes, part, values, name)
+            _draw_histogram(axes, part, values, name)
+        state_legend(figure, part.states)
         return picture_of(
             figure,
             f"part_{part.label}_particles",
@@ -45,20 +43,11 @@ def particle_states(part: PartStates) -> Picture:
         )
 
 
-def _varies(values: FloatArray | None) -> bool:
-    return values is not None and float(np.nanstd(values)) > 1e-6
-
-
 def _draw_plane(axes: Axes, part: PartStates) -> None:
     axes.set(title=f"Particles seen by part {part.label}", xlabel="axis 1", ylabel="axis 2")
-    if part.embedding is None or len(part.embedding) != len(part.state):
-        axes.text(0.5, 0.5, "no embedding", ha="center", transform=axes.transAxes)
-        return
-    points = part.embedding[:, :2]
-    if points.shape[1] == 1:
-        points = np.column_stack([points[:, 0], np.zeros(len(points))])
+    points = part.focused.embedding
     if len(part.states) > 1:
-        draw_states(axes, points, part.state, part.states)
+        draw_states(axes, points, part.focused.states)
     else:
         draw_density(axes, points)
     axes.tick_params(labelbottom=False, labelleft=False, length=0)
@@ -68,36 +57,40 @@ def _draw_histogram(axes: Axes, part: PartStates, values: FloatArray, name: str)
     finite = values[np.isfinite(values)]
     low, high = np.quantile(finite, [0.002, 0.998])
     edges = np.linspace(low, max(high, low + 1e-6), 41)
-    groups = [np.clip(values[part.state == s], edges[0], edges[-1]) for s in part.states]
+    groups = [np.clip(values[part.focused.states == s], edges[0], edges[-1]) for s in part.states]
     axes.hist(
         groups,
         bins=edges.tolist(),
         stacked=True,
         color=[state_colour(s) for s in part.states],
-        label=[f"state {s}" for s in part.states],
     )
     axes.set(xlabel=name, ylabel="particles", title="What the part does")
 
 
 def fsc_curves(part: PartStates) -> Picture:
     """Fourier shell correlation between the half maps of each state."""
-    with new_figure(5.4, 3.2) as figure:
+    with new_figure(4.0, 2.6) as figure:
         axes = figure.subplots()
         for state, curve in part.fsc.items():
-            resolution = curve.resolution_angstrom
+            resolution = part.resolutions.get(state)
             axes.plot(
                 curve.frequency,
                 curve.correlation,
                 color=state_colour(state),
                 label=f"state {state}" + (f": {resolution:.1f} Å" if resolution else ""),
             )
-        axes.axhline(FSC_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
+        axes.axhline(HALF_MAP_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
         axes.annotate(
-            "0.143", (0.0, FSC_THRESHOLD), xytext=(4, 3), textcoords="offset points", color=MUTED, fontsize=8
+            "0.143",
+            (0.0, HALF_MAP_THRESHOLD),
+            xytext=(4, 3),
+            textcoords="offset points",
+            color=MUTED,
+            fontsize=8,
         )
-        axes.set(xlabel="spatial frequency (1/Å)", ylabel="FSC of the half maps", ylim=(-0.1, 1.05))
+        axes.set(xlabel="spatial frequency (1/Å)", ylabel="half-map FSC", ylim=(-0.1, 1.05))
         axes.set_xlim(left=0.0)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.legend(loc="upper right")
         return picture_of(
             figure,
             f"part_{part.label}_fsc",

@@ -42,9 +42,7 @@ def learning_curve(training: Training) -> Picture:
 
 def _draw_frc(axes: Axes, training: Training) -> None:
     if np.isfinite(training.train_frc).any():
-        axes.plot(
-            training.epoch, training.train_frc, color=MUTED, linewidth=1.2, label="training"
-        )
+        axes.plot(training.epoch, training.train_frc, color=MUTED, linewidth=1.2, label="training")
     if np.isfinite(training.held_out_frc).any():
         axes.plot(
             training.epoch,

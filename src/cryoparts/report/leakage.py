@@ -85,7 +85,7 @@ def measure_leaks(z: FloatArray, poses: Poses, ctf: CtfParameters, *, seed: int 
 
 
 def _in_plane_angle(rotation: FloatArray) -> FloatArray:
-    """psi of the Z-Y-Z angles: the direction of the reference's z axis in the image."""
+    """Angle psi of the Z-Y-Z angles: the direction of the reference's z axis in the image."""
     angle: FloatArray = np.arctan2(rotation[:, 1, 2], rotation[:, 0, 2])
     return angle
 

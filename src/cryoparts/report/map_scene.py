@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from skimage.measure import marching_cubes
 
 from cryoparts.report.figures_maps import SURFACE_COLOUR
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     Volume = NDArray[np.float32]
 
-TRIANGLES_ON_PAGE = 450_000
-"""All meshes together: about 16 bytes a triangle once written, 7 MB."""
+TRIANGLES_ON_PAGE = 300_000
+"""All meshes together: about 16 bytes a triangle once written, 5 MB."""
 
 MOST_TRIANGLES = 24_000
 FEWEST_TRIANGLES = 1_500
@@ -54,7 +54,7 @@ def isosurface(volume: Volume, level: float, budget: int) -> Mesh | None:
     padded = np.pad(volume, 1, constant_values=min(float(volume.min()), level - 1e-6))
     scale = 1.0
     for _ in range(6):
-        grid = padded if scale >= 1.0 else zoom(padded, scale, order=1, grid_mode=False)
+        grid = padded if scale >= 1.0 else _coarser(padded, scale)
         if not float(grid.min()) < level < float(grid.max()):
             return None
         vertices, faces, _, _ = marching_cubes(grid, level, allow_degenerate=False)
@@ -67,18 +67,25 @@ def isosurface(volume: Volume, level: float, budget: int) -> Mesh | None:
     return Mesh(vertices * stretch - 1.0, faces.astype(np.int32))
 
 
+def _coarser(volume: Volume, scale: float) -> Volume:
+    """A grid `scale` times as fine, smoothed first: what it cannot hold must not fold back."""
+    smooth = gaussian_filter(volume, 0.35 / scale)
+    coarse: Volume = zoom(smooth, scale, order=1, grid_mode=False)
+    return coarse
+
+
 def map_scene(
     maps: StateMaps, region: FloatArray, colour: str, poster: Picture, budget: int
 ) -> Scene | None:
     """States and differences as meshes with a button for each; None where all are empty."""
     traces: list[tuple[str, go.Mesh3d]] = []
     for state, volume in maps.states.items():
-        mesh = isosurface(volume, maps.level, budget)
+        mesh = isosurface(volume, maps.levels[state], budget)
         if mesh is not None:
             traces.append((f"state {state}", _tinted(mesh, maps, region, colour, f"state {state}")))
     for (one, other), difference in maps.differences.items():
         view = f"state {one} − state {other}"
-        base = isosurface(maps.states[other], maps.level, budget // 2)
+        base = isosurface(maps.states[other], maps.levels[other], budget // 2)
         signed = (
             (difference.volume, GAINED_COLOUR, f"more in state {one}"),
             (-difference.volume, LOST_COLOUR, f"more in state {other}"),
@@ -105,7 +112,16 @@ def _geometry(mesh: Mesh, maps: StateMaps) -> dict[str, object]:
     kind = np.uint16 if len(mesh.vertices) < 2**16 else np.int32
     # marching_cubes winds its triangles for (z, y, x); (x, y, z) turns them round
     i, k, j = mesh.faces.astype(kind).T
-    return {"x": x, "y": y, "z": z, "i": i, "j": j, "k": k, "lighting": LIGHTING, "hoverinfo": "name"}
+    return {
+        "x": x,
+        "y": y,
+        "z": z,
+        "i": i,
+        "j": j,
+        "k": k,
+        "lighting": LIGHTING,
+        "hoverinfo": "name",
+    }
 
 
 def _plain(mesh: Mesh, maps: StateMaps, colour: str, name: str, opacity: float) -> go.Mesh3d:

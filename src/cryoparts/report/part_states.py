@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoparts.report.tables import read_array, read_table
+from cryoparts.parts.focus import FocusedParticles
+from cryoparts.report.tables import read_json, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from cryoparts.io.run_directory import RunDirectory
 
     FloatArray = NDArray[np.float64]
-    IntArray = NDArray[np.int64]
 
-FSC_THRESHOLD = 0.143
-AMPLITUDE_COLUMNS = ("mean_relative_amplitude", "relative_amplitude", "amplitude")
-DISPLACEMENT_COLUMNS = ("mean_displacement_angstrom", "displacement_angstrom", "displacement")
+SMALLEST_VARIATION = 1e-6
+"""What was not trained to vary is written as the same number for every particle."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +33,11 @@ class FscCurve:
     frequency : array, shape (R,)
         1/Å.
     correlation : array, shape (R,)
+        NaN where it is undefined.
     """
 
     frequency: FloatArray
     correlation: FloatArray
-
-    @property
-    def resolution_angstrom(self) -> float | None:
-        """Where the curve first falls below 0.143, Å; None where it never does."""
-        below = np.flatnonzero((self.correlation < FSC_THRESHOLD) & (self.frequency > 0))
-        if not len(below):
-            return None
-        last = int(below[0])
-        first = max(last - 1, 0)
-        high, low = self.correlation[first], self.correlation[last]
-        step = (high - FSC_THRESHOLD) / (high - low) if high > low else 1.0
-        crossing = self.frequency[first] + step * (self.frequency[last] - self.frequency[first])
-        return float(1.0 / crossing) if crossing > 0 else None
 
 
 @dataclass(frozen=True)
@@ -62,56 +48,49 @@ class PartStates:
     ----------
     label : int
         The part.
-    particles : DataFrame
-        One row a particle: name, state, and what else was written of it.
-    embedding : array, shape (P, K), or None
+    focused : FocusedParticles
+        The particles seen through the part.
     maps : dict
         Map file of each state.
     differences : dict
         Difference map file of each pair (one, other) of states: one minus other.
+    difference_noise : dict
+        Standard deviation of the noise of a difference map, where it is known.
     fsc : dict
         Half-map FSC of each state.
+    resolutions : dict
+        Resolution of each state's map, Å, where it is known.
+    notes : dict
+        What the reconstruction has to say of a state's map.
     """
 
     label: int
-    particles: pd.DataFrame
-    embedding: FloatArray | None
+    focused: FocusedParticles
     maps: dict[int, Path]
     differences: dict[tuple[int, int], Path]
+    difference_noise: dict[tuple[int, int], float]
     fsc: dict[int, FscCurve]
-
-    @property
-    def state(self) -> IntArray:
-        """State of each particle (1-based), shape (P,)."""
-        values: IntArray = self.particles["state"].to_numpy(dtype=np.int64)
-        return values
+    resolutions: dict[int, float]
+    notes: dict[int, str]
 
     @property
     def states(self) -> list[int]:
         """The states that have particles."""
-        return [int(v) for v in np.unique(self.state) if v > 0]
+        return [int(v) for v in np.unique(self.focused.states) if v > 0]
 
     @property
     def relative_amplitude(self) -> FloatArray | None:
-        """Mean amplitude of the part relative to the neutral model, shape (P,)."""
-        return self._measure(AMPLITUDE_COLUMNS)
+        """Mean amplitude of the part relative to the neutral model; None where it never varies."""
+        return _if_varying(self.focused.mean_amplitude)
 
     @property
     def displacement_angstrom(self) -> FloatArray | None:
-        """Mean displacement of the part, Å, shape (P,)."""
-        return self._measure(DISPLACEMENT_COLUMNS)
+        """Root mean square displacement of the part, Å; None where it never moves."""
+        return _if_varying(self.focused.displacement_rms_angstrom)
 
-    @property
-    def coordinate(self) -> FloatArray | None:
-        """Position along the main change of the part, shape (P,)."""
-        return self._measure(("coordinate", "x"))
 
-    def _measure(self, columns: tuple[str, ...]) -> FloatArray | None:
-        for column in columns:
-            if column in self.particles.columns:
-                values: FloatArray = self.particles[column].to_numpy(dtype=np.float64)
-                return values if np.isfinite(values).any() else None
-        return None
+def _if_varying(values: FloatArray) -> FloatArray | None:
+    return values if len(values) and float(np.ptp(values)) > SMALLEST_VARIATION else None
 
 
 def read_part_states(run: RunDirectory, labels: list[int]) -> dict[int, PartStates]:
@@ -130,33 +109,45 @@ def read_part_states(run: RunDirectory, labels: list[int]) -> dict[int, PartStat
 
 
 def _read_one(label: int, focus: Path, reconstruction: Path) -> PartStates:
-    embedding = focus / "embedding.npy"
+    summary = read_json(reconstruction / "summary.json") or {}
+    states = _by_number(summary.get("states"), r"state_(\d+)")
+    differences = _by_number(summary.get("differences"), r"difference_(\d+)_minus_(\d+)")
+    maps = _matching(reconstruction, r"state_(\d+)\.mrc")
+    subtracted = _matching(reconstruction, r"difference_(\d+)_minus_(\d+)\.mrc")
     fsc = reconstruction / "fsc.csv"
     return PartStates(
         label=label,
-        particles=read_table(focus / "particles.csv", ["name", "state"]),
-        embedding=read_array(embedding, dimensions=2).astype(np.float64)
-        if embedding.is_file()
-        else None,
-        maps={int(m[1]): path for path, m in _matching(reconstruction, r"state_(\d+)\.mrc")},
-        differences={
-            (int(m[1]), int(m[2])): path
-            for path, m in _matching(reconstruction, r"difference_(\d+)_minus_(\d+)\.mrc")
+        focused=FocusedParticles.load(focus),
+        maps={key[0]: path for key, path in maps.items()},
+        differences={(key[0], key[1]): path for key, path in subtracted.items()},
+        difference_noise={
+            (key[0], key[1]): float(of["noise"]) for key, of in differences.items() if of["noise"]
         },
         fsc=_read_fsc(fsc) if fsc.is_file() else {},
+        resolutions={
+            key[0]: float(of["resolution_angstrom"])
+            for key, of in states.items()
+            if of.get("resolution_angstrom")
+        },
+        notes={key[0]: str(of["note"]) for key, of in states.items() if of.get("note")},
     )
 
 
-def _matching(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
-    found = ((path, re.fullmatch(pattern, path.name)) for path in folder.glob("*.mrc"))
-    return sorted(
-        ((path, match) for path, match in found if match),
-        key=lambda pair: [int(v) for v in pair[1].groups()],
-    )
+def _by_number(entries: Any, pattern: str) -> dict[tuple[int, ...], dict[str, Any]]:
+    """Entries of a summary by the numbers in their names."""
+    found = ((re.fullmatch(pattern, name), of) for name, of in dict(entries or {}).items())
+    return {tuple(int(v) for v in match.groups()): of for match, of in found if match}
+
+
+def _matching(folder: Path, pattern: str) -> dict[tuple[int, ...], Path]:
+    """Map files by the numbers in their names, in the order of the numbers."""
+    found = ((re.fullmatch(pattern, path.name), path) for path in folder.glob("*.mrc"))
+    numbered = {tuple(int(v) for v in match.groups()): path for match, path in found if match}
+    return dict(sorted(numbered.items()))
 
 
 def _read_fsc(path: Path) -> dict[int, FscCurve]:
-    """Curves of the columns state_1, state_2 ... of a table of rings."""
+    """Curves of the columns state_1, state_2 ... of a table of shells."""
     table = read_table(path, ["frequency_per_angstrom"])
     frequency = table["frequency_per_angstrom"].to_numpy(dtype=np.float64)
     columns = {
@@ -164,4 +155,8 @@ def _read_fsc(path: Path) -> dict[int, FscCurve]:
         for column in table.columns
         if (match := re.fullmatch(r"state_(\d+)", str(column)))
     }
-    return {state: FscCurve(frequency, values) for state, values in columns.items()}
+    return {
+        state: FscCurve(frequency, values)
+        for state, values in columns.items()
+        if np.isfinite(values).any()
+    }

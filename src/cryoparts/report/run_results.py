@@ -15,7 +15,7 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.report.part_states import PartStates, read_part_states
-from cryoparts.report.tables import read_array, read_table
+from cryoparts.report.tables import read_array, read_json, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +116,7 @@ def read_run(folder: Path) -> RunResults:
         latent=_read_latent(run),
         parts=parts,
         states={} if parts is None else read_part_states(run, list(range(1, parts.n_parts + 1))),
-        evaluation=_read_json(run.evaluation_path),
+        evaluation=read_json(run.evaluation_path),
     )
 
 
@@ -126,18 +126,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise InputError(str(path), f"is not YAML: {fault}", "Restore it or run again.") from fault
     return content if isinstance(content, dict) else {}
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise InputError(
-            str(path), f"is not JSON: {fault}", "Remove it or make it again."
-        ) from fault
-    return content if isinstance(content, dict) else {"value": content}
 
 
 def _read_training(path: Path) -> Training | None:

@@ -23,7 +23,7 @@ DIFFERENCE_SHARE = 0.4
 """A difference is drawn where it exceeds this share of the maps' contour level."""
 
 DIFFERENCE_SIGMAS = 5.0
-"""... and this many robust standard deviations of itself."""
+"""... and this many standard deviations of its noise."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,21 @@ class StateMaps:
         Map of each state.
     differences : dict
         Difference of each pair (one, other) of states: one minus other.
-    level : float
-        Contour level, the same for every state, so that sizes compare.
+    levels : dict
+        Contour level of each state: one level of what all states have in
+        common, so that sizes compare though the maps are scaled differently.
     """
 
     label: int
     voxel_size: float
     states: dict[int, Volume]
     differences: dict[tuple[int, int], Difference]
-    level: float
+    levels: dict[int, float]
 
     @property
     def centre(self) -> int:
         """Voxel of the origin of coordinates."""
-        return next(iter(self.states.values())).shape[0] // 2
+        return int(next(iter(self.states.values())).shape[0]) // 2
 
     def to_angstrom(self, zyx: FloatArray) -> FloatArray:
         """(x, y, z) about the box centre, Å, of voxel coordinates (z, y, x)."""
@@ -93,14 +94,32 @@ def read_state_maps(part: PartStates) -> StateMaps | None:
                 f"has {volume.shape} voxels, the first state's map has {first.shape}",
                 "Run `cryoparts reconstruct` again.",
             )
-    level = contour_level(np.mean(list(states.values()), axis=0))
+    levels = contour_levels(states)
     return StateMaps(
         part.label,
         next(iter(read.values())).voxel_size,
         states,
-        {pair: Difference(v, difference_level(v, level)) for pair, v in changed.items()},
-        level,
+        {
+            pair: Difference(
+                volume, difference_level(volume, levels[pair[0]], part.difference_noise.get(pair))
+            )
+            for pair, volume in changed.items()
+            if pair[0] in levels and pair[1] in levels
+        },
+        levels,
     )
+
+
+def contour_levels(states: dict[int, Volume]) -> dict[int, float]:
+    """A contour level for each state, in proportion to its density where all have density."""
+    volumes = list(states.values())
+    level = contour_level(np.mean(volumes, axis=0))
+    common = np.min(volumes, axis=0) > 0.5 * level
+    if level <= 0 or not common.any():
+        return dict.fromkeys(states, level)
+    means = {state: float(volume[common].mean()) for state, volume in states.items()}
+    typical = float(np.mean(list(means.values())))
+    return {state: level * mean / typical for state, mean in means.items()}
 
 
 def contour_level(volume: Volume) -> float:
@@ -113,7 +132,7 @@ def contour_level(volume: Volume) -> float:
     return float(threshold_otsu(candidates if len(candidates) > 1 else positive))
 
 
-def difference_level(volume: Volume, map_level: float) -> float:
-    """Level of a difference map that noise does not reach."""
-    spread = float(np.median(np.abs(volume - np.median(volume)))) * 1.4826
+def difference_level(volume: Volume, map_level: float, noise: float | None) -> float:
+    """Level of a difference map that noise (its standard deviation, if known) does not reach."""
+    spread = noise or float(np.median(np.abs(volume - np.median(volume)))) * 1.4826
     return max(DIFFERENCE_SHARE * map_level, DIFFERENCE_SIGMAS * spread)

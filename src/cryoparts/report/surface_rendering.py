@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,8 @@ LIGHT = np.array([0.75, 0.45, -0.5]) / np.linalg.norm([0.75, 0.45, -0.5])
 
 AMBIENT = 0.42
 DEPTH_FADE = 0.35
+NORMAL_SMOOTHING = 0.8
+"""Voxels; the shading of noise in the last digit is no shape."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,17 @@ class Surface:
         "#rrggbb".
     opacity : float
         1 hides what lies behind.
-    colours : float array, shape (D, D, D, 3), or None
-        Instead of one colour, one a voxel.
+    region : array, shape (D, D, D), or None
+        Share (0 to 1) of `region_colour` in a voxel's colour.
+    region_colour : str
     """
 
     volume: NDArray[np.float32]
     level: float
     colour: str
     opacity: float = 1.0
-    colours: FloatArray | None = None
+    region: FloatArray | None = None
+    region_colour: str = "#000000"
 
 
 def rgb(colour: str) -> FloatArray:
@@ -57,7 +61,7 @@ def rgb(colour: str) -> FloatArray:
 
 
 def render(
-    surfaces: Sequence[Surface], rotation: FloatArray, radius: float, size: int = 260
+    surfaces: Sequence[Surface], rotation: FloatArray, radius: float, size: int = 240
 ) -> NDArray[np.uint8]:
     """Draw surfaces on white.
 
@@ -104,18 +108,13 @@ def _cast(
     first = np.argmax(inside, axis=0)
     hit = np.take_along_axis(inside, first[None], axis=0)[0]
     depth = _crossing(sampled, first, surface.level)
-    step_in_pixels = size / steps
-    smooth = gaussian_filter(np.where(hit, depth * step_in_pixels, 0.0), 0.8)
-    weight = gaussian_filter(hit.astype(np.float64), 0.8)
-    smooth = np.where(hit, smooth / np.maximum(weight, 1e-6), smooth)
-    up, right = np.gradient(smooth)
-    # the surface faces the viewer where depth is level; capped: a silhouette's edge is no slope
-    normal = np.stack([np.ones_like(smooth), np.clip(up, -4, 4), np.clip(right, -4, 4)])
-    normal /= np.linalg.norm(normal, axis=0)
-    light = np.clip(np.tensordot(LIGHT, normal, axes=1), 0, 1)
+    rows, columns = np.indices(depth.shape)
+    where = np.moveaxis(np.stack([depth, rows, columns], axis=-1) @ to_map.T + offset, -1, 0)
+    normal = rotation[::-1, ::-1] @ _outward(surface.volume, where).reshape(3, -1)
+    light = np.clip(LIGHT @ normal, 0, 1).reshape(depth.shape)
     brightness = AMBIENT + (1 - AMBIENT) * light
     brightness = brightness * (1 - DEPTH_FADE * np.clip(depth / steps, 0, 1))
-    base = _colour_at(surface, depth, to_map, offset)
+    base = _colour_at(surface, where)
     return np.where(hit, depth, np.inf), np.clip(base * brightness[..., None] * 1.12, 0, 1)
 
 
@@ -144,14 +143,18 @@ def _crossing(sampled: NDArray[np.float32], first: NDArray[np.intp], level: floa
     return depth
 
 
-def _colour_at(
-    surface: Surface, depth: FloatArray, to_map: FloatArray, offset: FloatArray
-) -> FloatArray:
-    if surface.colours is None:
+def _outward(volume: NDArray[np.float32], where: FloatArray) -> FloatArray:
+    """Unit vectors (z, y, x) down the density at voxel coordinates `where` (3, rows, columns)."""
+    smooth = gaussian_filter(volume, NORMAL_SMOOTHING)
+    slope: list[FloatArray] = list(np.gradient(np.asarray(smooth, dtype=np.float64)))
+    vectors = np.stack([map_coordinates(-part, where, order=1, mode="nearest") for part in slope])
+    unit: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+    return unit
+
+
+def _colour_at(surface: Surface, where: FloatArray) -> FloatArray:
+    if surface.region is None:
         return rgb(surface.colour)
-    rows, columns = np.indices(depth.shape)
-    voxels = np.stack([depth, rows, columns], axis=-1) @ to_map.T + offset
-    limit = np.array(surface.volume.shape) - 1
-    z, y, x = np.moveaxis(np.clip(np.rint(voxels).astype(np.int64), 0, limit), -1, 0)
-    found: FloatArray = surface.colours[z, y, x]
-    return found
+    share = map_coordinates(surface.region, where, order=1, mode="nearest")[..., None]
+    blended: FloatArray = (1 - share) * rgb(surface.colour) + share * rgb(surface.region_colour)
+    return blended

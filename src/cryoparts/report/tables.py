@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,25 @@ def read_array(path: Path, dimensions: int) -> NDArray[Any]:
     return array
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is no such file.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise InputError(
+            str(path), f"is not JSON: {fault}", "Run the step that writes it again."
+        ) from fault
+    return content if isinstance(content, dict) else {"value": content}
+
+
 def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     """A .csv table with at least the required columns; names of particles stay text.
 
@@ -44,7 +64,8 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
         If the file cannot be read or a column is missing.
     """
     try:
-        table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=["nan"])
+        # a particle may well be called "NA": only empty cells are missing values
+        table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=["", "nan"])
     except (OSError, ValueError) as fault:
         raise InputError(
             str(path), f"is not a table: {fault}", "Run the step that writes it again."

@@ -76,7 +76,9 @@ def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verd
         return Verdict("none", "Nothing can be concluded from this run.", (*fatal, *warnings))
     if warnings:
         return Verdict("caution", "Read the result with care.", tuple(warnings))
-    return Verdict("good", "The model explains particles it has never seen.", (frc_line(results.training),))
+    return Verdict(
+        "good", "The model explains particles it has never seen.", (frc_line(results.training),)
+    )
 
 
 def frc_line(training: Training | None) -> str:
@@ -115,7 +117,11 @@ def _judge_training(training: Training) -> tuple[list[str], list[str]]:
 
 
 def _leak_warning(leaks: list[Leak]) -> list[str]:
-    told = [f"the {leak.quantity} ({percent(leak.explained)} of its variance)" for leak in leaks if leak.worrying]
+    told = [
+        f"the {leak.quantity} ({percent(leak.explained)} of its variance)"
+        for leak in leaks
+        if leak.worrying
+    ]
     if not told:
         return []
     return [
@@ -126,10 +132,10 @@ def _leak_warning(leaks: list[Leak]) -> list[str]:
 
 def _small_states(states: dict[int, PartStates]) -> list[str]:
     small = [
-        f"state {state} of part {label} ({int((part.state == state).sum())})"
+        f"state {state} of part {label} ({int((part.focused.states == state).sum())})"
         for label, part in states.items()
         for state in part.states
-        if (part.state == state).sum() < FEW_IN_STATE
+        if (part.focused.states == state).sum() < FEW_IN_STATE
     ]
     if not small:
         return []
@@ -200,7 +206,9 @@ def _states(part: PartStates | None) -> str:
     for row in state_rows(part):
         resolution = f", map to {row.resolution}" if row.resolution != "–" else ""
         doing = f", {row.amplitude} of the neutral amplitude" if row.amplitude != "–" else ""
-        described.append(f"state {row.state}: {row.count} particles ({row.share}){doing}{resolution}")
+        described.append(
+            f"state {row.state}: {row.count} particles ({row.share}){doing}{resolution}"
+        )
     return "; ".join(described)
 
 
@@ -220,9 +228,8 @@ def state_rows(part: PartStates) -> list[StateRow]:
     """The table of a part's states."""
     rows = []
     for state in part.states:
-        chosen = part.state == state
-        curve = part.fsc.get(state)
-        resolution = curve.resolution_angstrom if curve else None
+        chosen = part.focused.states == state
+        resolution = part.resolutions.get(state)
         amplitude, moved = part.relative_amplitude, part.displacement_angstrom
         rows.append(
             StateRow(

@@ -37,7 +37,10 @@ def listed(items: list[str]) -> str:
 def flattened(content: Any, prefix: str = "") -> list[tuple[str, str]]:
     """A nested dictionary as (path, value) lines, in its own order."""
     if isinstance(content, dict):
-        lines = (flattened(value, f"{prefix} › {key}" if prefix else str(key)) for key, value in content.items())
+        lines = (
+            flattened(value, f"{prefix} › {key}" if prefix else str(key))
+            for key, value in content.items()
+        )
         return [line for group in lines for line in group]
     if isinstance(content, list) and any(isinstance(item, (dict, list)) for item in content):
         numbered = {str(number): item for number, item in enumerate(content, start=1)}

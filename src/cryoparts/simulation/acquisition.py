@@ -106,7 +106,7 @@ def draw_ctf(options: ImagingOptions, rng: np.random.Generator) -> CtfParameters
 
 def _read_poses(path: Path) -> tuple[FloatArray, CtfParameters | None]:
     if path.suffix != ".npz":
-        table = read_particles(path)
+        table = read_particles(path, require_stacks=False)
         return table.poses.rotation, table.ctf
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -153,7 +153,8 @@ def _correction(box_size: int, pixel_size: float, width: float) -> Float32Array:
     row = np.rint(cycles_y * box_size) * (fine // 2)
     column = np.rint(cycles_x * box_size) * (fine // 2)
     phase = np.cos(2.0 * math.pi * (row + column) / fine)
-    return (envelope / spline * phase).astype(np.float32)
+    correction: Float32Array = (envelope / spline * phase).astype(np.float32)
+    return correction
 
 
 @njit(parallel=True, fastmath=True, nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
@@ -206,12 +207,12 @@ def _add_spline(grid: Float32Array, side: int, u: float, v: float, mass: float) 
 @njit(fastmath=True, inline="always")  # type: ignore[misc, unused-ignore]
 def _spline_weights(t: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """The cubic B-spline at the four grid points around a fraction t of a step."""
-    sixth = np.float32(1.0 / 6.0)
-    one, two, three, four = np.float32(1), np.float32(2), np.float32(3), np.float32(4)
-    s = one - t
+    # Constants of single precision: a double one would make all of it double.
+    sixth, two_thirds, half = np.float32(1 / 6), np.float32(2 / 3), np.float32(0.5)
+    s = np.float32(1) - t
     return (
         s * s * s * sixth,
-        (three * t * t * t - np.float32(6) * t * t + four) * sixth,
-        (three * s * s * s - np.float32(6) * s * s + four) * sixth,
-        t * t * t * sixth * (two - one),
+        two_thirds - t * t * (np.float32(1) - half * t),
+        two_thirds - s * s * (np.float32(1) - half * s),
+        t * t * t * sixth,
     )

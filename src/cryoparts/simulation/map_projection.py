@@ -42,11 +42,11 @@ class FourierMap:
 
     @classmethod
     def of(cls, density: ArrayLike, voxel_size_angstrom: float) -> Self:
-        """Transform a map [z, y, x] of even side N about voxel N // 2."""
+        """Transform a map [z, y, x] of side N about voxel N // 2."""
         values = np.asarray(density, dtype=np.float32)
         side = values.shape[0]
-        if values.shape != (side, side, side) or side % 2:
-            raise ValueError(f"a map must be a cube of even side, got {values.shape}")
+        if values.shape != (side, side, side):
+            raise ValueError(f"a map must be a cube, got {values.shape}")
         padded = PADDING * side
         # A spline of unit spacing in k has the transform sinc^4(x / padded).
         along = np.sinc((np.arange(side) - side // 2) / padded) ** -4.0
@@ -79,7 +79,7 @@ def project_map(
         Take the reference to the image.
     shifts_angstrom : array, shape (B, 2)
     box_size : int
-        Side of the images, pixels, even.
+        Side of the images, pixels.
     pixel_size_angstrom : float
 
     Returns

@@ -123,7 +123,7 @@ def simulate_maps(
     Parameters
     ----------
     maps : sequence of Path
-        Maps of the same even side and voxel size, about their central voxel.
+        Maps of the same side and voxel size, about their central voxel.
     folder : Path
         Must not exist; appears only when everything is written.
     imaging : ImagingOptions
@@ -210,10 +210,8 @@ def _require_room(path: Path, extent_angstrom: float, imaging: ImagingOptions) -
 
 def _require_like(read: DensityMap, first: DensityMap, path: Path, first_path: Path) -> None:
     shape = read.density.shape
-    if len(set(shape)) != 1 or shape[0] % 2:
-        raise InputError(
-            str(path), f"must be a cube of even side, its shape is {shape}", "Pad or crop it."
-        )
+    if len(set(shape)) != 1:
+        raise InputError(str(path), f"must be a cube, its shape is {shape}", "Pad or crop it.")
     differs = abs(read.voxel_size / first.voxel_size - 1.0) > SAME_VOXEL
     if shape != first.density.shape or differs:
         raise InputError(

@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
@@ -121,20 +121,18 @@ def write_particles(
     """
     count, box = options.n_particles, options.box_size
     batch = max(1, min(256, VALUES_IN_A_BATCH // (FINE_PIXELS_PER_PIXEL * box * box)))
-    scratch = folder / "clean.npy"
-    clean = np.lib.format.open_memmap(scratch, "w+", np.float32, (count, box, box))
+    scratch = _Scratch(folder / "clean.raw", count, box)
     variance = np.zeros(count)
     done = 0
     for rows in scene.batches(count, batch):
         planes = torch.from_numpy(scene.half_planes(rows, acquisition.poses.take(rows)))
         ctf = contrast_transfer(acquisition.ctf.take(rows), box, options.pixel_size_angstrom)
         images = inverse_transform(planes * ctf).numpy()
-        clean[rows] = images
+        scratch.store(rows, images)
         variance[rows] = images.var(axis=(1, 2), dtype=np.float64)
         done += len(rows)
         if progress is not None:
             progress(done, 2 * count)
-    clean.flush()
     scale = float(np.sqrt((options.snr or 1.0) / variance.mean()))
     signed = scale if options.contrast == "bright" else -scale
 
@@ -145,21 +143,41 @@ def write_particles(
         box_size=box,
         pixel_size_angstrom=options.pixel_size_angstrom,
     )
-    scratch.unlink()
+    scratch.path.unlink()
     table = _table(folder, acquisition, options)
     write_relion(folder / TABLE_FILE, table)
     return WrittenParticles(table.names, scale)
 
 
+@dataclass(frozen=True)
+class _Scratch:
+    """Images in a file that is mapped anew for every batch, so that none of it stays in memory."""
+
+    path: Path
+    count: int
+    box_size: int
+
+    def _mapped(self) -> NDArray[np.float32]:
+        shape = (self.count, self.box_size, self.box_size)
+        mode: Literal["r+", "w+"] = "r+" if self.path.exists() else "w+"
+        return np.memmap(self.path, np.float32, mode, shape=shape)
+
+    def store(self, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
+        self._mapped()[rows] = images
+
+    def load(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The images of `rows`, a copy."""
+        return np.asarray(self._mapped()[rows])
+
+
 def _noisy(
-    scratch: Path, factor: float, batch: int, noise: _Noise, progress: Progress | None
+    scratch: _Scratch, factor: float, batch: int, noise: _Noise, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
     """The clean images times `factor` plus noise, in order, batch by batch."""
-    clean = np.load(scratch, mmap_mode="r")
-    for rows in in_order(len(clean), batch):
-        yield np.float32(factor) * clean[rows] + noise.draw(rows)
+    for rows in in_order(scratch.count, batch):
+        yield np.float32(factor) * scratch.load(rows) + noise.draw(rows)
         if progress is not None:
-            progress(len(clean) + int(rows[-1]) + 1, 2 * len(clean))
+            progress(scratch.count + int(rows[-1]) + 1, 2 * scratch.count)
 
 
 class _Noise:

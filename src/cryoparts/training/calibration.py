@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-REFERENCE_FRACTION = 0.1
-"""Part of the Gaussians taken as unchanging: any molecule has a tenth that is always there."""
+LOW_QUANTILE = 0.1
+"""What is always there keeps its amplitude even in the particles where it is lowest."""
+
+SHARE_OF_STEADIEST = 0.6
+"""Gaussians whose low quantile reaches this share of the steadiest ones' count as always there."""
 
 ROUNDS = 5
 
 
 def reference_gaussians(amplitudes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Gaussians whose amplitude varies least, relative to one another.
+    """Gaussians that are there in every particle.
 
-    Starting from each particle's upper quartile as its scale, the Gaussians of
-    least variation are found and set the scale anew, until the choice rests.
+    Starting from each particle's upper quartile as its scale, the Gaussians
+    whose low quantile over the particles is highest are found and set the scale
+    anew, until the choice rests. A Gaussian that is never there has a low
+    quantile of 0 and is not taken, however little it varies.
 
     Parameters
     ----------
@@ -38,14 +43,12 @@ def reference_gaussians(amplitudes: NDArray[np.float32]) -> NDArray[np.bool_]:
     bool array, shape (N,)
         True for at least one Gaussian.
     """
-    count = max(1, round(REFERENCE_FRACTION * amplitudes.shape[1]))
     scale = np.quantile(amplitudes, 0.75, axis=1)
     chosen = np.zeros(amplitudes.shape[1], dtype=bool)
     for _ in range(ROUNDS):
         scaled = amplitudes / np.maximum(scale, 1e-6)[:, None]
-        variation = scaled.std(axis=0) / np.maximum(scaled.mean(axis=0), 0.1)
-        found = np.zeros_like(chosen)
-        found[np.argsort(variation, kind="stable")[:count]] = True
+        low = np.quantile(scaled, LOW_QUANTILE, axis=0)
+        found = low >= SHARE_OF_STEADIEST * np.quantile(low, 0.95)
         if (found == chosen).all():
             break
         chosen = found

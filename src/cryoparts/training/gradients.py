@@ -90,7 +90,7 @@ def compute_encoder_input(
     objective: Objective,
     neutral: Gaussians,
     path: Path,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> EncoderInput:
     """Compute and cache the gradients of all particles.
 
@@ -104,7 +104,7 @@ def compute_encoder_input(
     path : Path
         The .npy file to write.
     progress : callable or None
-        Told the number of particles done after each batch.
+        Told the number of particles done, and their total, after each batch.
     """
     count = len(forward.particles)
     scale = _channel_scale(forward, objective, neutral)
@@ -118,7 +118,7 @@ def compute_encoder_input(
             gradients = agreement_gradients(forward, objective, neutral, indices) * scale
             values[indices] = gradients.flatten(1).cpu().numpy().astype(np.float16)
             if progress is not None:
-                progress(len(indices))
+                progress(int(indices[-1]) + 1, count)
         values.flush()
     return EncoderInput.open(path)
 

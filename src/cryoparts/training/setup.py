@@ -45,7 +45,7 @@ class TrainingSetup:
 
 
 def prepare_training(
-    run: RunDirectory, config: TrainingConfig, progress: Callable[[int], None] | None = None
+    run: RunDirectory, config: TrainingConfig, progress: Callable[[int, int], None] | None = None
 ) -> TrainingSetup:
     """Measure the noise, choose the held-out particles, compute the encoder's input.
 
@@ -56,7 +56,7 @@ def prepare_training(
     config : TrainingConfig
         Options.
     progress : callable or None
-        Told the number of particles done while the encoder's input is computed.
+        Told the particles done, and their total, while the encoder's input is computed.
     """
     device = choose_device(config.device)
     particles = PreparedParticles.open(run.particles_path)

@@ -1,0 +1,74 @@
+"""`cryoparts focus`: the particles, seen by one part alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from cryoparts.cli.console import say
+from cryoparts.cli.options import Focusing, RunFolder
+from cryoparts.config import FocusConfig
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.focus import FocusedParticles, focus_on_part
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.training.decode import TrainedDecoder
+from cryoparts.training.setup import set_threads
+
+PartName = Annotated[
+    str | None, Parameter(name="--part", help="Name or number of a part. Default: all.")
+]
+
+
+def focus(run: RunFolder, *, part: PartName = None, options: Focusing = FocusConfig()) -> None:
+    """Embed the particles by one part's Gaussians, and group or order them into states."""
+    folder = RunDirectory.open(run)
+    with folder.logging():
+        focus_parts(folder, chosen_parts(folder, part), options)
+
+
+def chosen_parts(run: RunDirectory, name: str | None) -> list[int]:
+    """Numbers of the part called `name`, or of all parts."""
+    run.require(run.parts_path, f"cryoparts parts {run.root}")
+    labels = PartLabels.load(run.parts_path)
+    return list(range(1, labels.n_parts + 1)) if name is None else [labels.part_number(name)]
+
+
+def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> None:
+    """Find the states of each of the parts and write their focus/ folders."""
+    if not parts:
+        say("no part changes, so there are no states to find")
+        return
+    config = run.config().training
+    set_threads(config.threads)
+    labels = PartLabels.load(run.parts_path)
+    trained = TrainedDecoder(run)
+    for part in parts:
+        members = np.flatnonzero(labels.members(part))
+        decoded = trained.decode(gaussians=members)
+        focused = focus_on_part(
+            decoded.names,
+            np.ones(len(members), dtype=bool),
+            decoded.relative_amplitudes,
+            decoded.displacements,
+            n_states=options.states,
+            order=options.order,
+            seed=config.seed,
+        )
+        focused.save(run.focus_path(part))
+        say(f"part_{part}: {_describe(focused)}")
+
+
+def _describe(focused: FocusedParticles) -> str:
+    if focused.n_states == 1:
+        return "no separate states"
+    described = []
+    for state in range(1, focused.n_states + 1):
+        rows = focused.members(state)
+        described.append(
+            f"state_{state} {len(rows)} particles (amplitude "
+            f"{focused.mean_amplitude[rows].mean():.2f}, displacement "
+            f"{focused.displacement_rms_angstrom[rows].mean():.1f} Å)"
+        )
+    return "; ".join(described)

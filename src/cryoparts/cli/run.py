@@ -1,0 +1,68 @@
+"""`cryoparts run`: everything, from particles and a model to the report."""
+
+from __future__ import annotations
+
+import time
+
+from cryoparts.cli.console import duration, say
+from cryoparts.cli.focus import chosen_parts, focus_parts
+from cryoparts.cli.options import (
+    Focusing,
+    InputOptions,
+    Inputs,
+    ModelFile,
+    Modelling,
+    OutputFolder,
+    ParticlesFile,
+    Parting,
+    Preprocessing,
+    Resume,
+    Training,
+    run_config,
+)
+from cryoparts.cli.parts import find_parts
+from cryoparts.cli.reconstruct import reconstruct_parts
+from cryoparts.cli.report import report_run
+from cryoparts.cli.start import start_run
+from cryoparts.cli.train import train_run
+from cryoparts.config import (
+    FocusConfig,
+    ModelConfig,
+    PartsConfig,
+    PreprocessingConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from cryoparts.io.run_directory import RunDirectory
+
+
+def run(
+    particles: ParticlesFile,
+    *,
+    model: ModelFile,
+    output: OutputFolder,
+    resume: Resume = False,
+    inputs: Inputs = InputOptions(),
+    preprocessing: Preprocessing = PreprocessingConfig(),
+    gaussians: Modelling = ModelConfig(),
+    training: Training = TrainingConfig(),
+    parts: Parting = PartsConfig(),
+    focus: Focusing = FocusConfig(),
+) -> None:
+    """Train, find the parts, group the particles by each, reconstruct and report."""
+    config = run_config(particles, model, inputs, preprocessing, gaussians, training, parts, focus)
+    started = time.perf_counter()
+    folder = start_run(config, output, resume=resume)
+    with folder.logging():
+        run_steps(folder, config, resume=resume)
+        report_run(folder)
+        say(f"done in {duration(time.perf_counter() - started)}")
+
+
+def run_steps(folder: RunDirectory, config: RunConfig, *, resume: bool) -> None:
+    """All steps between the start of a run and its report."""
+    train_run(folder, resume=resume)
+    find_parts(folder, config.parts)
+    found = chosen_parts(folder, None)
+    focus_parts(folder, found, config.focus)
+    reconstruct_parts(folder, found)

@@ -1,0 +1,65 @@
+"""`cryoparts train`: from particles and a model to trained networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryoparts.cli.console import TrainingProgress, progress_bar, say, warn
+from cryoparts.cli.options import (
+    InputOptions,
+    Inputs,
+    ModelFile,
+    Modelling,
+    OutputFolder,
+    ParticlesFile,
+    Preprocessing,
+    Resume,
+    Training,
+    run_config,
+)
+from cryoparts.cli.start import start_run
+from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
+from cryoparts.training.latents import write_latents
+from cryoparts.training.setup import prepare_training, set_threads
+from cryoparts.training.trainer import Trainer, best_epoch
+
+if TYPE_CHECKING:
+    from cryoparts.io.run_directory import RunDirectory
+
+
+def train(
+    particles: ParticlesFile,
+    *,
+    model: ModelFile,
+    output: OutputFolder,
+    resume: Resume = False,
+    inputs: Inputs = InputOptions(),
+    preprocessing: Preprocessing = PreprocessingConfig(),
+    gaussians: Modelling = ModelConfig(),
+    training: Training = TrainingConfig(),
+) -> None:
+    """Train encoder and decoder: what changes from particle to particle.
+
+    Makes the run folder with the working images, the Gaussian model,
+    checkpoints and latent vectors.
+    """
+    config = run_config(particles, model, inputs, preprocessing, gaussians, training)
+    run = start_run(config, output, resume=resume)
+    with run.logging():
+        train_run(run, resume=resume)
+
+
+def train_run(run: RunDirectory, *, resume: bool) -> None:
+    """Train the networks of a run folder and write the latent vectors."""
+    config = run.config().training
+    set_threads(config.threads)
+    with progress_bar("encoder input") as shown:
+        setup = prepare_training(run, config, shown)
+    with TrainingProgress(config.epochs) as epochs:
+        rows = Trainer(run, setup, config).train(epochs, resume=resume)
+    best = best_epoch(rows)
+    neutral, trained = rows[0]["held_out_frc"], rows[best]["held_out_frc"]
+    say(f"best epoch {best}: held-out FRC {trained:.4f}, neutral model {neutral:.4f}")
+    if not trained > neutral:
+        warn("held-out particles do not agree better with the trained model than with the neutral")
+    write_latents(run)

@@ -1,0 +1,62 @@
+"""The two halves of the particles that are never mixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class HalfSets:
+    """Which half each of P particles belongs to.
+
+    Parameters
+    ----------
+    half : int8 array, shape (P,)
+        1 or 2.
+    source : str
+        ``file`` or ``random``.
+    """
+
+    half: NDArray[np.int8]
+    source: Literal["file", "random"]
+
+    def __post_init__(self) -> None:
+        """Check that every particle is in exactly one half."""
+        if self.half.ndim != 1 or not np.isin(self.half, (1, 2)).all():
+            raise ValueError("every particle must be in half 1 or 2")
+
+    def __len__(self) -> int:
+        return len(self.half)
+
+    def indices(self, half: Literal[1, 2]) -> NDArray[np.int64]:
+        """The particles of one half, in order."""
+        if half not in (1, 2):
+            raise ValueError(f"the halves are 1 and 2, not {half}")
+        return np.flatnonzero(self.half == half)
+
+
+def assign_half_sets(known: NDArray[np.int8], seed: int = 0) -> HalfSets:
+    """Half sets as the file gives them, else drawn at random in equal numbers.
+
+    A file that knows both halves is followed; particles that it leaves out are
+    drawn. With one half or none in the file, all particles are drawn, because
+    one half alone is no split.
+
+    Parameters
+    ----------
+    known : int8 array, shape (P,)
+        1, 2, or 0 where the file does not say.
+    seed : int
+        Of the draw.
+    """
+    count = len(known)
+    drawn = np.random.default_rng(seed).permutation(np.arange(count) % 2 + 1).astype(np.int8)
+    if not ((known == 1).any() and (known == 2).any()):
+        return HalfSets(drawn, "random")
+    return HalfSets(np.where(known > 0, known, drawn).astype(np.int8), "file")

@@ -1,0 +1,115 @@
+"""The raw images of a particle table, read when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.io.mrc import StackReader, open_stack
+from cryoparts.io.stack_check import check_stacks
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoparts.io.particle_table import ParticleTable
+
+OPEN_STACKS = 64
+"""Stacks kept open at a time: particles may lie in 10,000 of them, and a process
+may only have so many files open."""
+
+
+class ParticleSet:
+    """P particles whose images stay on disk.
+
+    Parameters
+    ----------
+    table : ParticleTable
+
+    Raises
+    ------
+    InputError
+        If a stack is absent, shorter than the table needs, of another box than
+        the table says, or its box is odd.
+    """
+
+    def __init__(self, table: ParticleTable) -> None:
+        check_stacks(
+            table.stack_paths,
+            table.stack_of_particle,
+            table.slice_in_stack,
+            table.box_size,
+            table.source,
+        )
+        self._table = table
+        self._open: OrderedDict[int, StackReader] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def table(self) -> ParticleTable:
+        """Names, poses, CTF and so on."""
+        return self._table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def images(self, indices: ArrayLike) -> NDArray[np.float32]:
+        """The raw images of the chosen particles, in the order asked for.
+
+        Parameters
+        ----------
+        indices : int array, shape (n,)
+            Particles of one box size.
+
+        Returns
+        -------
+        float32 array, shape (n, D, D)
+
+        Raises
+        ------
+        InputError
+            If an image holds NaN or infinity.
+        ValueError
+            If the particles' boxes differ.
+        """
+        rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+        boxes = np.unique(self._table.box_size[rows])
+        if len(boxes) > 1:
+            raise ValueError(f"images of several boxes {boxes.tolist()} do not fit one array")
+        box = int(boxes[0]) if len(boxes) else 0
+        out = np.empty((len(rows), box, box), dtype=np.float32)
+        stacks = self._table.stack_of_particle[rows]
+        slices = self._table.slice_in_stack[rows]
+        for stack in np.unique(stacks):
+            chosen = np.flatnonzero(stacks == stack)
+            out[chosen] = self._reader(int(stack)).read(slices[chosen])
+        self._require_finite(out, rows)
+        return out
+
+    def _reader(self, number: int) -> StackReader:
+        with self._lock:
+            if number in self._open:
+                self._open.move_to_end(number)
+            else:
+                self._open[number] = open_stack(self._table.stack_paths[number])
+                if len(self._open) > OPEN_STACKS:
+                    self._open.popitem(last=False)
+            return self._open[number]
+
+    def _require_finite(self, images: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        # The sum of finite float32 values in double precision is finite: one pass, no mask.
+        sums = images.sum(axis=(1, 2), dtype=np.float64)
+        if np.isfinite(sums).all():
+            return
+        row = int(rows[int(np.flatnonzero(~np.isfinite(sums))[0])])
+        table = self._table
+        stack = table.stack_paths[int(table.stack_of_particle[row])]
+        raise InputError(
+            f"{table.source}, particle {table.names[row]}",
+            f"image {int(table.slice_in_stack[row]) + 1} (counted from 1) of {stack} "
+            "holds NaN or infinity",
+            "Extract this particle again or take it out of the file.",
+        )

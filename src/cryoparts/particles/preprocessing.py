@@ -1,0 +1,323 @@
+"""From raw images to working images: one pass, memory bounded by the batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryoparts.conventions import CtfParameters
+from cryoparts.errors import InputError
+from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.fourier import inverse_transform, transform
+from cryoparts.particles.contrast import (
+    ContrastEstimate,
+    ContrastEvidence,
+    contrast_evidence,
+    estimate_contrast,
+)
+from cryoparts.particles.half_sets import assign_half_sets
+from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
+from cryoparts.particles.resampling import Resampling, WorkingGrid, working_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from cryoparts.config import PreprocessingConfig
+    from cryoparts.io.particle_table import ParticleTable
+    from cryoparts.particles.particle_set import ParticleSet
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MASK_FRACTION = 0.45
+CONTRAST_SAMPLE = 2000
+"""Particles, spread over the file, that the contrast is told from."""
+VALUES_IN_A_BATCH = 2**23
+"""Pixels of raw images held at a time (32 MiB in float32, a few copies of them)."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that is fixed before the first image is read."""
+
+    grid: WorkingGrid
+    radius_angstrom: float
+    edge_pixels: float
+    normalise: bool
+    batch: int
+    contrast_stride: int
+
+
+def prepare(
+    particles: ParticleSet,
+    folder: Path,
+    config: PreprocessingConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedParticles:
+    """Make the working images and write them to `folder`, whole or not at all.
+
+    Each image is un-flipped if it was phase-flipped, resampled to the common
+    working grid, brought to background mean 0 and deviation 1 (outside a circle
+    about the particle), and multiplied by a soft circular mask about the
+    particle. The contrast sign is found from a sample of the images, stored, and
+    applied when they are read.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+    folder : Path
+        Must not exist, or be empty.
+    config : PreprocessingConfig
+    progress : callable, optional
+        Called with (particles done, all particles) after every batch.
+
+    Returns
+    -------
+    PreparedParticles
+        In the order of the particle table.
+
+    Raises
+    ------
+    InputError
+        If `folder` exists with something in it, the working box or mask does not
+        fit the images, or an image is blank or not finite.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            str(folder), "the folder exists and is not empty", "Remove it or choose another."
+        )
+    table = particles.table
+    plan = _plan(table, config)
+    with _replaced_folder(folder) as partial:
+        with (partial / IMAGES).open("wb") as stream:
+            evidence = _write_images(stream, particles, plan, progress)
+        estimate = estimate_contrast(evidence)
+        sign = {"bright": 1, "dark": -1, "auto": estimate.sign}[config.contrast]
+        if config.contrast == "auto" and not estimate.is_sure:
+            logger.warning(
+                "the images hardly tell whether protein is bright or dark in them "
+                "(%.1f standard errors, %d particles): taken as %s; --contrast bright or dark "
+                "settles it",
+                estimate.z_score,
+                estimate.particles,
+                "bright" if sign > 0 else "dark",
+            )
+        halves = assign_half_sets(table.half_set)
+        _write_columns(partial / PARTICLES, table, halves.half)
+        details = _details(table, plan, estimate, sign, config) | {"half_sets": halves.source}
+        text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"
+        (partial / PREPROCESSING).write_text(text, encoding="utf-8")
+    return PreparedParticles.open(folder)
+
+
+@contextmanager
+def _replaced_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place if the block succeeds."""
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
+    grid = working_grid(table, config.box_size)
+    extent = grid.extent_angstrom
+    radius = config.mask_radius_angstrom
+    if radius is None:
+        radius = DEFAULT_MASK_FRACTION * extent
+    if radius > 0.5 * extent:
+        raise InputError(
+            "--mask-radius-angstrom",
+            f"must be at most half the box, {0.5 * extent:.1f} Å, got {radius:g}",
+            "Leave it out, or give the molecule's radius with a margin.",
+        )
+    largest = int(table.box_size.max())
+    return _Plan(
+        grid=grid,
+        radius_angstrom=float(radius),
+        edge_pixels=config.mask_edge_pixels,
+        normalise=config.normalise,
+        batch=max(1, min(1024, VALUES_IN_A_BATCH // largest**2)),
+        contrast_stride=max(1, len(table) // CONTRAST_SAMPLE),
+    )
+
+
+def _write_images(
+    stream: BinaryIO,
+    particles: ParticleSet,
+    plan: _Plan,
+    progress: Callable[[int, int], None] | None,
+) -> list[ContrastEvidence]:
+    """Write all working images in order; returns the evidence on the contrast."""
+    table, box = particles.table, plan.grid.box_size
+    count = len(table)
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f4", "fortran_order": False, "shape": (count, box, box)}
+    )
+    evidence = []
+    for start in range(0, count, plan.batch):
+        rows = np.arange(start, min(start + plan.batch, count))
+        images, evident = _batch(particles, rows, plan)
+        stream.write(np.ascontiguousarray(images.numpy(), dtype="<f4").tobytes())
+        evidence.extend(evident)
+        if progress is not None:
+            progress(int(rows[-1]) + 1, count)
+    return evidence
+
+
+def _batch(
+    particles: ParticleSet, rows: NDArray[np.int64], plan: _Plan
+) -> tuple[Tensor, list[ContrastEvidence]]:
+    grid, table = plan.grid, particles.table
+    out = torch.empty((len(rows), grid.box_size, grid.box_size))
+    evidence = []
+    for number in np.unique(grid.kind_of_particle[rows]):
+        place = np.flatnonzero(grid.kind_of_particle[rows] == number)
+        chosen, kind = rows[place], grid.kinds[int(number)]
+        raw = torch.from_numpy(particles.images(chosen))
+        _require_contents(raw, chosen, table)
+        images = kind.apply(_without_border(_unflipped(raw, table, chosen, kind)))
+        shift = torch.as_tensor(table.poses.shift_angstrom[chosen], dtype=torch.float32)
+        distance = _distance(shift, grid.box_size, grid.pixel_size)
+        if plan.normalise:
+            images = _normalised(images, distance, kind, plan)
+        sampled = np.flatnonzero(chosen % plan.contrast_stride == 0)
+        if len(sampled):
+            evidence.append(
+                contrast_evidence(
+                    images[sampled],
+                    table.ctf.take(chosen[sampled]),
+                    shift[sampled],
+                    grid.pixel_size,
+                )
+            )
+        out[place] = images * _mask(distance, plan)
+    return out, evidence
+
+
+def _unflipped(
+    images: Tensor, table: ParticleTable, rows: NDArray[np.int64], kind: Resampling
+) -> Tensor:
+    """Undo phase flipping: the sign of the CTF, applied twice, is 1."""
+    if not table.phase_flipped:
+        return images
+    ctf = contrast_transfer(table.ctf.take(rows), kind.box_size, kind.pixel_size)
+    return inverse_transform(transform(images) * torch.where(ctf < 0, -1.0, 1.0))
+
+
+def _without_border(images: Tensor) -> Tensor:
+    """Images minus the mean of their outermost pixels, so that padding makes no step."""
+    top = images[:, [0, -1], :].flatten(1)
+    side = images[:, 1:-1, [0, -1]].flatten(1)
+    return images - torch.cat([top, side], dim=1).mean(dim=1)[:, None, None]
+
+
+def _distance(shift_angstrom: Tensor, box: int, pixel_size: float) -> Tensor:
+    """Distance (n, D, D) of every pixel from the particle's centre, Å."""
+    axis = (torch.arange(box) - box // 2) * pixel_size
+    x = axis[None, None, :] - shift_angstrom[:, 0, None, None]
+    y = axis[None, :, None] - shift_angstrom[:, 1, None, None]
+    return torch.hypot(x, y)
+
+
+def _normalised(images: Tensor, distance: Tensor, kind: Resampling, plan: _Plan) -> Tensor:
+    """Images whose pixels outside the mask's circle have mean 0 and deviation 1."""
+    box = plan.grid.box_size
+    axis = (torch.arange(box) - box // 2) * plan.grid.pixel_size
+    # Working pixels beyond the raw image are padding and say nothing of its background.
+    half = 0.5 * kind.box_size * kind.pixel_size
+    real = (axis >= -half - 1e-3) & (axis < half)
+    outside = (distance > plan.radius_angstrom) & (real[:, None] & real[None, :])
+    number = outside.sum(dim=(1, 2)).clamp(min=1)
+    mean = (images * outside).sum(dim=(1, 2)) / number
+    centred = images - mean[:, None, None]
+    deviation = ((centred.square() * outside).sum(dim=(1, 2)) / number).sqrt()
+    # A noise-free background has no deviation to go by: then the whole image's.
+    whole = centred.flatten(1).std(dim=1)
+    deviation = torch.where(deviation > 1e-6 * whole, deviation, whole)
+    return centred / deviation[:, None, None]
+
+
+def _mask(distance: Tensor, plan: _Plan) -> Tensor:
+    """1 inside the circle, falling to 0 as a cosine over the edge."""
+    edge = max(plan.edge_pixels, 1e-3) * plan.grid.pixel_size
+    depth = ((distance - plan.radius_angstrom) / edge).clamp(0.0, 1.0)
+    return 0.5 * (1.0 + torch.cos(torch.pi * depth))
+
+
+def _require_contents(images: Tensor, rows: NDArray[np.int64], table: ParticleTable) -> None:
+    blank = images.amax(dim=(1, 2)) == images.amin(dim=(1, 2))
+    if bool(blank.any()):
+        row = int(rows[int(torch.nonzero(blank)[0])])
+        raise InputError(
+            f"{table.source}, particle {table.names[row]}",
+            "its image is blank: every pixel has the same value",
+            "Extract this particle again or take it out of the file.",
+        )
+
+
+def _write_columns(path: Path, table: ParticleTable, half: NDArray[np.int8]) -> None:
+    np.savez(
+        path,
+        names=np.char.encode(table.names, "utf-8"),
+        rotation=table.poses.rotation,
+        shift_angstrom=table.poses.shift_angstrom,
+        half_set=half,
+        optics_group=table.optics_group,
+        **{f.name: getattr(table.ctf, f.name) for f in fields(CtfParameters)},
+    )
+
+
+def _details(
+    table: ParticleTable,
+    plan: _Plan,
+    estimate: ContrastEstimate,
+    sign: int,
+    config: PreprocessingConfig,
+) -> dict[str, Any]:
+    grid = plan.grid
+    counts = np.bincount(grid.kind_of_particle, minlength=len(grid.kinds))
+    return {
+        "cryoparts": version("cryoparts"),
+        "source": str(table.source),
+        "format": table.format,
+        "particles": len(table),
+        "box_size": grid.box_size,
+        "pixel_size_angstrom": grid.pixel_size,
+        "contrast_sign": sign,
+        "contrast_source": "data" if config.contrast == "auto" else "given",
+        "contrast_z_score": estimate.z_score,
+        "contrast_sample": estimate.particles,
+        "mask_radius_angstrom": plan.radius_angstrom,
+        "mask_edge_pixels": plan.edge_pixels,
+        "normalised": plan.normalise,
+        "phase_flipping_undone": table.phase_flipped,
+        "raw_images": [
+            {
+                "box_size": kind.box_size,
+                "pixel_size_angstrom": kind.pixel_size,
+                "particles": int(number),
+                "residual_scale_error": kind.scale_error,
+            }
+            for kind, number in zip(grid.kinds, counts, strict=True)
+        ],
+        "notes": list(table.notes),
+    }

@@ -1,0 +1,80 @@
+"""How many states a cloud of particles has, and which particle is in which."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+MOST_STATES = 5
+"""Most states looked for when the number is not given."""
+
+_REFERENCES = 10
+_SAMPLE = 2000
+
+
+def cluster(points: FloatArray, n_states: int, seed: int) -> IntArray:
+    """K-means labels 0 ... K - 1 of points (n, C), K <= n_states, none of them empty."""
+    labels, _ = _kmeans(points, min(n_states, len(points)), seed, n_init=10)
+    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def choose_number(points: FloatArray, seed: int, most: int = MOST_STATES) -> int:
+    """Number of clusters by the gap statistic; 1 means that there are no separate states.
+
+    Tibshirani, Walther & Hastie (2001, J. R. Stat. Soc. B 63, 411): the gap is the
+    drop in log within-cluster variance below that of points spread evenly in the
+    box of the principal axes. Taken is the smallest k whose gap is within two
+    standard errors of the largest (their rule, which stops at the first k not
+    exceeded by k + 1, misses three levels in a row).
+
+    Parameters
+    ----------
+    points : array, shape (n, C)
+        Principal components; 2,000 random ones are used.
+    seed : int
+    most : int
+        Largest number considered.
+    """
+    rng = np.random.default_rng(seed)
+    if len(points) > _SAMPLE:
+        points = points[np.sort(rng.choice(len(points), _SAMPLE, replace=False))]
+    most = min(most, len(points) // 5)
+    low, high = np.quantile(points, [0.01, 0.99], axis=0)
+    if most < 2 or not (high > low).any():
+        return 1
+    inside = np.clip(points, low, high)  # a few outliers must not stretch the box
+    observed = _dispersion(inside, most, seed)
+    reference = np.stack(
+        [
+            _dispersion(rng.uniform(low, high, size=inside.shape), most, seed)
+            for _ in range(_REFERENCES)
+        ]
+    )
+    gap = reference.mean(axis=0) - observed
+    error = reference.std(axis=0) * np.sqrt(1 + 1 / _REFERENCES)
+    best = int(gap.argmax())
+    return int(np.flatnonzero(gap >= gap[best] - 2 * error[best])[0]) + 1
+
+
+def _dispersion(points: FloatArray, most: int, seed: int) -> FloatArray:
+    """Log of the within-cluster sum of squares for 1 ... most clusters."""
+    inertia = [_kmeans(points, k, seed, n_init=3)[1] for k in range(1, most + 1)]
+    return np.log(np.maximum(inertia, 1e-300))
+
+
+def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> tuple[IntArray, float]:
+    with warnings.catch_warnings():
+        # fewer distinct points than clusters: then there are fewer clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = KMeans(n_clusters=k, n_init=n_init, random_state=seed).fit(points)
+    return fitted.labels_, float(fitted.inertia_)

@@ -1,0 +1,140 @@
+"""Images of chosen particles gathered in Fourier space, and maps made from the sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.fourier import transform
+from cryoparts.reconstruction.insertion import FourierSums, insert_images, symmetrised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cryoparts.reconstruction.source import ImageSource
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+_BATCH_BYTES = 96 * 2**20
+
+
+def gather(
+    source: ImageSource,
+    indices: IntArray,
+    *,
+    padding: int = 2,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> FourierSums:
+    """Insert the chosen particles' images, batch by batch.
+
+    Memory is that of the (padded) volume, once a thread and twice more, and of
+    one batch of at most 96 MiB, whatever the number of particles.
+
+    Parameters
+    ----------
+    source : ImageSource
+    indices : int array, shape (n,)
+        Rows of the particles.
+    padding : int
+        The images are padded with zeros to this many times their side, which
+        makes trilinear interpolation in Fourier space more exact.
+    threads : int
+    progress : callable, optional
+        Called with the number of images of each batch done.
+    """
+    box, pixel = source.box_size, source.pixel_size_angstrom
+    padded = box * padding
+    sums = FourierSums.empty(padded)
+    # half plane, its CTF, the image, and the transform's copies
+    batch = max(1, _BATCH_BYTES // (padded * padded * 16))
+    margin = (padded - box) // 2
+    for start in range(0, len(indices), batch):
+        rows = indices[start : start + batch]
+        images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
+        inserted = insert_images(
+            transform(images).numpy(),
+            contrast_transfer(source.ctf.take(rows), padded, pixel).numpy(),
+            source.poses.rotation[rows],
+            source.poses.shift_angstrom[rows] / pixel,
+            threads=threads,
+        )
+        sums = sums + inserted
+        if progress is not None:
+            progress(len(rows))
+    return symmetrised(sums)
+
+
+def shell_of_voxels(volume_box: int, padding: int = 1) -> IntArray:
+    """Shell of every voxel of a half volume in units of the unpadded box's frequency step.
+
+    Parameters
+    ----------
+    volume_box : int
+        Side of the (padded) volume.
+    padding : int
+
+    Returns
+    -------
+    array, shape (volume_box, volume_box, volume_box // 2 + 1)
+        Rounded |k|; the corners beyond the Nyquist shell are clipped to one shell above it.
+    """
+    k = np.fft.fftfreq(volume_box, 1.0 / volume_box)
+    kx = np.arange(volume_box // 2 + 1, dtype=np.float64)
+    length = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
+    return np.minimum(np.rint(length / padding), volume_box // padding // 2 + 1).astype(np.int64)
+
+
+def shell_mean_weight(sums: FourierSums, padding: int) -> FloatArray:
+    """Mean over each shell 0 ... D // 2 of the sum of CTF^2."""
+    box = sums.weight.shape[0]
+    shell = shell_of_voxels(box, padding).ravel()
+    total = np.bincount(shell, weights=sums.weight.ravel().astype(np.float64))
+    mean: FloatArray = (total / np.maximum(np.bincount(shell), 1))[: box // padding // 2 + 1]
+    return mean
+
+
+def invert(sums: FourierSums, regulariser: FloatArray, *, padding: int) -> NDArray[np.float32]:
+    """The map of Fourier sums: numerator / (weight + regulariser), back in real space.
+
+    The trilinear interpolation's sinc^2 envelope is divided out, and the corners
+    outside the inscribed sphere, which the images do not determine, are zero.
+
+    Parameters
+    ----------
+    sums : FourierSums
+        After `symmetrised`.
+    regulariser : array, shape (D // 2 + 1,)
+        Added to the weight in each shell; the Wiener filter's noise-to-signal
+        power ratio, in the unit of the weight.
+    padding : int
+
+    Returns
+    -------
+    array, shape (D, D, D)
+        float32 [z, y, x].
+    """
+    padded = sums.weight.shape[0]
+    box = padded // padding
+    shell = shell_of_voxels(padded, padding)
+    added = np.append(np.asarray(regulariser, dtype=np.float32), np.float32(np.inf))
+    denominator = sums.weight + added[shell]
+    volume = np.where(
+        denominator > 0, sums.numerator / np.where(denominator > 0, denominator, 1), 0
+    )
+    density = np.fft.fftshift(np.fft.irfftn(volume, s=(padded,) * 3, axes=(0, 1, 2)))
+    margin = (padded - box) // 2
+    inner = slice(margin, margin + box)
+    offset = np.arange(box) - box // 2
+    envelope = np.sinc(offset / padded) ** 2
+    radius = np.sqrt(sum(a**2 for a in np.meshgrid(offset, offset, offset, indexing="ij")))
+    corrected = density[inner, inner, inner] / (
+        envelope[:, None, None] * envelope[None, :, None] * envelope
+    )
+    return np.where(radius <= box // 2, corrected, 0.0).astype(np.float32)

@@ -1,0 +1,167 @@
+"""Weighted insertion of images' transforms into a half volume (Fourier slice theorem).
+
+A projection along z of the rotated object is a central slice of its transform,
+``Y(k) = V(R^T (kx, ky, 0)) exp(-2 pi i k . t) CTF(k)``. Insertion is the adjoint:
+each sample, times CTF and with the shift undone, is shared among the eight
+voxels around its place by trilinear weights, and so are the CTF's squares.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    ComplexArray = NDArray[np.complex64]
+    FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FourierSums:
+    """Sums over inserted images on the half volume of a cube of side D.
+
+    Parameters
+    ----------
+    numerator : complex array, shape (D, D, D // 2 + 1)
+        Sum of weight * CTF * Y with the shift undone; axes (z, y, x), unsigned
+        frequency order, phase origin at voxel D // 2.
+    weight : array, shape (D, D, D // 2 + 1)
+        Sum of weight * CTF^2.
+    n_images : int
+    """
+
+    numerator: ComplexArray
+    weight: FloatArray
+    n_images: int
+
+    @classmethod
+    def empty(cls, box_size: int) -> FourierSums:
+        """No image yet."""
+        shape = (box_size, box_size, box_size // 2 + 1)
+        return cls(np.zeros(shape, np.complex64), np.zeros(shape, np.float32), 0)
+
+    def __add__(self, other: FourierSums) -> FourierSums:
+        """Sums over both sets of images."""
+        return FourierSums(
+            self.numerator + other.numerator,
+            self.weight + other.weight,
+            self.n_images + other.n_images,
+        )
+
+
+def insert_images(
+    half_planes: ComplexArray,
+    ctf: FloatArray,
+    rotations: NDArray[np.floating],
+    shifts_pixels: NDArray[np.floating],
+    *,
+    threads: int = 1,
+) -> FourierSums:
+    """Insert images into an empty half volume.
+
+    Parameters
+    ----------
+    half_planes : complex64 array, shape (B, D, D // 2 + 1)
+        Transforms of the images, phase origin at pixel D // 2, D even.
+    ctf : float32 array, shape (B, D, D // 2 + 1)
+    rotations : array, shape (B, 3, 3)
+        From the reference to the image.
+    shifts_pixels : array, shape (B, 2)
+        (x, y) by which the object was moved in each image, pixels.
+    threads : int
+        Each works on its own volume; the sums are added in a fixed order.
+    """
+    box = half_planes.shape[1]
+    if box % 2 or half_planes.shape != ctf.shape or len(rotations) != len(half_planes):
+        raise ValueError("half planes and CTFs of one even box, and one rotation each, are needed")
+    # a matrix that lengthens vectors would write outside the volume
+    if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=1e-3):
+        raise ValueError("the rotations must be orthonormal matrices")
+    pieces = np.array_split(np.arange(len(half_planes)), max(1, min(threads, len(half_planes))))
+
+    def work(rows: NDArray[np.int64]) -> FourierSums:
+        sums = FourierSums.empty(box)
+        _insert(
+            half_planes[rows],
+            ctf[rows],
+            np.ascontiguousarray(rotations[rows], dtype=np.float32),
+            np.ascontiguousarray(shifts_pixels[rows], dtype=np.float32),
+            sums.numerator,
+            sums.weight,
+        )
+        return FourierSums(sums.numerator, sums.weight, len(rows))
+
+    with ThreadPoolExecutor(len(pieces)) as pool:
+        partial = list(pool.map(work, pieces))
+    total = partial[0]
+    for piece in partial[1:]:
+        total = total + piece
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _insert(half_planes, ctf, rotations, shifts, numerator, weight):  # type: ignore[no-untyped-def]
+    """Add every image to `numerator` and `weight`, in place."""
+    count, box, columns = half_planes.shape
+    half = box // 2
+    limit = (half - 0.5) ** 2
+    ramp = np.empty(columns, np.complex64)
+    for b in range(count):
+        r = rotations[b]
+        for kx in range(columns):
+            angle = 2.0 * np.pi * shifts[b, 0] * kx / box
+            ramp[kx] = complex(np.cos(angle), np.sin(angle))
+        for row in range(box):
+            ky = row if row < half else row - box
+            angle = 2.0 * np.pi * shifts[b, 1] * ky / box
+            ramp_y = np.complex64(complex(np.cos(angle), np.sin(angle)))
+            for kx in range(columns):
+                # of the conjugate pairs within column 0 one is enough
+                if kx * kx + ky * ky > limit or (kx == 0 and ky < 0):
+                    continue
+                x = r[0, 0] * kx + r[1, 0] * ky
+                y = r[0, 1] * kx + r[1, 1] * ky
+                z = r[0, 2] * kx + r[1, 2] * ky
+                transfer = ctf[b, row, kx]
+                value = half_planes[b, row, kx] * ramp[kx] * ramp_y * transfer
+                power = transfer * transfer
+                if kx == 0 and ky == 0:
+                    # its own conjugate: the plane x = 0 is symmetrised later
+                    value *= np.float32(0.5)
+                    power *= np.float32(0.5)
+                if x < 0:
+                    x, y, z, value = -x, -y, -z, np.conj(value)
+                # |y|, |z| < D / 2: after the addition of D truncation rounds down
+                x0, y0, z0 = int(x), int(y + box) - box, int(z + box) - box
+                fx, fy, fz = x - x0, y - y0, z - z0
+                for dz in range(2):
+                    wz = fz if dz else np.float32(1.0) - fz
+                    iz = z0 + dz + (box if z0 + dz < 0 else 0)
+                    for dy in range(2):
+                        wzy = wz * (fy if dy else np.float32(1.0) - fy)
+                        iy = y0 + dy + (box if y0 + dy < 0 else 0)
+                        near = wzy * (np.float32(1.0) - fx)
+                        far = wzy * fx
+                        numerator[iz, iy, x0] += near * value
+                        numerator[iz, iy, x0 + 1] += far * value
+                        weight[iz, iy, x0] += near * power
+                        weight[iz, iy, x0 + 1] += far * power
+
+
+def symmetrised(sums: FourierSums) -> FourierSums:
+    """The sums with Friedel mates added on the plane x = 0, which holds both of each pair."""
+    numerator, weight = sums.numerator.copy(), sums.weight.copy()
+    numerator[:, :, 0] += _mates(sums.numerator[:, :, 0]).conj()
+    weight[:, :, 0] += _mates(sums.weight[:, :, 0])
+    return FourierSums(numerator, weight, sums.n_images)
+
+
+def _mates(plane: NDArray[Any]) -> NDArray[Any]:
+    """Values at (-z, -y) of a plane in unsigned frequency order."""
+    return np.roll(plane[::-1, ::-1], 1, axis=(0, 1))

@@ -1,0 +1,241 @@
+"""The report: one page that opens anywhere, and every figure as PNG."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from cryoparts import __version__
+from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.report.figures_latent import latent_space
+from cryoparts.report.figures_parts import gaussian_plane, parts_on_model
+from cryoparts.report.figures_training import learning_curve
+from cryoparts.report.leakage import measure_leaks
+from cryoparts.report.part_section import PartSection, part_sections
+from cryoparts.report.particle_facts import read_particle_facts
+from cryoparts.report.run_results import read_run
+from cryoparts.report.verdict import headline, judge
+from cryoparts.report.wording import duration, flattened, percent, signed_percent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryoparts.report.leakage import Leak
+    from cryoparts.report.particle_facts import ParticleFacts
+    from cryoparts.report.pictures import Picture, Scene
+    from cryoparts.report.run_results import RunResults, Training
+    from cryoparts.report.verdict import Verdict
+
+OWN_FIGURES = re.compile(
+    r"(learning_curve|latent_space|parts_on_model|gaussian_plane|part_\d+_\w+)\.png"
+)
+
+FILES = (
+    ("gaussians.cif", "the neutral model as pseudo-atoms, for ChimeraX"),
+    ("gaussians.npz", "the same as arrays: positions (Å), amplitudes, widths (Å)"),
+    ("latent.csv", "latent vector of each particle, by its name"),
+    ("parts/gaussians.csv", "the part of each Gaussian"),
+    ("parts/parts.csv", "one line a part"),
+    ("focus/part_1/particles.csv", "the state of each particle in part 1, by its name"),
+    ("reconstruction/part_1/state_1.mrc", "map of the first state of part 1; half maps beside it"),
+    ("chimerax.cxc", "opens model and maps in ChimeraX, coloured"),
+    ("metrics.jsonl", "one line an epoch"),
+    ("evaluation.json", "comparison with the ground truth"),
+    ("config.yaml", "every option, versions, checksums of the input"),
+    ("run.log", "what was done, and when"),
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that is seen at once."""
+
+    value: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template shows."""
+
+    name: str
+    folder: str
+    headline: str
+    verdict: Verdict
+    tiles: tuple[Tile, ...]
+    evaluation: list[tuple[str, str]]
+    learning: Picture | None
+    latent: Picture | None
+    leaks: list[tuple[str, str]]
+    has_parts: bool
+    model_scene: Scene | None
+    gaussian_plane: Picture | None
+    parts: list[PartSection]
+    particles: list[tuple[str, str]]
+    command: str | None
+    files: list[tuple[str, str]]
+    chimerax: str
+    options: list[tuple[str, str]]
+    plotly: Markup | None
+    version: str
+    date: str
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Every figure of the page."""
+        own = [self.learning, self.latent, self.gaussian_plane]
+        if self.model_scene is not None:
+            own.append(self.model_scene.poster)
+        own.extend(picture for part in self.parts for picture in part.pictures)
+        return [picture for picture in own if picture is not None]
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into a run folder.
+
+    Steps that have not been run are left out, with the command that runs them.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError
+        If `run` is not a run folder, or a file in it cannot be read.
+    """
+    page = _compose(read_run(run))
+    html = _environment().get_template("report.html.j2").render(page=page)
+    _write_figures(run / "figures", page.pictures)
+    target = run / "report.html"
+    write_text(target, html)
+    return target
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cryoparts.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["as_script"] = _as_script
+    return environment
+
+
+def _as_script(json: str) -> Markup:
+    """JSON that cannot end the script element that it stands in."""
+    return Markup(json.replace("<", "\\u003c"))
+
+
+def _write_figures(folder: Path, pictures: list[Picture]) -> None:
+    """Write the PNGs, and take away those of an earlier report that are no more."""
+    folder.mkdir(exist_ok=True)
+    for picture in pictures:
+        with write_atomically(folder / f"{picture.name}.png") as temporary:
+            temporary.write_bytes(picture.png)
+    current = {f"{picture.name}.png" for picture in pictures}
+    for old in folder.iterdir():
+        if OWN_FIGURES.fullmatch(old.name) and old.name not in current:
+            old.unlink()
+
+
+def _compose(results: RunResults) -> Page:
+    facts = read_particle_facts(results.folder / "particles")
+    leaks = _leaks(results, facts)
+    count = len(facts) if facts else len(results.latent.z) if results.latent else None
+    sections = part_sections(results)
+    scene = parts_on_model(results.model, results.parts) if results.model else None
+    drawn = scene is not None or any(section.scene for section in sections)
+    folder = results.folder.resolve()
+    return Page(
+        name=folder.name,
+        folder=str(results.folder),
+        headline=headline(results),
+        verdict=judge(results, count, leaks),
+        tiles=_tiles(results, count),
+        evaluation=flattened(results.evaluation) if results.evaluation else [],
+        learning=learning_curve(results.training) if results.training else None,
+        latent=latent_space(results.latent, results.states) if results.latent else None,
+        leaks=[(leak.quantity, percent(leak.explained)) for leak in leaks],
+        has_parts=results.parts is not None,
+        model_scene=scene,
+        gaussian_plane=gaussian_plane(results.parts) if results.parts is not None else None,
+        parts=sections,
+        particles=facts.rows() if facts else [],
+        command=results.command,
+        files=[(name, what) for name, what in FILES if (results.folder / name).exists()],
+        chimerax=_chimerax(results),
+        options=flattened(results.config),
+        plotly=Markup(get_plotlyjs()) if drawn else None,
+        version=__version__,
+        date=datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
+    if results.latent is None or facts is None or len(facts) != len(results.latent.z):
+        return []
+    row = {name: index for index, name in enumerate(facts.names.tolist())}
+    order = [row.get(name, -1) for name in results.latent.names.tolist()]
+    if -1 in order:
+        return []
+    return measure_leaks(results.latent.z, facts.poses.take(order), facts.ctf.take(order))
+
+
+def _tiles(results: RunResults, particles: int | None) -> tuple[Tile, ...]:
+    tiles = []
+    if particles is not None:
+        tiles.append(Tile(f"{particles:,}", "particles"))
+    if results.model is not None:
+        tiles.append(Tile(f"{len(results.model):,}", "Gaussians in the model"))
+    if results.parts is not None:
+        tiles.append(Tile(str(results.parts.n_parts), "parts that change"))
+    if results.training is not None:
+        tiles.extend(_training_tiles(results.training))
+    return tuple(tiles)
+
+
+def _training_tiles(training: Training) -> list[Tile]:
+    tiles = []
+    row, neutral = training.best_row, training.neutral_frc
+    if row is not None and neutral:
+        best = float(training.held_out_frc[row])
+        tiles.append(
+            Tile(
+                signed_percent((best - neutral) / abs(neutral)),
+                f"held-out FRC over the neutral model ({best:.4f} against {neutral:.4f})",
+            )
+        )
+    learned = training.epoch > 0
+    seconds = training.seconds[learned]
+    if learned.any() and (seconds > 0).any():
+        total = float(seconds[seconds > 0].sum())
+        tiles.append(Tile(duration(total), f"training, {training.learned_epochs} epochs"))
+    return tiles
+
+
+def _chimerax(results: RunResults) -> str:
+    lines = (
+        [f"open {results.folder / 'chimerax.cxc'}"]
+        if (results.folder / "chimerax.cxc").exists()
+        else []
+    )
+    if lines:
+        lines.append("")
+    cif = results.folder / "gaussians.cif"
+    lines += [f"open {cif}", "style sphere; color byattribute bfactor"]
+    return "\n".join(lines)

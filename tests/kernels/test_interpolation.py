@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryoparts.kernels.interpolation import interpolate, interpolate_reference
+
+
+def example(seed: int, batch: int, sources: int, targets: int, neighbours: int, channels: int):
+    random = torch.Generator().manual_seed(seed)
+    values = torch.randn(batch, sources, channels, generator=random, dtype=torch.float32)
+    indices = torch.randint(sources, (targets, neighbours), generator=random)
+    weights = torch.rand(targets, neighbours, generator=random)
+    return values, indices, weights
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    batch=st.integers(0, 5),
+    sources=st.integers(1, 9),
+    targets=st.integers(1, 9),
+    neighbours=st.integers(1, 4),
+    channels=st.integers(1, 20),
+)
+def test_kernel_equals_its_definition_in_values_and_gradients(
+    seed, batch, sources, targets, neighbours, channels
+):
+    values, indices, weights = example(seed, batch, sources, targets, neighbours, channels)
+    cotangent = torch.randn(batch, targets, channels)
+    results = []
+    for function in (interpolate, interpolate_reference):
+        leaf = values.clone().requires_grad_()
+        out = function(leaf, indices, weights)
+        out.backward(cotangent)
+        results.append((out.detach(), leaf.grad))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+def test_gradient_is_the_adjoint():
+    values, indices, weights = example(1, 3, 7, 11, 4, 5)
+    leaf = values.requires_grad_()
+    out = interpolate(leaf, indices, weights)
+    cotangent = torch.randn_like(out)
+    (gradient,) = torch.autograd.grad(out, leaf, cotangent)
+    # The map is linear, so <A x, y> = <x, A^T y>.
+    torch.testing.assert_close((out * cotangent).sum(), (leaf * gradient).sum())
+
+
+def test_float64_takes_the_definition():
+    values, indices, weights = example(2, 2, 3, 4, 2, 3)
+    out = interpolate(values.double(), indices, weights.double())
+    assert out.dtype == torch.float64
+    torch.testing.assert_close(out.float(), interpolate(values, indices, weights))

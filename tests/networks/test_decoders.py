@@ -1,0 +1,166 @@
+"""The decoders against their definitions, written out naively."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cryoparts.config import TrainingConfig
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.gaussians.point_hierarchy import build_hierarchy
+from cryoparts.networks.build import build_networks
+from cryoparts.networks.levels import Geometry
+from cryoparts.networks.mlp_decoder import MlpDecoder
+from cryoparts.networks.paper_point_transformer import PaperPointTransformerDecoder
+from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
+
+LATENT = 4
+CHANNELS = 5
+BOX_ANGSTROM = 150.0
+
+
+@pytest.fixture
+def hierarchy(positions):
+    return build_hierarchy(positions, (8, 32, 128), neighbours=6, interpolation_neighbours=4)
+
+
+def strengthened(decoder: torch.nn.Module) -> torch.nn.Module:
+    """The output layers start small; tests need numbers that differ."""
+    torch.manual_seed(5)
+    for head in decoder.heads:
+        torch.nn.init.normal_(head.weight, std=0.5)
+    return decoder.eval()
+
+
+def interpolated(values: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor):
+    """Interpolation of all features with everything gathered."""
+    return (values[:, indices] * weights[None, :, :, None]).sum(dim=2)
+
+
+def naive_forward(decoder, latent: torch.Tensor, attend) -> torch.Tensor:
+    """All features of all levels interpolated to the Gaussians, then one linear layer."""
+    points = decoder.start(latent).unflatten(1, decoder.coarse_shape)
+    features, head = [], []
+    for number, (geometry, level) in enumerate(
+        zip(decoder.geometry, decoder.attention, strict=True)
+    ):
+        if number:
+            points = interpolated(points, geometry.up_indices, geometry.up_weights)
+        points = attend(level, points, geometry)
+        features.append(interpolated(points, geometry.output_indices, geometry.output_weights))
+        head.append(decoder.heads[number].weight)
+    return decoder.output_scale * torch.cat(features, dim=2) @ torch.cat(head, dim=1).T
+
+
+def attend_by_loops(level, points: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    """Grouped vector attention, one particle, point and group at a time."""
+    groups = level.gamma.out_features
+    width = points.shape[2] // groups
+    query, key, value = level.query(points), level.key(points), level.value(points)
+    attended = torch.zeros_like(value)
+    for b in range(points.shape[0]):
+        for i in range(points.shape[1]):
+            near = geometry.neighbours[i]
+            encoded = level.position(geometry.offsets[i])
+            logits = level.gamma(
+                torch.relu(query[b, i] - key[b, near] + level.position_logits(encoded))
+            )
+            content = value[b, near] + level.position_values(encoded)
+            for g in range(groups):
+                own = slice(g * width, (g + 1) * width)
+                attended[b, i, own] = logits[:, g].softmax(dim=0) @ content[:, own]
+    return points + level.mix(torch.cat([points, attended], dim=-1))
+
+
+def attend_as_published(level, points: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    """Gather first, then every Dense layer on pairs, as the paper writes it."""
+    query = level.query(points)[:, :, None]
+    key = level.key(points)[:, geometry.neighbours]
+    delta = level.position(geometry.offsets)[None]
+    weights = level.gamma(query - key + delta).softmax(dim=2)
+    attended = (weights * (level.value(key) + delta)).sum(dim=2)
+    return points + level.mix(torch.cat([points, attended], dim=-1))
+
+
+def test_default_decoder_equals_its_definition(hierarchy):
+    torch.manual_seed(0)
+    decoder = strengthened(PointTransformerDecoder(LATENT, hierarchy, CHANNELS))
+    latent = torch.randn(2, LATENT)
+    torch.testing.assert_close(
+        decoder(latent), naive_forward(decoder, latent, attend_by_loops), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_published_decoder_equals_its_definition(positions):
+    torch.manual_seed(0)
+    hierarchy = build_hierarchy(
+        positions,
+        (8, 32, 128),
+        neighbours=6,
+        interpolation_neighbours=4,
+        weights="paper",
+        box_size_angstrom=BOX_ANGSTROM,
+    )
+    decoder = strengthened(PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, BOX_ANGSTROM))
+    latent = torch.randn(2, LATENT, requires_grad=True)
+    ours = decoder(latent)
+    naive = naive_forward(decoder, latent, attend_as_published)
+    scale = naive.abs().max()
+    assert (ours - naive).abs().max() < 1e-4 * scale
+    cotangent = torch.randn_like(ours)
+    by_ours, by_naive = (torch.autograd.grad(out, latent, cotangent)[0] for out in (ours, naive))
+    assert (by_ours - by_naive).abs().max() < 1e-4 * by_naive.abs().max()
+
+
+def test_published_decoder_has_dropout_in_training_only(hierarchy):
+    decoder = strengthened(PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, BOX_ANGSTROM))
+    latent = torch.randn(1, LATENT)
+    torch.testing.assert_close(decoder(latent), decoder(latent))
+    decoder.train()
+    assert not torch.allclose(decoder(latent), decoder(latent))
+
+
+@pytest.mark.parametrize("kind", ["point-transformer", "mlp", "paper"])
+def test_particles_are_decoded_independently(hierarchy, kind):
+    torch.manual_seed(1)
+    decoder = {
+        "point-transformer": lambda: PointTransformerDecoder(LATENT, hierarchy, CHANNELS),
+        "mlp": lambda: MlpDecoder(LATENT, 300, CHANNELS),
+        "paper": lambda: PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, 100.0),
+    }[kind]().eval()
+    latent = torch.randn(3, LATENT)
+    together = decoder(latent)
+    assert together.shape == (3, 300, CHANNELS)
+    alone = torch.cat([decoder(latent[[b]]) for b in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoder_name", ["point-transformer", "mlp"])
+@pytest.mark.parametrize("count", [1, 5, 70, 300])
+def test_training_starts_near_the_neutral_model_with_any_number_of_gaussians(
+    positions, decoder_name, count
+):
+    model = GaussianModel.of(positions[:count], np.ones(count), np.ones(count))
+    config = TrainingConfig(decoder=decoder_name, latent_dimensions=LATENT)
+    networks = build_networks(config, model, 4 * count, CHANNELS, 100.0, torch.device("cpu"))
+    latent = networks.encoder(torch.randn(2, 4 * count))
+    offsets = networks.decoder(latent)
+    assert offsets.shape == (2, count, CHANNELS)
+    assert offsets.abs().max() < 0.1
+    assert latent.abs().max() < 0.1
+
+
+def test_seed_decides_the_weights_and_leaves_the_global_generator_alone(positions):
+    model = GaussianModel.of(positions, np.ones(300), np.ones(300))
+
+    def weights(seed: int) -> torch.Tensor:
+        config = TrainingConfig(seed=seed)
+        networks = build_networks(config, model, 1200, 1, 100.0, torch.device("cpu"))
+        return networks.encoder.layers[0].weight.detach()
+
+    before = torch.random.get_rng_state()
+    first = weights(1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(first, weights(1))
+    assert not torch.equal(first, weights(2))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryoparts.config import PreprocessingConfig
+from cryoparts.io.read_particles import read_particles
+from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.preprocessing import prepare
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_the_sign_is_told_from_noisy_images(
+    tmp_path: Path, simulate, sign: int, offset: float
+) -> None:
+    table = simulate(tmp_path, 60, sign=sign, noise=3.0, offset=offset)
+    prepared = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
+    assert prepared.contrast_sign == sign
+    assert sign * prepared.details["contrast_z_score"] > 5
+
+
+def test_noise_alone_is_reported_as_undecided(
+    tmp_path: Path, simulate, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = simulate(tmp_path, 40, noise=1e4)
+    prepared = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
+    assert abs(prepared.details["contrast_z_score"]) < 3
+    assert "--contrast" in caplog.text
+
+
+@pytest.mark.parametrize(("choice", "sign"), [("bright", 1), ("dark", -1)])
+def test_the_user_has_the_last_word(tmp_path: Path, simulate, choice: str, sign: int) -> None:
+    table = simulate(tmp_path, 20)
+    config = PreprocessingConfig(contrast=choice)
+    prepared = prepare(ParticleSet(table), tmp_path / "out", config)
+    assert prepared.contrast_sign == sign
+    assert prepared.details["contrast_source"] == "given"
+
+
+def test_real_particles_whose_protein_is_bright(reference_data: Path, tmp_path: Path) -> None:
+    folder = reference_data / "particles" / "relion30_31_sample"
+    table = read_particles(folder / "sample_particles_relion31.star")
+    prepared = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
+    assert prepared.details["contrast_z_score"] > 10

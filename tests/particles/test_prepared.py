@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cryoparts.config import PreprocessingConfig
+from cryoparts.errors import InputError
+from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.particles.preprocessing import prepare
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, simulate) -> PreparedParticles:
+    config = PreprocessingConfig(box_size=32, contrast="bright")
+    return prepare(ParticleSet(simulate(tmp_path)), tmp_path / "out", config)
+
+
+def test_the_contrast_sign_is_applied_on_reading_and_kept(prepared: PreparedParticles) -> None:
+    before = prepared.images([4, 2])
+    dark = prepared.with_contrast_sign(-1)
+    torch.testing.assert_close(dark.images([4, 2]), -before)
+    again = PreparedParticles.open(prepared.folder)
+    assert again.contrast_sign == -1
+    torch.testing.assert_close(again.images([4, 2]), -before)
+    torch.testing.assert_close(prepared.images([4, 2]), before)
+    with pytest.raises(ValueError, match="not 0"):
+        prepared.with_contrast_sign(0)
+
+
+def test_images_are_copies(prepared: PreparedParticles) -> None:
+    first = prepared.images([1])
+    kept = first.clone()
+    first += 5
+    torch.testing.assert_close(prepared.images([1]), kept)
+    assert prepared.images([]).shape == (0, 32, 32)
+
+
+def test_no_pickle_is_stored(prepared: PreparedParticles) -> None:
+    with np.load(prepared.folder / "particles.npz", allow_pickle=False) as stored:
+        assert all(stored[name].dtype != object for name in stored.files)
+
+
+def shorten(folder: Path) -> None:
+    path = folder / "images.npy"
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def fewer(folder: Path) -> None:
+    np.save(folder / "images.npy", np.zeros((3, 32, 32), np.float32))
+
+
+def other_count(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    np.savez(folder / "particles.npz", **columns | {"half_set": columns["half_set"][:5]})
+
+
+def no_column(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    columns.pop("voltage_kv")
+    np.savez(folder / "particles.npz", **columns)
+
+
+def wrong_sign(folder: Path) -> None:
+    path = folder / "preprocessing.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"contrast_sign": 0}))
+
+
+def no_pixel(folder: Path) -> None:
+    path = folder / "preprocessing.json"
+    details = json.loads(path.read_text())
+    details.pop("pixel_size_angstrom")
+    path.write_text(json.dumps(details))
+
+
+def broken_json(folder: Path) -> None:
+    (folder / "preprocessing.json").write_text("{")
+
+
+def broken_table(folder: Path) -> None:
+    (folder / "particles.npz").write_bytes(b"PK\x03\x04 no archive")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [shorten, fewer, other_count, no_column, wrong_sign, no_pixel, broken_json, broken_table],
+)
+def test_a_damaged_folder_is_refused_with_its_cure(prepared: PreparedParticles, spoil) -> None:
+    spoil(prepared.folder)
+    with pytest.raises(InputError) as caught:
+        PreparedParticles.open(prepared.folder)
+    assert str(prepared.folder) in caught.value.where
+    assert "Delete the folder" in caught.value.cure
+
+
+@pytest.mark.parametrize("name", ["images.npy", "particles.npz", "preprocessing.json"])
+def test_a_missing_file_is_refused(prepared: PreparedParticles, name: str) -> None:
+    (prepared.folder / name).unlink()
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        PreparedParticles.open(prepared.folder)
+    assert name in caught.value.where

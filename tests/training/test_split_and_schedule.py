@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryoparts.errors import InputError
+from cryoparts.training.schedule import learning_rate
+from cryoparts.training.split import split_particles
+
+
+@settings(deadline=None, max_examples=40)
+@given(count=st.integers(2, 300), half=st.sampled_from([None, 1, 2]), seed=st.integers(0, 9))
+def test_held_out_particles_are_never_trained_on(count, half, seed):
+    halves = (1 + np.arange(count) % 2).astype(np.int8)
+    if half and (halves == half).sum() < 2:
+        return
+    split = split_particles(halves, half, 0.1, seed)
+    together = np.concatenate([split.training, split.held_out])
+    eligible = np.flatnonzero(halves == half) if half else np.arange(count)
+    assert sorted(together) == eligible.tolist()
+    again = split_particles(halves, half, 0.1, seed)
+    assert np.array_equal(split.held_out, again.held_out)
+
+
+def test_the_two_halves_share_no_particle():
+    halves = np.array([1, 2, 2, 1, 1, 2], dtype=np.int8)
+    first, second = (split_particles(halves, half, 0.0, 0).training for half in (1, 2))
+    assert not set(first) & set(second)
+    assert len(first) + len(second) == 6
+
+
+def test_too_few_particles_are_refused():
+    with pytest.raises(InputError, match="only 0 particles"):
+        split_particles(np.ones(5, dtype=np.int8), 2, 0.0, 0)
+
+
+def test_rate_warms_up_and_falls_to_a_hundredth():
+    rates = [learning_rate(step, 200, 1e-3) for step in range(200)]
+    top = int(np.argmax(rates))
+    assert rates[top] == pytest.approx(1e-3)
+    assert 5 <= top <= 15
+    assert all(np.diff(rates[:top]) > 0)
+    assert all(np.diff(rates[top + 1 :]) < 0)
+    assert rates[-1] == pytest.approx(1e-5, rel=0.1)

@@ -1,0 +1,149 @@
+"""Training from end to end on 96 particles."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cryoparts.errors import InputError
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.training.checkpoint import BEST, load_checkpoint
+from cryoparts.training.decode import TrainedDecoder
+from cryoparts.training.gradients import agreement_gradients
+from cryoparts.training.latents import write_latents
+from cryoparts.training.setup import choose_device, prepare_training
+from cryoparts.training.trainer import Trainer, best_epoch
+from training_example import QUICK, Silent, make_example
+
+
+def trained(example, config=QUICK, **options):
+    setup = prepare_training(example.run, config)
+    rows = Trainer(example.run, setup, config).train(Silent(), **options)
+    return rows
+
+
+def last_weights(run: RunDirectory, epoch: int) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run.checkpoints_path, f"epoch_{epoch:04d}").weights
+
+
+@pytest.mark.parametrize("decoder", ["mlp", "point-transformer"])
+def test_training_finds_the_gaussians_that_come_and_go(tmp_path, decoder):
+    config = replace(
+        QUICK, decoder=decoder, epochs=25, learning_rate=3e-3, min_resolution_angstrom=150.0
+    )
+    example = make_example(tmp_path / "run", config, noise=0.2)
+    rows = trained(example, config)
+    assert rows[best_epoch(rows)]["held_out_frc"] > rows[0]["held_out_frc"] + 0.01
+    decoded = TrainedDecoder(example.run).decode()
+    assert decoded.displacements is None
+    occupancy = decoded.relative_amplitudes[:, example.optional].mean(axis=1)
+    correlation = np.corrcoef(occupancy, example.present)[0, 1]
+    assert correlation > 0.8
+    steady = decoded.relative_amplitudes[:, ~example.optional].mean(axis=1)
+    assert steady.std() < 0.5 * occupancy.std()
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = replace(QUICK, seed=seed, epochs=1)
+        example = make_example(tmp_path / name, config)
+        trained(example, config)
+        runs.append(last_weights(example.run, 1))
+    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
+    assert not all(torch.equal(runs[0][k], runs[2][k]) for k in runs[0])
+
+
+def test_resuming_gives_what_an_unbroken_training_gives(example, tmp_path):
+    config = replace(QUICK, epochs=3)
+    unbroken = trained(example, config)
+    broken = RunDirectory(tmp_path / "broken")
+    shutil.copytree(example.run.root, broken.root)
+    for path in broken.checkpoints_path.glob("epoch_0003*"):
+        path.unlink()
+    setup = prepare_training(broken, config)
+    resumed = Trainer(broken, setup, config).train(Silent(), resume=True)
+    ours, theirs = last_weights(broken, 3), last_weights(example.run, 3)
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    for key in ("loss", "held_out_frc", "learning_rate"):
+        assert resumed[3][key] == unbroken[3][key]
+    assert [row["epoch"] for row in broken.metrics()] == [0, 1, 2, 3]
+
+
+def test_best_checkpoint_is_the_epoch_of_the_highest_held_out_frc(example):
+    rows = trained(example, replace(QUICK, epochs=3))
+    scores = [row["held_out_frc"] for row in rows[1:]]
+    best = load_checkpoint(example.run.checkpoints_path, BEST)
+    assert best.epoch == 1 + int(np.argmax(scores))
+
+
+def test_encoder_input_of_a_particle_does_not_depend_on_its_batch(example):
+    setup = prepare_training(example.run, QUICK)
+    pick = np.array([5, 0, 17])
+    together = agreement_gradients(setup.forward, setup.objective, setup.neutral, pick)
+    for row, number in enumerate(pick):
+        alone = agreement_gradients(
+            setup.forward, setup.objective, setup.neutral, np.array([number])
+        )
+        torch.testing.assert_close(together[[row]], alone, rtol=1e-3, atol=1e-7)
+
+
+def test_encoder_input_has_unit_deviation(example):
+    setup = prepare_training(example.run, QUICK)
+    values = np.asarray(setup.encoder_input.values, dtype=np.float64).reshape(96, -1, 4)
+    assert np.sqrt((values[..., 3] ** 2).mean()) == pytest.approx(1.0, abs=0.02)
+    assert np.sqrt((values[..., :3] ** 2).mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_amplitude_gradients_point_towards_the_truth(example):
+    setup = prepare_training(example.run, QUICK)
+    values = np.asarray(setup.encoder_input.values, dtype=np.float64).reshape(96, -1, 4)
+    asked = values[:, example.optional, 3].mean(axis=1)
+    assert asked[example.present].mean() > asked[~example.present].mean()
+
+
+def test_decoding_some_gives_the_rows_and_columns_of_decoding_all(example):
+    trained(example)
+    decoder = TrainedDecoder(example.run)
+    everything = decoder.decode()
+    rows, columns = np.array([7, 3, 90]), np.array([1, 30])
+    some = decoder.decode(rows, columns)
+    assert some.names.tolist() == everything.names[rows].tolist()
+    np.testing.assert_allclose(
+        some.relative_amplitudes, everything.relative_amplitudes[rows][:, columns], rtol=1e-5
+    )
+
+
+def test_latents_are_joined_to_names(example):
+    trained(example)
+    write_latents(example.run)
+    latent = np.load(example.run.latent_path)
+    lines = example.run.latent_csv_path.read_text().splitlines()
+    assert latent.shape == (96, 2)
+    assert lines[0] == "particle,z1,z2"
+    name, *values = lines[5].split(",")
+    assert name == "000005@stack.mrcs"
+    np.testing.assert_allclose([float(v) for v in values], latent[4], rtol=1e-5)
+
+
+def test_half_set_training_never_reads_the_other_half(example):
+    config = replace(QUICK, half=1)
+    setup = prepare_training(example.run, config)
+    halves = setup.forward.particles.half_set
+    assert (halves[setup.split.training] == 1).all()
+    assert (halves[setup.split.held_out] == 1).all()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_training_with_a_cure(example):
+    config = replace(QUICK, learning_rate=1e30)
+    with pytest.raises(InputError, match="Use a lower rate"):
+        trained(example, config)
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(InputError, match="--device"):
+        choose_device("abacus")
