@@ -170,6 +170,20 @@ def test_values_that_look_like_blocks_are_values(tmp_path: Path) -> None:
     assert blocks["b"].values == {"z": "3"}
 
 
+def test_comments_among_the_rows_are_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "p.star"
+    path.write_text("data_a\nloop_\n_x #1\n\n1\n# two follows\n2\n\n3\n# end\ndata_b\n_z 3\n")
+    assert read_blocks(path)["a"].read(["x"])["x"].tolist() == [1, 2, 3]
+
+
+def test_a_row_with_too_few_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.star"
+    path.write_text(TWO_GROUPS.rstrip()[:-4])
+    with pytest.raises(InputError, match="fewer values than the 11 columns") as caught:
+        read_particles(path, require_stacks=False)
+    assert caught.value.where.endswith("data_particles row 2")
+
+
 def spoil(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new, 1)

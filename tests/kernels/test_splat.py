@@ -98,8 +98,8 @@ def test_each_gradient_alone_equals_the_one_of_all_together(only):
 
 
 def test_rows_that_are_the_same_memory_give_what_copies_give():
-    tensors = problem(count=4, n_gaussians=6, box=16, widths=(1.0, 1.5), shared=(True, True, True))
-    views = [t.expand(4, *t.shape) for t in tensors[:3]]
+    tensors = problem(count=40, n_gaussians=6, box=16, widths=(1.0, 1.5), shared=(True, True, True))
+    views = [t.expand(40, *t.shape) for t in tensors[:3]]
 
     def run(rows: list[torch.Tensor]) -> list[torch.Tensor]:
         leaves = [t.detach().requires_grad_() for t in rows]
@@ -108,7 +108,7 @@ def test_rows_that_are_the_same_memory_give_what_copies_give():
         return [images.detach(), *torch.autograd.grad((images * weights).sum(), leaves)]
 
     for a, b in zip(run(views), run([v.contiguous() for v in views]), strict=True):
-        assert a.shape == b.shape == (4, *a.shape[1:])
+        assert a.shape == b.shape == (40, *a.shape[1:])
         assert torch.equal(a, b)
 
 
@@ -220,8 +220,11 @@ def test_programming_mistakes_are_named():
     )
     with pytest.raises(ValueError, match="unknown backend 'gpu'"):
         splat_rotated(positions, amplitudes, widths, frames, 8, origin=0.0, backend="gpu")
+    with pytest.raises(ValueError, match="must have one dtype"):
+        splat_rotated(positions, amplitudes, widths, frames.double(), 8, origin=0.0)
+    double = [t.double() for t in (positions, amplitudes, widths, frames)]
     with pytest.raises(ValueError, match="takes float32"):
-        splat_rotated(positions.double(), amplitudes, widths, frames, 8, origin=0.0, backend="cpu")
+        splat_rotated(*double, 8, origin=0.0, backend="cpu")
     with pytest.raises(ValueError, match="widths must lie between"):
         splat_rotated(positions, amplitudes, 0 * widths, frames, 8, origin=0.0)
     with pytest.raises(ValueError, match="widths must lie between"):

@@ -51,7 +51,7 @@ def random_table(count: int, stack: Path, seed: int, box: int, pixel: float) -> 
     )
 
 
-def clean_images(table: ParticleTable, *, with_ctf: bool = True, width: float = 6.0) -> np.ndarray:
+def project(table: ParticleTable, *, with_ctf: bool = True, width: float = 6.0) -> np.ndarray:
     """Twelve Gaussians within 25 Å of the centre, by plane waves; all of one pixel size."""
     box, pixel = int(table.box_size[0]), float(table.pixel_size_angstrom[0])
     points = np.random.default_rng(99).normal(size=(12, 3)) * 12
@@ -65,6 +65,12 @@ def clean_images(table: ParticleTable, *, with_ctf: bool = True, width: float = 
     if with_ctf:
         planes = planes * contrast_transfer(table.ctf, box, pixel)
     return inverse_transform(planes).numpy().astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def clean_images() -> Callable[..., np.ndarray]:
+    """Images (P, D, D) of a table without noise."""
+    return project
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +91,7 @@ def simulate() -> Callable[..., ParticleTable]:
     ) -> ParticleTable:
         table = random_table(count, folder / f"s{seed}.mrcs", seed, box, pixel)
         table = replace(table, **changes)
-        images = sign * clean_images(table)
+        images = sign * project(table)
         images = images / images.std() + offset
         rng = np.random.default_rng(seed + 1)
         images += (noise * rng.normal(size=images.shape)).astype(np.float32)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from cryoparts.config import PreprocessingConfig
+from cryoparts.conventions import Poses
 from cryoparts.io.read_particles import read_particles
+from cryoparts.particles.contrast import contrast_evidence
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 
@@ -28,6 +33,24 @@ def test_noise_alone_is_reported_as_undecided(
     prepared = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
     assert abs(prepared.details["contrast_z_score"]) < 3
     assert "--contrast" in caplog.text
+
+
+def test_a_shift_that_the_pose_gives_changes_no_evidence(
+    tmp_path: Path, simulate, clean_images
+) -> None:
+    table = simulate(tmp_path, 6, noise=0.0)
+    moved = replace(table, poses=Poses(table.poses.rotation, np.full((6, 2), (24.0, -16.0))))
+    centred = replace(table, poses=Poses(table.poses.rotation, np.zeros((6, 2))))
+    found = [
+        contrast_evidence(
+            torch.from_numpy(clean_images(t)),
+            t.ctf,
+            torch.as_tensor(t.poses.shift_angstrom, dtype=torch.float32),
+            2.0,
+        ).with_blob
+        for t in (moved, centred)
+    ]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("choice", "sign"), [("bright", 1), ("dark", -1)])

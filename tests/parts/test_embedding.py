@@ -38,7 +38,7 @@ def test_number_of_modes_is_the_number_of_independent_changes():
 def test_a_rigid_rotation_has_one_local_rotation():
     rng = np.random.default_rng(2)
     positions = rng.normal(size=(200, 3)) * 20
-    axis = np.array([0.0, 0.6, 0.8])
+    axis = np.array([0.48, 0.6, 0.64])
     angle = rng.normal(size=(50, 1, 1)) * 0.05
     moved = angle * np.cross(axis, positions)
     moved += 1e-3 * rng.normal(size=moved.shape)
@@ -49,6 +49,13 @@ def test_a_rigid_rotation_has_one_local_rotation():
     spread = np.sqrt(local.var(axis=0).sum())
     assert spread < 0.15 * np.sqrt((local.mean(axis=0) ** 2).sum())
     assert np.sqrt(displaced.var(axis=0).sum()) > 3 * spread
+    # the rotation's rms angle times the model's radius, in displacement units; along the axis
+    radius = np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean())
+    expected = np.std(angle) * radius / changes.displacement_unit_angstrom
+    vector = np.median(local, axis=0).reshape(3, -1)
+    np.testing.assert_allclose(
+        np.abs(vector @ vector.T), expected**2 * np.outer(axis, axis), rtol=0.2
+    )
 
 
 def test_umap_separates_what_is_apart_and_repeats_itself():

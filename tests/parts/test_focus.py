@@ -74,7 +74,7 @@ def test_a_bent_path_is_ordered_along_itself():
 def test_number_of_separate_clouds():
     rng = np.random.default_rng(5)
     for count in range(1, 5):
-        centres = 8 * rng.permuted(np.eye(6), axis=0)[:count]
+        centres = 8 * rng.permutation(np.eye(6))[:count]
         points = np.concatenate([c + rng.normal(size=(80, 6)) for c in centres])
         assert choose_number(points, seed=0) == count
 
@@ -104,7 +104,7 @@ def test_identical_particles_are_one_state():
 
 
 def test_more_states_than_particles_is_an_input_error():
-    with pytest.raises(InputError, match="--states.*17.*got 18"):
+    with pytest.raises(InputError, match=r"--states.*17.*got 18"):
         focus_on_part(names_of(17), np.ones(5, bool), np.ones((17, 5)), n_states=18)
     with pytest.raises(ValueError, match="cannot cut"):
         cut_into_states(np.arange(3), 4)
@@ -117,6 +117,7 @@ def test_batches_do_not_matter(monkeypatch):
     monkeypatch.setattr("cryoparts.parts.particle_features._BATCH", 7)
     pieces = describe_particles(members, amplitudes, moved)
     np.testing.assert_allclose(pieces.components, whole.components, atol=1e-9)
+    np.testing.assert_allclose(whole.components.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(
         whole.displacement_rms_angstrom,
         np.sqrt((moved[:, members].astype(float) ** 2).sum(-1).mean(-1)),

@@ -41,6 +41,8 @@ def test_nine_pieces_are_found_by_components(seed):
     truth = composition(seed, particles=250)
     found = segment_gaussians(truth.positions, truth.amplitudes, method="pca")
     assert found.n_parts == 8
+    sizes = [found.members(part).sum() for part in range(1, 9)]
+    assert sizes == sorted(sizes, reverse=True)
     assert recovered(truth.segments, found.labels) == 8
     assert adjusted_rand_score(truth.segments, found.labels) >= 0.95
 
@@ -135,7 +137,7 @@ def test_arguments_are_not_written_to():
 
 def test_parts_in_two_places_that_fade_together_are_one_part():
     rng = np.random.default_rng(9)
-    positions = np.concatenate([rng.normal(size=(100, 3)) * 8 + [x, 0, 0] for x in (-60, 0, 60)])
+    positions = np.concatenate([rng.random(size=(100, 3)) * 20 + [x, 0, 0] for x in (-60, 0, 60)])
     present = rng.random((80, 1)) < 0.5
     amplitudes = 1 + 0.1 * rng.normal(size=(80, 300))
     amplitudes[:, :100] -= 0.8 * ~present

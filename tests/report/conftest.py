@@ -241,3 +241,9 @@ def fake_run(tmp_path: Path) -> Callable[..., Made]:
         return make_run(tmp_path / name, **properties)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run in which every step has run; tests must not change it."""
+    return make_run(tmp_path_factory.mktemp("whole") / "run", particles=1200)

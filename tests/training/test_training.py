@@ -124,7 +124,7 @@ def test_latents_are_joined_to_names(example):
     latent = np.load(example.run.latent_path)
     lines = example.run.latent_csv_path.read_text().splitlines()
     assert latent.shape == (96, 2)
-    assert lines[0] == "particle,z1,z2"
+    assert lines[0] == "name,z1,z2"
     name, *values = lines[5].split(",")
     assert name == "000005@stack.mrcs"
     np.testing.assert_allclose([float(v) for v in values], latent[4], rtol=1e-5)

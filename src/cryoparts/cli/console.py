@@ -73,7 +73,9 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=ERROR, transient=True) as progress:
+    with Progress(
+        *columns, console=ERROR, transient=True, disable=not ERROR.is_terminal
+    ) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -92,6 +94,7 @@ class TrainingProgress:
             TextColumn("{task.fields[left]}"),
             console=ERROR,
             transient=True,
+            disable=not ERROR.is_terminal,
         )
         self._task = self._bar.add_task(
             "", total=1, epoch=0, epochs=epochs, loss=0.0, rate=0.0, left="?"

@@ -76,7 +76,9 @@ def write_session_script(run: Path) -> Path:
     folder = RunDirectory.open(run)
     if not folder.gaussians_cif_path.is_file():
         raise InputError(
-            str(folder.gaussians_cif_path), "is missing", "Run `cryoparts run` or `cryoparts model`."
+            str(folder.gaussians_cif_path),
+            "is missing",
+            "Run `cryoparts run` or `cryoparts model`.",
         )
     lines = ["# Written by cryoparts. In ChimeraX: open chimerax.cxc", "close", "set bgColor white"]
     lines += _model_commands(folder)
@@ -126,9 +128,7 @@ def _state_maps(folder: RunDirectory) -> list[StateMap]:
             continue
         density, voxel_size, _ = read_map(path)
         level = float(density.mean() + MAP_SIGMAS * density.std())
-        found.append(
-            StateMap(int(part[1]), int(state[1]), path, level, len(density), voxel_size)
-        )
+        found.append(StateMap(int(part[1]), int(state[1]), path, level, len(density), voxel_size))
     return sorted(found, key=lambda entry: (entry.part, entry.state))
 
 

@@ -73,6 +73,6 @@ class GaussianModel:
         except (OSError, KeyError, ValueError) as fault:
             raise InputError(
                 str(path),
-                f"not a Gaussian model with positions (N, 3), amplitudes (N,), widths (N,): {fault}",
+                f"not a model of positions (N, 3), amplitudes (N,) and widths (N,): {fault}",
                 "Make one with `cryoparts model`.",
             ) from fault

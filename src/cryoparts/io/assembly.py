@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.errors import InputError
@@ -172,7 +173,9 @@ def _geometry(
     """Box and pixel size of every particle, checked against the stacks that exist."""
     given = options.pixel_size_angstrom
     if given is not None and not (np.isfinite(given) and given > 0):
-        raise InputError("--pixel-size", f"must be positive, got {given}", "Give Å per pixel.")
+        raise InputError(
+            "--pixel-size-angstrom", f"must be positive, got {given}", "Give Å per pixel."
+        )
     found = check_stacks(
         paths,
         rows.stack_of_particle,
@@ -196,7 +199,7 @@ def _geometry(
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
                 f"the pixel size must be positive, it is {table[first]}",
-                "Correct the file or give Å per pixel with --pixel-size.",
+                "Correct the file or give Å per pixel with --pixel-size-angstrom.",
             )
         found.check_pixel_size(table, source)
         return box, table
@@ -207,7 +210,7 @@ def _geometry(
     raise InputError(
         str(source),
         f"it gives no pixel size, nor does the header of {stack.name} (0 and 1.0 count as not set)",
-        "Give Å per pixel with --pixel-size.",
+        "Give Å per pixel with --pixel-size-angstrom.",
     )
 
 
@@ -264,7 +267,5 @@ def _require_finite(values: NDArray[np.float64], what: str, source: Path, row: s
 
 def group_stacks(paths: ArrayLike) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """The different stack names, in the order they first appear, and each row's index."""
-    import pandas as pd
-
     index, unique = pd.factorize(np.asarray(paths, dtype=object))
     return tuple(str(u) for u in unique), index.astype(np.int64)

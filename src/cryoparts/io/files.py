@@ -61,7 +61,7 @@ def _locate(name: str, roots: list[Path], source: Path, *, required: bool) -> Pa
         if candidate.is_file():
             return candidate
     if not required:
-        return roots[-1] / name if len(roots) == 1 else roots[0] / name
+        return roots[0] / name
     looked = ", ".join(str(c) for c in list(dict.fromkeys(candidates))[:4])
     raise InputError(
         str(source),

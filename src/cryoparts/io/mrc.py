@@ -7,20 +7,17 @@ stamp); images are memory-mapped and converted to float32 as they are read.
 from __future__ import annotations
 
 import mmap
-import warnings
 from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import mrcfile
 import numpy as np
-from mrcfile.mrcinterpreter import MrcInterpreter
-from mrcfile.utils import data_dtype_from_header
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import require_file
 from cryoparts.io.hdf import HdfStack
+from cryoparts.io.mrc_header import HEADER_BYTES, MrcLayout, memory_map, read_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-HEADER_BYTES = 1024
-EXTENDED_SIZE = slice(92, 96)
 VOXEL_ANISOTROPY_LIMIT = 0.01
 
 
@@ -66,71 +61,6 @@ class StackReader(Protocol):
         """The images at 0-based `slices`, shape (n, D, D), in the order asked for."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    shape: tuple[int, int, int]
-    dtype: np.dtype[np.generic]
-    offset: int
-    voxel_size: tuple[float, float, float]
-    origin: tuple[float, float, float]
-    start: tuple[int, int, int]
-    axes: tuple[int, int, int]
-
-
-def _header(path: Path) -> tuple[np.recarray[Any, Any], int]:
-    """The main header, and how many bytes of extended header follow it."""
-    with path.open("rb") as stream:
-        raw = bytearray(stream.read(HEADER_BYTES))
-    # mrcfile would read the extended header too, gigabytes of it if this is no MRC file.
-    extended = bytes(raw[EXTENDED_SIZE])
-    raw[EXTENDED_SIZE] = bytes(4)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        header = MrcInterpreter(BytesIO(raw), permissive=True, header_only=True).header
-    return header, int(np.frombuffer(extended, dtype=header.nsymbt.dtype)[0])
-
-
-def _layout(path: Path) -> _Layout:
-    """What the header says; the size of the file is checked against it."""
-    try:
-        header, extended_bytes = _header(path)
-        dtype = np.dtype(data_dtype_from_header(header))
-    except (OSError, ValueError) as fault:
-        raise InputError(
-            str(path), f"not an MRC file: {fault}", "Give an .mrc map or an .mrcs stack."
-        ) from fault
-    nx, ny, nz = int(header.nx), int(header.ny), int(header.nz)
-    if min(nx, ny, nz) < 1 or dtype.kind == "c":
-        raise InputError(
-            str(path),
-            f"an MRC map or stack has real values and positive dimensions, "
-            f"this one has {nx} x {ny} x {nz} of mode {int(header.mode)}",
-            "The file is corrupt or no MRC file; write it again.",
-        )
-    offset = HEADER_BYTES + max(extended_bytes, 0)
-    expected = offset + nx * ny * nz * dtype.itemsize
-    found = path.stat().st_size
-    if found < expected:
-        raise InputError(
-            str(path),
-            f"its header announces {nz} sections of {nx} x {ny} ({expected} bytes), "
-            f"the file has {found} bytes",
-            "The file was cut off; copy it again.",
-        )
-    cell = [float(v) for v in header.cella.item()]
-    grid = [int(header.mx), int(header.my), int(header.mz)]
-    voxel = tuple(c / m if m > 0 and c > 0 else 0.0 for c, m in zip(cell, grid, strict=True))
-    return _Layout(
-        shape=(nz, ny, nx),
-        dtype=dtype,
-        offset=offset,
-        voxel_size=(voxel[0], voxel[1], voxel[2]),
-        origin=(float(header.origin.x), float(header.origin.y), float(header.origin.z)),
-        start=(int(header.nxstart), int(header.nystart), int(header.nzstart)),
-        axes=(int(header.mapc), int(header.mapr), int(header.maps)),
-    )
-
-
 def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
     """Read a 3D map.
 
@@ -153,12 +83,12 @@ def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
         that are not cubes or of unknown size, or holds values that are not finite.
     """
     require_file(path, "Give the path of the map.")
-    layout = _layout(path)
+    layout = read_layout(path)
     if min(layout.shape) < 2:
         raise InputError(
             str(path), f"a map has three dimensions, this file is {layout.shape}", "Give a 3D map."
         )
-    density = _memory_map(path, layout)[0].astype(np.float32)
+    density = memory_map(path, layout)[0].astype(np.float32)
     density = _standard_axes(density, path, layout)
     if not np.isfinite(density).all():
         raise InputError(
@@ -174,7 +104,7 @@ def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
 
 
 def _standard_axes(
-    density: NDArray[np.float32], path: Path, layout: _Layout
+    density: NDArray[np.float32], path: Path, layout: MrcLayout
 ) -> NDArray[np.float32]:
     """Sections, rows and columns may run along any axes: bring them to z, y, x."""
     if sorted(layout.axes) != [1, 2, 3]:
@@ -187,13 +117,13 @@ def _standard_axes(
     return np.transpose(density, [of_dimension.index(axis) for axis in (3, 2, 1)])
 
 
-def _cubic_voxel(path: Path, layout: _Layout) -> float:
+def _cubic_voxel(path: Path, layout: MrcLayout) -> float:
     x, y, z = layout.voxel_size
     if min(x, y, z) <= 0:
         raise InputError(
             str(path),
             "the header gives no voxel size",
-            "Give it with --pixel-size, in Å, or write it into the header.",
+            "Give it with --pixel-size-angstrom, in Å, or write it into the header.",
         )
     if max(abs(y - x), abs(z - x)) > VOXEL_ANISOTROPY_LIMIT * x:
         raise InputError(
@@ -203,14 +133,6 @@ def _cubic_voxel(path: Path, layout: _Layout) -> float:
         )
     # The header keeps the cell in single precision: 419.2 / 64 comes back as 6.5499997.
     return float(f"{x:.6g}")
-
-
-def _memory_map(path: Path, layout: _Layout) -> tuple[NDArray[np.generic], mmap.mmap]:
-    with path.open("rb") as stream:
-        mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    count = int(np.prod(layout.shape))
-    values = np.frombuffer(mapping, dtype=layout.dtype, count=count, offset=layout.offset)
-    return values.reshape(layout.shape), mapping
 
 
 def write_map(
@@ -255,7 +177,7 @@ class MrcStack:
     @classmethod
     def open(cls, path: Path) -> MrcStack:
         """Map the stack; images are read when asked for."""
-        layout = _layout(path)
+        layout = read_layout(path)
         _, rows, columns = layout.shape
         if rows != columns:
             raise InputError(
@@ -264,7 +186,7 @@ class MrcStack:
                 "Extract the particles again with a square box.",
             )
         pixel = layout.voxel_size[0]
-        images, mapping = _memory_map(path, layout)
+        images, mapping = memory_map(path, layout)
         return cls(path, columns, float(f"{pixel:.6g}") or None, images, mapping)
 
     def __len__(self) -> int:
@@ -311,17 +233,18 @@ def write_stack(
         `count` images altogether.
     """
     shape = (count, box_size, box_size)
-    with (
-        write_atomically(path) as temporary,
-        mrcfile.new_mmap(temporary, shape=shape, mrc_mode=2, overwrite=True) as file,
-    ):
-        written = 0
-        for batch in batches:
-            if written + len(batch) > count:
-                raise ValueError(f"more than the announced {count} images")
-            file.data[written : written + len(batch)] = batch
-            written += len(batch)
+    with write_atomically(path) as temporary:
+        with mrcfile.new_mmap(temporary, shape=shape, mrc_mode=2, overwrite=True) as file:
+            file.set_image_stack()
+            file.voxel_size = pixel_size_angstrom
+        # The values are written, not mapped: pages of a map would count as memory held.
+        with temporary.open("r+b") as stream:
+            stream.seek(HEADER_BYTES)
+            written = 0
+            for batch in batches:
+                written += len(batch)
+                if written > count:
+                    raise ValueError(f"more than the announced {count} images")
+                stream.write(np.ascontiguousarray(batch, dtype=np.float32).tobytes())
         if written != count:
             raise ValueError(f"{count} images were announced, {written} came")
-        file.set_image_stack()
-        file.voxel_size = pixel_size_angstrom

@@ -41,6 +41,8 @@ class StarBlock:
     row_count : int
     values : dict
         The single values of a block without a loop.
+    comment_lines : tuple of int
+        0-based lines of comments among the rows.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class StarBlock:
     first_line: int
     row_count: int
     values: dict[str, str]
+    comment_lines: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return self.row_count
@@ -64,14 +67,15 @@ class StarBlock:
         present = [c for c in self.columns if c in set(wanted)]
         if self.values:
             return pd.DataFrame({c: pd.Series([self.values[c]]) for c in present})
+        last = self.columns[-1]
         try:
-            return pd.read_csv(
+            frame = pd.read_csv(
                 self.path,
                 sep=r"\s+",
                 header=None,
                 names=list(self.columns),
-                usecols=present,
-                skiprows=self.first_line,
+                usecols=[*present, *({last} - set(present))],
+                skiprows=[*range(self.first_line), *self.comment_lines],
                 nrows=self.row_count,
                 skip_blank_lines=True,
                 quotechar='"',
@@ -87,6 +91,14 @@ class StarBlock:
                 f"its {len(self.columns)} columns and its rows do not fit: {fault}",
                 "Write the file again.",
             ) from fault
+        short = frame[last].isna().to_numpy()
+        if short.any():
+            raise InputError(
+                f"{self.path}, data_{self.name} row {int(short.argmax()) + 1}",
+                f"it has fewer values than the {len(self.columns)} columns",
+                "The file was cut off or edited: write it again.",
+            )
+        return frame[present]
 
 
 def read_blocks(path: Path) -> dict[str, StarBlock]:
@@ -114,6 +126,7 @@ def _scan(path: Path, stream: TextIO) -> Iterable[StarBlock]:
     name: str | None = None
     columns: list[str] = []
     values: dict[str, str] = {}
+    comments: list[int] = []
     first_line, rows, in_loop = 0, 0, False
     for number, line in enumerate(stream):
         head = line.lstrip()
@@ -123,12 +136,16 @@ def _scan(path: Path, stream: TextIO) -> Iterable[StarBlock]:
             rows += 1
             continue
         if not head or head[0] == "#":
+            if head and rows:
+                comments.append(number)
             continue
         word = head.split(None, 1)[0]
         if word.startswith("data_"):
             if name is not None:
-                yield StarBlock(path, name, tuple(columns), first_line, rows, values)
-            name, columns, values = word[5:], [], {}
+                yield StarBlock(
+                    path, name, tuple(columns), first_line, rows, values, tuple(comments)
+                )
+            name, columns, values, comments = word[5:], [], {}, []
             first_line, rows, in_loop = 0, 0, False
         elif word == "loop_":
             in_loop = True
@@ -137,7 +154,7 @@ def _scan(path: Path, stream: TextIO) -> Iterable[StarBlock]:
             if not in_loop:
                 values[word[1:]] = head[len(word) :].split("#")[0].strip().strip("\"'")
     if name is not None:
-        yield StarBlock(path, name, tuple(columns), first_line, rows, values)
+        yield StarBlock(path, name, tuple(columns), first_line, rows, values, tuple(comments))
 
 
 def _ends_rows(head: str) -> bool:

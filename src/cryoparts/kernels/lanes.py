@@ -154,6 +154,20 @@ _arithmetic(operator.truediv, "fdiv")
 
 
 @intrinsic
+def prefetch(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Ask for an element's cache line in the second-level cache."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, sig.args[0], *args)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _INT, _INT, _INT])
+        function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, _INT(0), _INT(2), _INT(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
 def zero8(typingctx: Any) -> Any:
     """Eight zeros."""
     return lanes8(), lambda context, builder, sig, args: _constant(8, 0.0)

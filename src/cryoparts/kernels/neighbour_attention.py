@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Backend = Literal["auto", "reference", "cpu"]
+HALF_PRECISION = (torch.bfloat16, torch.float16)
 
 
 def neighbour_attention(
@@ -56,16 +57,31 @@ def neighbour_attention(
     neighbours : Tensor of int64, shape (n, K)
         Neighbours of each point; repetitions are allowed and count twice.
     backend : {"auto", "reference", "cpu"}
-        "auto" chooses by device and precision: the compiled kernel for float32
-        on the CPU, the plain torch definition otherwise.
+        "auto" chooses by device and precision: the compiled kernel on the CPU,
+        the plain torch definition, a few particles at a time, on other devices
+        and in float64. Half-precision arguments are computed with in float32.
 
     Returns
     -------
     Tensor, shape (B, n, C)
-        Differentiable in every float argument.
+        Differentiable, once, in every float argument. On the CPU the results
+        repeat to the bit for a given ``torch.get_num_threads()``.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types do not fit together, or a neighbour is no point.
     """
     _check_shapes(q, k, v, position_logits, position_values, gamma_weight, gamma_bias, neighbours)
-    tensors = (q, k, v, position_logits, position_values, gamma_weight, gamma_bias)
+    tensors = (
+        _at_least_single(q),
+        _at_least_single(k),
+        _at_least_single(v),
+        _at_least_single(position_logits),
+        _at_least_single(position_values),
+        _at_least_single(gamma_weight),
+        _at_least_single(gamma_bias),
+    )
     if backend == "auto":
         backend = "cpu" if _compiled_kernel_fits(tensors) else "reference"
     if backend == "reference":
@@ -76,6 +92,10 @@ def neighbour_attention(
         raise ValueError("the cpu backend of neighbour attention takes float32 tensors on the CPU")
     out: Tensor = CpuNeighbourAttention.apply(*tensors, neighbours)  # type: ignore[no-untyped-call]
     return out
+
+
+def _at_least_single(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in HALF_PRECISION else tensor
 
 
 def _compiled_kernel_fits(tensors: tuple[Tensor, ...]) -> bool:
@@ -114,5 +134,7 @@ def _check_shapes(
         raise ValueError("every point needs at least one neighbour")
     if neighbours.dtype != torch.int64:
         raise ValueError(f"neighbours must be int64, they are {neighbours.dtype}")
-    if points and (int(neighbours.min()) < 0 or int(neighbours.max()) >= points):
+    # other devices check while they gather; reading the indices back would make them wait
+    here = neighbours.device.type == "cpu" and points > 0
+    if here and (int(neighbours.min()) < 0 or int(neighbours.max()) >= points):
         raise ValueError(f"neighbours must lie in 0..{points - 1}")

@@ -7,10 +7,9 @@ same gradient row, and has its own copy of the gradients that are summed over
 particles; the copies are added in a fixed order, so results repeat to the bit
 for a given number of threads.
 
-Memory traffic decides the speed beyond that. A block of points is taken through
-all the thread's particles before the next block, which keeps the block's position
-encoding and its gradient in cache, and the points are visited in an order in
-which neighbours follow each other, which keeps the gathered rows there.
+Memory traffic decides the speed beyond that: see `neighbour_attention_schedule`.
+While one particle is worked on, the rows that the next one needs for the same
+points are asked for, since no processor can foresee a gather.
 """
 
 from __future__ import annotations
@@ -23,11 +22,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numba import njit
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from cryoparts.kernels.lanes import prefetch
+from cryoparts.kernels.neighbour_attention_gradients import (
+    clear,
+    hidden_gradients,
+    logit_gradients,
+    softmax_gradient,
+    value_gradients,
+    weight_gradients,
+)
+from cryoparts.kernels.neighbour_attention_schedule import block_of, plan_visits
 from cryoparts.kernels.neighbour_attention_stages import (
     Gradients,
     Inputs,
@@ -35,13 +42,8 @@ from cryoparts.kernels.neighbour_attention_stages import (
     Sizes,
     attention_logits,
     find_rows,
-    hidden_gradients,
     hidden_layer,
-    logit_gradients,
     softmax,
-    softmax_gradient,
-    value_gradients,
-    weight_gradients,
     weighted_sum,
 )
 
@@ -50,16 +52,36 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-POINTS_PER_BLOCK = 16
-ORDERED_FROM = 128
-"""Points below which a particle's rows fit the second-level cache in any order."""
+    from cryoparts.kernels.neighbour_attention_schedule import Schedule
+
+LINE = 16
+"""Floats in a cache line of 64 bytes."""
+PARTICLES_PER_THREAD = 4
+"""At least; below, a thread's own gradients cost more than the thread gains."""
+
+
+@njit(nogil=True, forceinline=True)
+def _prefetch_row(array: Any, row: Any, length: Any) -> None:
+    for at in range(row * length, (row + 1) * length, LINE):
+        prefetch(array, at)
 
 
 @njit(cache=True, nogil=True)
-def _forward(out: Any, inputs: Any, scratch: Any, sizes: Any, first: Any, last: Any) -> None:
-    for start in range(0, sizes.points, sizes.block):
+def _forward(
+    out: Any, inputs: Any, scratch: Any, sizes: Any, schedule: Any, first: Any, last: Any
+) -> None:
+    for block in range(len(schedule.row_starts) - 1):
+        points, rows, share = block_of(schedule, block)
         for particle in range(first, last):
-            for point in inputs.order[start : start + sizes.block]:
+            # after the last particle its own rows once more, which are at hand
+            coming = min(particle + 1, last - 1) * sizes.points
+            for turn in range(len(points)):
+                point = points[turn]
+                _prefetch_row(inputs.q, coming + point, sizes.width)
+                _prefetch_row(out, coming + point, sizes.channels)
+                for other in rows[turn * share : (turn + 1) * share]:
+                    _prefetch_row(inputs.k, coming + other, sizes.width)
+                    _prefetch_row(inputs.v, coming + other, sizes.channels)
                 row = particle * sizes.points + point
                 find_rows(scratch, inputs, sizes, particle, point)
                 hidden_layer(scratch, inputs, sizes, row, point)
@@ -70,11 +92,30 @@ def _forward(out: Any, inputs: Any, scratch: Any, sizes: Any, first: Any, last: 
 
 @njit(cache=True, nogil=True)
 def _backward(
-    gradients: Any, grad_out: Any, inputs: Any, scratch: Any, sizes: Any, first: Any, last: Any
+    gradients: Any,
+    grad_out: Any,
+    inputs: Any,
+    scratch: Any,
+    sizes: Any,
+    schedule: Any,
+    first: Any,
+    last: Any,
 ) -> None:
-    for start in range(0, sizes.points, sizes.block):
+    clear(gradients, sizes, first, last)
+    for block in range(len(schedule.row_starts) - 1):
+        points, rows, share = block_of(schedule, block)
         for particle in range(first, last):
-            for point in inputs.order[start : start + sizes.block]:
+            coming = min(particle + 1, last - 1) * sizes.points
+            for turn in range(len(points)):
+                point = points[turn]
+                _prefetch_row(inputs.q, coming + point, sizes.width)
+                _prefetch_row(gradients.q, coming + point, sizes.width)
+                _prefetch_row(grad_out, coming + point, sizes.channels)
+                for other in rows[turn * share : (turn + 1) * share]:
+                    _prefetch_row(inputs.k, coming + other, sizes.width)
+                    _prefetch_row(inputs.v, coming + other, sizes.channels)
+                    _prefetch_row(gradients.k, coming + other, sizes.width)
+                    _prefetch_row(gradients.v, coming + other, sizes.channels)
                 row = particle * sizes.points + point
                 find_rows(scratch, inputs, sizes, particle, point)
                 hidden_layer(scratch, inputs, sizes, row, point)
@@ -106,7 +147,6 @@ def _sizes(q: Tensor, v: Tensor, groups: int, neighbours: Tensor) -> Sizes:
         channels=channels,
         group_size=group_size,
         products=max(channels, 8 * rows),
-        block=POINTS_PER_BLOCK,
     )
 
 
@@ -130,23 +170,16 @@ def _flat(tensor: Tensor) -> Any:
     return tensor.numpy().reshape(-1)
 
 
-def _visiting_order(neighbours: Tensor) -> Any:
-    """Points in an order that keeps neighbours close (Cuthill and McKee 1969)."""
-    points, count = neighbours.shape
-    if points < ORDERED_FROM:
-        return np.arange(points)
-    starts = np.arange(points + 1, dtype=np.int32) * count
-    ends = _flat(neighbours).astype(np.int32)
-    graph = csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(points, points))
-    return reverse_cuthill_mckee(graph).astype(np.int64)
-
-
 def _scratch(sizes: Sizes) -> Scratch:
     hidden, logits = sizes.slots * sizes.width, sizes.slots * sizes.groups
     floats = (hidden, logits, hidden, logits, sizes.degree * sizes.products)
     rows = [np.zeros(sizes.degree, np.int64) for _ in range(2)]
     # torch aligns memory to cache lines, numpy does not
     return Scratch(*(_flat(torch.zeros(length)) for length in floats), *rows)
+
+
+def _threads(batch: int) -> int:
+    return max(1, min(torch.get_num_threads(), batch // PARTICLES_PER_THREAD))
 
 
 def _in_threads(batch: int, run: Callable[[int, int, int], None]) -> None:
@@ -160,10 +193,6 @@ def _in_threads(batch: int, run: Callable[[int, int, int], None]) -> None:
         tasks = [partial(run, i, *ends) for i, ends in enumerate(pairwise(edges))]
         for future in [pool.submit(task) for task in tasks]:
             future.result()
-
-
-def _threads(batch: int) -> int:
-    return max(1, min(torch.get_num_threads(), batch))
 
 
 class CpuNeighbourAttention(torch.autograd.Function):
@@ -198,16 +227,16 @@ class CpuNeighbourAttention(torch.autograd.Function):
             pad(gamma_bias.detach(), (0, extra)),
             neighbours.contiguous(),
         )
-        order = _visiting_order(tensors[-1])
-        inputs = Inputs._make([*(_flat(x) for x in tensors), order])
+        inputs = Inputs._make([_flat(x) for x in tensors])
+        schedule = plan_visits(inputs.neighbours.reshape(-1, sizes.degree))
         out = torch.empty_like(tensors[2])
 
         def run(thread: int, first: int, last: int) -> None:
-            _forward(_flat(out), inputs, _scratch(sizes), sizes, first, last)
+            _forward(_flat(out), inputs, _scratch(sizes), sizes, schedule, first, last)
 
         _in_threads(len(q), run)
         ctx.save_for_backward(*tensors)
-        ctx.order, ctx.sizes = order, sizes
+        ctx.schedule, ctx.sizes = schedule, sizes
         ctx.shapes = (groups, q.shape[-1], v.shape[-1])
         return _narrow(out, groups, v.shape[-1])
 
@@ -218,19 +247,24 @@ class CpuNeighbourAttention(torch.autograd.Function):
         tensors = ctx.saved_tensors
         sizes: Sizes = ctx.sizes
         groups, width, channels = ctx.shapes
-        inputs = Inputs._make([*(_flat(x) for x in tensors), ctx.order])
+        schedule: Schedule = ctx.schedule
+        inputs = Inputs._make([_flat(x) for x in tensors])
         incoming = _flat(_wide(grad_out, groups, sizes.group_size))
         batch = len(tensors[0])
-        own = [torch.zeros_like(x) for x in tensors[:3]]
+        own = [torch.empty_like(x) for x in tensors[:3]]
         shared = (*tensors[3:6], tensors[7])
-        copies = [x.new_zeros((_threads(batch), *x.shape)) for x in shared]
+        copies = [[torch.empty_like(x) for x in shared] for _ in range(_threads(batch))]
 
         def run(thread: int, first: int, last: int) -> None:
-            gradients = Gradients(*(_flat(x) for x in own), *(_flat(x[thread]) for x in copies))
-            _backward(gradients, incoming, inputs, _scratch(sizes), sizes, first, last)
+            gradients = Gradients._make([_flat(x) for x in (*own, *copies[thread])])
+            _backward(gradients, incoming, inputs, _scratch(sizes), sizes, schedule, first, last)
 
         _in_threads(batch, run)
-        totals = [x.sum(dim=0) if len(x) > 1 else x[0] for x in copies]
+        for copy in copies[1:]:
+            for total, part in zip(copies[0], copy, strict=True):
+                # numpy's sum: torch's would wake its own threads, which then spin for a while
+                np.add(total.numpy(), part.numpy(), out=total.numpy())
+        totals = copies[0]
         return (
             _narrow(own[0], 1, width),
             _narrow(own[1], 1, width),

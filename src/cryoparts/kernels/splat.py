@@ -106,8 +106,8 @@ def splat_rotated(
     Raises
     ------
     ValueError
-        If shapes do not agree, widths are not positive or absurd, the backend is
-        unknown or cannot take the tensors.
+        If shapes or dtypes do not agree, widths are not positive or absurd, the
+        backend is unknown or cannot take the tensors.
     """
     count, n_gaussians = len(frames), amplitudes.shape[-1]
     positions = positions if positions.ndim == 3 else positions.unsqueeze(0)
@@ -124,6 +124,8 @@ def splat_rotated(
                 f"shape {tuple(tensor.shape)}"
             )
     tensors = (positions, amplitudes, widths_px, frames)
+    if len({t.dtype for t in tensors}) > 1:
+        raise ValueError(f"the tensors must have one dtype, got {[t.dtype for t in tensors]}")
     fits = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
     if backend == "cpu" and not fits:
         raise ValueError("the cpu backend takes float32 tensors on the processor")

@@ -18,7 +18,6 @@ from torch import Tensor
 from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import contrast_transfer
-from cryoparts.imaging.fourier import inverse_transform, transform
 from cryoparts.particles.contrast import (
     ContrastEstimate,
     ContrastEvidence,
@@ -26,8 +25,15 @@ from cryoparts.particles.contrast import (
     estimate_contrast,
 )
 from cryoparts.particles.half_sets import assign_half_sets
+from cryoparts.particles.image_operations import (
+    distance_from,
+    normalised,
+    soft_mask,
+    unflipped,
+    without_border,
+)
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
-from cryoparts.particles.resampling import Resampling, WorkingGrid, working_grid
+from cryoparts.particles.resampling import WorkingGrid, working_grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,8 +51,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_MASK_FRACTION = 0.45
 CONTRAST_SAMPLE = 2000
 """Particles, spread over the file, that the contrast is told from."""
-VALUES_IN_A_BATCH = 2**23
-"""Pixels of raw images held at a time (32 MiB in float32, a few copies of them)."""
+VALUES_IN_A_BATCH = 2**21
+"""Pixels of raw images held at a time (8 MiB in float32, and a few copies of them)."""
 
 
 @dataclass(frozen=True)
@@ -194,11 +200,15 @@ def _batch(
         chosen, kind = rows[place], grid.kinds[int(number)]
         raw = torch.from_numpy(particles.images(chosen))
         _require_contents(raw, chosen, table)
-        images = kind.apply(_without_border(_unflipped(raw, table, chosen, kind)))
+        if table.phase_flipped:
+            ctf = contrast_transfer(table.ctf.take(chosen), kind.box_size, kind.pixel_size)
+            raw = unflipped(raw, ctf)
+        images = kind.apply(without_border(raw))
         shift = torch.as_tensor(table.poses.shift_angstrom[chosen], dtype=torch.float32)
-        distance = _distance(shift, grid.box_size, grid.pixel_size)
+        distance = distance_from(shift, grid.box_size, grid.pixel_size)
         if plan.normalise:
-            images = _normalised(images, distance, kind, plan)
+            extent = kind.box_size * kind.pixel_size
+            images = normalised(images, distance, plan.radius_angstrom, grid.pixel_size, extent)
         sampled = np.flatnonzero(chosen % plan.contrast_stride == 0)
         if len(sampled):
             evidence.append(
@@ -209,58 +219,9 @@ def _batch(
                     grid.pixel_size,
                 )
             )
-        out[place] = images * _mask(distance, plan)
+        edge = plan.edge_pixels * grid.pixel_size
+        out[place] = images * soft_mask(distance, plan.radius_angstrom, edge)
     return out, evidence
-
-
-def _unflipped(
-    images: Tensor, table: ParticleTable, rows: NDArray[np.int64], kind: Resampling
-) -> Tensor:
-    """Undo phase flipping: the sign of the CTF, applied twice, is 1."""
-    if not table.phase_flipped:
-        return images
-    ctf = contrast_transfer(table.ctf.take(rows), kind.box_size, kind.pixel_size)
-    return inverse_transform(transform(images) * torch.where(ctf < 0, -1.0, 1.0))
-
-
-def _without_border(images: Tensor) -> Tensor:
-    """Images minus the mean of their outermost pixels, so that padding makes no step."""
-    top = images[:, [0, -1], :].flatten(1)
-    side = images[:, 1:-1, [0, -1]].flatten(1)
-    return images - torch.cat([top, side], dim=1).mean(dim=1)[:, None, None]
-
-
-def _distance(shift_angstrom: Tensor, box: int, pixel_size: float) -> Tensor:
-    """Distance (n, D, D) of every pixel from the particle's centre, Å."""
-    axis = (torch.arange(box) - box // 2) * pixel_size
-    x = axis[None, None, :] - shift_angstrom[:, 0, None, None]
-    y = axis[None, :, None] - shift_angstrom[:, 1, None, None]
-    return torch.hypot(x, y)
-
-
-def _normalised(images: Tensor, distance: Tensor, kind: Resampling, plan: _Plan) -> Tensor:
-    """Images whose pixels outside the mask's circle have mean 0 and deviation 1."""
-    box = plan.grid.box_size
-    axis = (torch.arange(box) - box // 2) * plan.grid.pixel_size
-    # Working pixels beyond the raw image are padding and say nothing of its background.
-    half = 0.5 * kind.box_size * kind.pixel_size
-    real = (axis >= -half - 1e-3) & (axis < half)
-    outside = (distance > plan.radius_angstrom) & (real[:, None] & real[None, :])
-    number = outside.sum(dim=(1, 2)).clamp(min=1)
-    mean = (images * outside).sum(dim=(1, 2)) / number
-    centred = images - mean[:, None, None]
-    deviation = ((centred.square() * outside).sum(dim=(1, 2)) / number).sqrt()
-    # A noise-free background has no deviation to go by: then the whole image's.
-    whole = centred.flatten(1).std(dim=1)
-    deviation = torch.where(deviation > 1e-6 * whole, deviation, whole)
-    return centred / deviation[:, None, None]
-
-
-def _mask(distance: Tensor, plan: _Plan) -> Tensor:
-    """1 inside the circle, falling to 0 as a cosine over the edge."""
-    edge = max(plan.edge_pixels, 1e-3) * plan.grid.pixel_size
-    depth = ((distance - plan.radius_angstrom) / edge).clamp(0.0, 1.0)
-    return 0.5 * (1.0 + torch.cos(torch.pi * depth))
 
 
 def _require_contents(images: Tensor, rows: NDArray[np.int64], table: ParticleTable) -> None:

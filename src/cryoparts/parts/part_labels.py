@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
@@ -86,7 +88,7 @@ class PartLabels:
         return np.asarray(self.labels == part)
 
     def pieces(self, part: int) -> int:
-        """In how many spatially separate pieces the part comes."""
+        """In how many separate places the part is, each with a tenth of its Gaussians or more."""
         inside = self.positions[self.members(part)]
         if len(inside) < 2:
             return len(inside)
@@ -150,12 +152,10 @@ class PartLabels:
 
 
 def _connected_pieces(points: FloatArray, reach: float) -> int:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
     links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(points), len(points)))
-    return int(connected_components(links, directed=False)[0])
+    sizes = np.bincount(connected_components(links, directed=False)[1])
+    return max(int((sizes >= 0.1 * len(points)).sum()), 1)
 
 
 def _gaussian_columns(parts: PartLabels) -> dict[str, NDArray[np.generic]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +74,8 @@ def _dispersion(points: FloatArray, most: int, seed: int) -> FloatArray:
 
 
 def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> tuple[IntArray, float]:
-    with warnings.catch_warnings():
+    # one thread: so little work is slower on several, and the sums stay reproducible
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         # fewer distinct points than clusters: then there are fewer clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(n_clusters=k, n_init=n_init, random_state=seed).fit(points)

@@ -99,7 +99,14 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
 def draw_density(axes: Axes, points: FloatArray) -> None:
     """Dots for few particles, hexagons counted on a logarithmic scale for many."""
     if len(points) <= MANY_PARTICLES:
-        axes.plot(*points.T, ".", color="#334e68", markersize=3, alpha=0.5, markeredgewidth=0)
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=dot_area(len(points)),
+            color="#334e68",
+            alpha=0.6,
+            linewidths=0,
+        )
     else:
         axes.hexbin(
             points[:, 0],
@@ -121,10 +128,15 @@ def draw_states(axes: Axes, points: FloatArray, state: NDArray[np.int64]) -> Non
             points[order, 0],
             points[order, 1],
             c=[state_colour(int(s)) for s in state[order]],
-            s=5,
+            s=dot_area(len(order)),
             alpha=0.6,
             linewidths=0,
         )
+
+
+def dot_area(count: int) -> float:
+    """Area of a dot (points squared) that is seen among so many."""
+    return float(np.clip(6000 / max(count, 1), 4, 30))
 
 
 def state_legend(figure: Figure, states: list[int]) -> None:

@@ -27,7 +27,6 @@ SIDE = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Seen along -x: right is z, up is y."""
 
 MOST_STATES = 5
-PLANES = (("xy", 0), ("xz", 1), ("yz", 2))
 
 
 def picture_radius(maps: StateMaps) -> float:
@@ -116,84 +115,92 @@ def _counted(maps: StateMaps, positions: FloatArray, shape: tuple[int, ...]) -> 
 
 def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
     """Slices through the middle of the part: every state, then the first difference."""
-    shape = next(iter(maps.states.values())).shape
-    z, y, x = (
-        int(np.clip(round(float(c) / maps.voxel_size) + maps.centre, 0, n - 1))
-        for c, n in zip(centre_angstrom[::-1], shape, strict=True)
-    )
+    through = _voxel(maps, centre_angstrom)
     shown = list(maps.states.items())[:MOST_STATES]
     pairs = list(maps.differences.items())[:1]
     columns = len(shown) + len(pairs)
-    top = max(float(np.quantile(volume, 0.9995)) for _, volume in shown)
-    with new_figure(min(2.3 * columns + 0.9, 11.0), 6.6) as figure:
+    top = max(max(float(np.quantile(volume, 0.9995)) for _, volume in shown), 1e-12)
+    with new_figure(min(1.62 * columns + 0.35, 10.4), 5.5) as figure:
         grid = figure.subplots(3, columns, squeeze=False)
         for column, (state, volume) in enumerate(shown):
-            image = _draw_slices(
-                grid[:, column], maps, volume, (z, y, x), (-0.15 * top, top), "gray"
-            )
-            grid[0, column].set_title(f"state {state}", color=state_colour(state))
+            image = _draw_slices(grid[:, column], volume, through, (-0.15 * top, top), "gray")
+            grid[0, column].set_title(f"state {state}", color=state_colour(state), loc="center")
         figure.colorbar(
             image,
-            ax=grid[2, : len(shown)],
-            location="bottom",
-            shrink=0.5,
-            aspect=30,
+            ax=grid[:, : len(shown)],
             label="density",
+            aspect=25,
+            shrink=0.7,
+            location="bottom",
+            pad=0.02,
         )
         for column, ((one, other), difference) in enumerate(pairs, start=len(shown)):
             limit = max(0.8 * top, difference.level)
             image = _draw_slices(
-                grid[:, column], maps, difference.volume, (z, y, x), (-limit, limit), "RdBu"
+                grid[:, column], difference.volume, through, (-limit, limit), "RdBu"
             )
-            grid[0, column].set_title(f"{one} − {other}")
+            grid[0, column].set_title(f"{one} − {other}", loc="center")
             figure.colorbar(
                 image,
-                ax=grid[2, column],
-                location="bottom",
-                shrink=0.9,
-                aspect=15,
+                ax=grid[:, column],
                 label="difference",
+                aspect=15,
+                location="bottom",
+                pad=0.02,
             )
-        for row, (name, _) in enumerate(PLANES):
-            grid[row, 0].set_ylabel(f"{name[1]} (Å)")
-            for axes in grid[row]:
-                axes.set_xlabel(f"{name[0]} (Å)")
+        for axes, name in zip(grid[:, 0], ("xy", "xz", "yz"), strict=True):
+            axes.set_ylabel(f"{name} plane")
+        _scale_bar(grid[0, 0], maps)
         place = ", ".join(
             f"{axis} = {value:.0f} Å" for axis, value in zip("xyz", centre_angstrom, strict=True)
         )
         return picture_of(
             figure,
             f"part_{maps.label}_slices",
-            f"Slices through the middle of part {maps.label} ({place}): the xy, xz and yz planes.",
+            f"Slices through the middle of part {maps.label} ({place}). The first axis of a "
+            "plane runs to the right, the second up.",
         )
+
+
+def _voxel(maps: StateMaps, point: FloatArray) -> tuple[int, int, int]:
+    """(z, y, x) of the voxel at a point (x, y, z), Å; the nearest one inside the box."""
+    shape = next(iter(maps.states.values())).shape
+    z, y, x = (
+        int(np.clip(round(float(c) / maps.voxel_size) + maps.centre, 0, n - 1))
+        for c, n in zip(point[::-1], shape, strict=True)
+    )
+    return z, y, x
 
 
 def _draw_slices(
     column: NDArray[np.object_],
-    maps: StateMaps,
     volume: NDArray[np.float32],
     through: tuple[int, int, int],
     limits: tuple[float, float],
     colours: str,
 ) -> AxesImage:
     z, y, x = through
-    half = maps.voxel_size * maps.centre
-    last = maps.voxel_size * (volume.shape[0] - 1 - maps.centre)
-    edge = 0.5 * maps.voxel_size
-    extent = (-half - edge, last + edge, -half - edge, last + edge)
     for axes, plane in zip(column, (volume[z], volume[:, y], volume[:, :, x]), strict=True):
-        image = _show(axes, plane, extent, limits, colours)
-    return image
+        axes.grid(visible=False)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        image = axes.imshow(plane, origin="lower", vmin=limits[0], vmax=limits[1], cmap=colours)
+    return image  # type: ignore[no-any-return]
 
 
-def _show(
-    axes: Axes,
-    plane: NDArray[np.float32],
-    extent: tuple[float, float, float, float],
-    limits: tuple[float, float],
-    colours: str,
-) -> AxesImage:
-    axes.grid(visible=False)
-    return axes.imshow(
-        plane, origin="lower", extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours
+def _scale_bar(axes: Axes, maps: StateMaps) -> None:
+    """A white bar of a round length in the lower left corner."""
+    side = 2 * maps.centre
+    length = max(
+        (bar for bar in (5, 10, 20, 50, 100, 200) if bar <= 0.4 * side * maps.voxel_size), default=5
+    )
+    start, y = 0.06 * side, 0.06 * side
+    axes.plot([start, start + length / maps.voxel_size], [y, y], color="white", linewidth=2)
+    axes.annotate(
+        f"{length} Å",
+        (start, y),
+        xytext=(0, 3),
+        textcoords="offset points",
+        color="white",
+        fontsize=8,
     )

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.lines import Line2D
 
 from cryoparts.report.palette import GRID, INK, part_colour, part_title
 from cryoparts.report.pictures import Scene, bare, new_figure, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from cryoparts.gaussians.model import GaussianModel
@@ -50,6 +52,7 @@ def _ordered(labels: NDArray[np.int64]) -> list[int]:
 
 def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> str:
     figure = go.Figure()
+    any_part = bool((labels > 0).any())
     base = float(np.clip(200 / np.cbrt(max(len(model), 1)), 4, 20))
     for label in _ordered(labels):
         chosen = labels == label
@@ -62,7 +65,9 @@ def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArr
                 mode="markers",
                 name=part_title(label),
                 marker={
-                    "size": (base * sizes[chosen] * (1.0 if label > 0 else 0.6)).astype(np.float32),
+                    "size": (
+                        base * sizes[chosen] * (1.0 if label > 0 or not any_part else 0.6)
+                    ).astype(np.float32),
                     "color": part_colour(label),
                     "opacity": 1.0,
                     "line": {"width": 0.5, "color": "rgba(20, 30, 40, 0.35)"},
@@ -71,7 +76,7 @@ def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArr
                 "<extra></extra>",
             )
         )
-    figure.update_layout(**scene_layout(), showlegend=True)
+    figure.update_layout(**scene_layout(), showlegend=any_part)
     return str(figure.to_json())
 
 
@@ -109,20 +114,25 @@ def _still_views(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatAr
             _draw_view(axes, model.positions, labels, sizes, (across, up, depth))
             axes.set_title(name)
         _scale_bar(panels[0], model.positions)
-        legend = _ordered(labels)
-        for label in legend:
-            panels[0].scatter([], [], color=part_colour(label), s=30, label=part_title(label))
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=min(len(legend), 10),
-        )
-        return picture_of(
-            figure,
-            "parts_on_model",
-            "The Gaussians of the neutral model, one ball each, sized by mass and coloured by "
-            "part. Grey does not change over the particles.",
-        )
+        caption = "The Gaussians of the neutral model, one ball each, sized by mass."
+        if (labels > 0).any():
+            _part_legend(figure, _ordered(labels))
+            caption += " Colours are parts; grey does not change over the particles."
+        return picture_of(figure, "parts_on_model", caption)
+
+
+def _part_legend(figure: Figure, labels: list[int]) -> None:
+    handles = [
+        Line2D([], [], color=part_colour(label), marker="o", linestyle="none", markersize=6)
+        for label in labels
+    ]
+    figure.legend(
+        handles,
+        [part_title(label) for label in labels],
+        loc="outside lower center",
+        ncols=min(len(labels), 10),
+        handletextpad=0.1,
+    )
 
 
 def _draw_view(
@@ -150,7 +160,9 @@ def _draw_view(
         ],
         edgecolors=(0, 0, 0, 0.18),
         linewidths=0.3,
+        clip_on=False,
     )
+    axes.margins(0.08)
     axes.set_aspect("equal")
     bare(axes)
 

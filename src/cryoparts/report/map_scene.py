@@ -110,8 +110,8 @@ def map_scene(
 def _geometry(mesh: Mesh, maps: StateMaps) -> dict[str, object]:
     x, y, z = maps.to_angstrom(mesh.vertices).astype(np.float32).T
     kind = np.uint16 if len(mesh.vertices) < 2**16 else np.int32
-    # marching_cubes winds its triangles for (z, y, x); (x, y, z) turns them round
-    i, k, j = mesh.faces.astype(kind).T
+    # marching_cubes winds its triangles so that in (x, y, z) they face outward
+    i, j, k = mesh.faces.astype(kind).T
     return {
         "x": x,
         "y": y,

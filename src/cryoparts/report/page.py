@@ -158,14 +158,15 @@ def _compose(results: RunResults) -> Page:
     leaks = _leaks(results, facts)
     count = len(facts) if facts else len(results.latent.z) if results.latent else None
     sections = part_sections(results)
+    verdict = judge(results, count, leaks)
     scene = parts_on_model(results.model, results.parts) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
     folder = results.folder.resolve()
     return Page(
         name=folder.name,
         folder=str(results.folder),
-        headline=headline(results),
-        verdict=judge(results, count, leaks),
+        headline=headline(results, verdict),
+        verdict=verdict,
         tiles=_tiles(results, count),
         evaluation=flattened(results.evaluation) if results.evaluation else [],
         learning=learning_curve(results.training) if results.training else None,

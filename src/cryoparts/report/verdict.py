@@ -73,7 +73,7 @@ def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verd
     warnings.extend(_leak_warning(leaks))
     warnings.extend(_small_states(results.states))
     if fatal:
-        return Verdict("none", "Nothing can be concluded from this run.", (*fatal, *warnings))
+        return Verdict("none", "Why not", (*fatal, *warnings))
     if warnings:
         return Verdict("caution", "Read the result with care.", tuple(warnings))
     return Verdict(
@@ -143,16 +143,19 @@ def _small_states(states: dict[int, PartStates]) -> list[str]:
     return [f"Fewer than {FEW_IN_STATE} particles are in {listed(shown)}: those maps say little."]
 
 
-def headline(results: RunResults) -> str:
+def headline(results: RunResults, verdict: Verdict) -> str:
     """One sentence: how many parts, and how much of the molecule they are."""
+    if verdict.trust == "none":
+        return "Nothing can be concluded from this run."
     if results.parts is None:
         return "The search for parts has not run yet."
     count = results.parts.n_parts
     if count == 0:
-        return "No part changes: the molecule looks the same in all particles."
+        return "No part changes that stands out from the noise."
     share = sum(finding.mass_share for finding in findings(results))
-    verb = "changes" if count == 1 else "change independently"
-    return f"{counted(count, 'part')} {verb}, together {percent(share)} of the molecule's mass."
+    if count == 1:
+        return f"One part changes: {percent(share)} of the molecule's mass."
+    return f"{count} parts change, together {percent(share)} of the molecule's mass."
 
 
 def findings(results: RunResults) -> list[Finding]:

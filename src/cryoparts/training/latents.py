@@ -20,6 +20,6 @@ def write_latents(run: RunDirectory) -> None:
     latent = trained.latent()
     with write_atomically(run.latent_path) as temporary:
         np.save(temporary, latent)
-    header = ["particle", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
+    header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
     rows = ((name, *vector) for name, vector in zip(trained.particles.names, latent, strict=True))
     write_csv(run.latent_csv_path, header, rows)

@@ -1,0 +1,172 @@
+"""Isosurfaces, still pictures and levels of maps: where things are, and how large."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryoparts.report.map_scene import isosurface, map_scene, triangle_budget
+from cryoparts.report.state_maps import (
+    Difference,
+    StateMaps,
+    contour_level,
+    contour_levels,
+    difference_level,
+)
+from cryoparts.report.surface_rendering import Surface, render
+
+
+def blob(box, centre_xyz, radius):
+    """A smooth ball that crosses 0.5 at `radius` voxels from `centre` about the box centre."""
+    z, y, x = np.indices((box, box, box)) - box // 2
+    distance = np.sqrt(
+        (x - centre_xyz[0]) ** 2 + (y - centre_xyz[1]) ** 2 + (z - centre_xyz[2]) ** 2
+    )
+    return (1 / (1 + np.exp(2 * (distance - radius)))).astype(np.float32)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(24, 40), st.sampled_from([400, 1500, 20_000]))
+def test_isosurface_keeps_place_and_size_within_its_budget(box, budget):
+    radius, centre = 0.25 * box, np.array([3.0, -2.0, 1.0])
+    mesh = isosurface(blob(box, centre, radius), 0.5, budget)
+    assert len(mesh.faces) <= 1.15 * budget
+    xyz = mesh.vertices[:, ::-1] - box // 2
+    distance = np.linalg.norm(xyz - centre, axis=1)
+    coarse = max(1.0, np.sqrt(8 * radius**2 * 2 / budget))  # voxels of the coarser grid
+    assert abs(np.median(distance) - radius) < 0.35 * coarse
+    assert np.abs(xyz.mean(axis=0) - centre).max() < 0.35 * coarse
+
+
+def test_a_surface_that_leaves_the_box_is_closed():
+    volume = np.ones((12, 12, 12), dtype=np.float32)
+    mesh = isosurface(volume, 0.5, 10_000)
+    edges = np.sort(
+        np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]),
+        axis=1,
+    )
+    _, count = np.unique(edges, axis=0, return_counts=True)
+    assert (count == 2).all()
+
+
+def test_no_surface_where_nothing_rises_above_the_level():
+    assert isosurface(np.zeros((10, 10, 10), dtype=np.float32), 0.5, 1000) is None
+
+
+def test_many_meshes_share_the_page():
+    assert triangle_budget(1) > triangle_budget(40) > 0
+    assert 40 * triangle_budget(40) <= 300_000
+
+
+@pytest.mark.parametrize("rotation", [np.eye(3), np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])])
+def test_rendering_puts_each_axis_where_the_view_says(rotation):
+    """The silhouette's middle is the ball's place, its area the ball's disc."""
+    size, reach, radius = 120, 20.0, 6.0
+    for axis in range(3):
+        centre = np.zeros(3)
+        centre[axis] = 8.0
+        image = render([Surface(blob(41, centre, radius), 0.5, "#3366aa")], rotation, reach, size)
+        alpha = image[..., 3] > 127
+        right, up, _ = rotation @ centre
+        rows, columns = np.nonzero(alpha)
+        pixel = 2 * reach / size
+        assert columns.mean() == pytest.approx(size / 2 + right / pixel, abs=1.5)
+        assert rows.mean() == pytest.approx(size / 2 - up / pixel, abs=1.5)
+        assert alpha.sum() * pixel**2 == pytest.approx(np.pi * radius**2, rel=0.06)
+
+
+def test_what_is_nearer_to_the_viewer_hides_what_is_behind():
+    near = Surface(blob(33, (0, 0, 6), 4.0), 0.5, "#ff0000")
+    far = Surface(blob(33, (0, 0, -6), 4.0), 0.5, "#0000ff")
+    for order in ([near, far], [far, near]):
+        middle = render(order, np.eye(3), 16.0, 64)[32, 32]
+        assert middle[0] > 100 > middle[2]
+
+
+def test_light_falls_from_above_left():
+    image = render([Surface(blob(33, (0, 0, 0), 10.0), 0.5, "#888888")], np.eye(3), 16.0, 96)
+    grey = image[..., 0].astype(float)
+    assert grey[30, 40:56].mean() > grey[66, 40:56].mean() + 10
+    assert grey[40:56, 30].mean() > grey[40:56, 66].mean() + 10
+
+
+def test_a_transparent_surface_lets_through_its_share():
+    front = Surface(blob(33, (0, 0, 8), 4.0), 0.5, "#ffffff", opacity=0.25)
+    back = Surface(blob(33, (0, 0, -4), 4.0), 0.5, "#000000")
+    middle = render([front, back], np.eye(3), 16.0, 64)[32, 32]
+    alone = render([Surface(front.volume, 0.5, "#ffffff")], np.eye(3), 16.0, 64)[32, 32]
+    assert middle[3] == 255
+    assert middle[0] == pytest.approx(0.25 * alone[0], abs=3)
+
+
+def test_the_level_lies_between_solvent_and_molecule():
+    rng = np.random.default_rng(0)
+    volume = 5.0 * blob(40, (0, 0, 0), 10.0) + 0.3 * rng.normal(size=(40, 40, 40))
+    inside = blob(40, (0, 0, 0), 10.0) > 0.5
+    level = contour_level(volume.astype(np.float32))
+    assert 1.5 < level < 4.0
+    assert np.mean((volume > level) == inside) > 0.99
+    assert contour_level(np.zeros((8, 8, 8), dtype=np.float32)) == 0.0
+
+
+def test_levels_follow_each_map_s_own_scale():
+    """A state with few particles is damped by its filter: its level must be damped alike."""
+    core, part = blob(32, (0, 0, 0), 8.0), blob(32, (10, 0, 0), 3.0)
+    levels = contour_levels({1: core + part, 2: (0.5 * core).astype(np.float32)})
+    assert levels[2] / levels[1] == pytest.approx(0.5, rel=0.1)
+
+
+def test_noise_alone_shows_no_difference():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(scale=0.1, size=(24, 24, 24)).astype(np.float32)
+    assert not (np.abs(noise) > difference_level(noise, 0.0, None)).any()
+    assert difference_level(noise, 10.0, 0.1) == pytest.approx(4.0)
+    assert difference_level(noise, 0.1, 0.5) == pytest.approx(2.5)
+
+
+def test_the_scene_lies_over_the_model():
+    """A ball of the map at (x, y, z) Å is in the scene where the model has it."""
+    place, voxel = np.array([4.0, -3.0, 2.0]), 2.5
+    volume = blob(32, place, 5.0)
+    maps = StateMaps(
+        1,
+        voxel,
+        {1: volume, 2: volume},
+        {(1, 2): Difference(volume - blob(32, place, 4.0), 10.0)},
+        {1: 0.5, 2: 0.5},
+    )
+    scene = map_scene(maps, np.zeros((32, 32, 32)), "#0072b2", poster=None, budget=5000)
+    import json
+
+    content = json.loads(scene.json)["data"]
+    assert [view.title for view in scene.views] == ["state 1", "state 2", "state 1 − state 2"]
+    assert [trace["visible"] for trace in content] == [True, False, False]
+    for axis, expected in zip("xyz", voxel * place, strict=True):
+        stored = content[0][axis]
+        assert stored["dtype"] == "f4"
+        import base64
+
+        values = np.frombuffer(base64.b64decode(stored["bdata"]), dtype=np.float32)
+        assert values.mean() == pytest.approx(expected, abs=0.4)
+        assert np.ptp(values) == pytest.approx(2 * 5.0 * voxel, rel=0.08)
+
+
+def test_the_triangles_of_the_scene_face_outward():
+    import base64
+    import json
+
+    volume = blob(24, (0, 0, 0), 6.0)
+    maps = StateMaps(1, 1.0, {1: volume}, {}, {1: 0.5})
+    scene = map_scene(maps, np.zeros((24, 24, 24)), "#0072b2", poster=None, budget=5000)
+    trace = json.loads(scene.json)["data"][0]
+
+    def array(name):
+        kind = {"f4": np.float32, "u2": np.uint16, "i4": np.int32}[trace[name]["dtype"]]
+        return np.frombuffer(base64.b64decode(trace[name]["bdata"]), dtype=kind)
+
+    points = np.stack([array(a) for a in "xyz"], axis=1)
+    i, j, k = (points[array(a)] for a in "ijk")
+    outward = np.einsum("nc,nc->n", np.cross(j - i, k - i), (i + j + k) / 3)
+    assert (outward > 0).mean() > 0.99

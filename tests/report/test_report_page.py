@@ -1,0 +1,228 @@
+"""The page: complete, offline, honest, and whole whatever steps have run."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from cryoparts.errors import InputError
+from cryoparts.report.page import write_report
+
+LOADS = {"src", "href", "srcset", "data", "poster", "action"}
+
+
+class Inspected(HTMLParser):
+    """Addresses that the page loads, its anchors, its scenes and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.ids: set[str] = set()
+        self.scenes: list[dict] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self._inside = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        given = dict(attrs)
+        self.addresses += [value for name, value in attrs if name in LOADS]
+        self.ids.add(given.get("id", ""))
+        self._inside = "scene" if given.get("type") == "application/json" else tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "scene":
+            self.scenes.append(json.loads(data))
+        elif self._inside not in {"script", "style"}:
+            self.text += data
+
+
+def inspected(path) -> Inspected:
+    page = Inspected()
+    page.feed(path.read_text(encoding="utf-8"))
+    return page
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run):
+    """The run in which every step has run, and its report."""
+    return whole_run, write_report(whole_run.folder)
+
+
+def test_the_page_loads_nothing_from_anywhere(whole):
+    _, path = whole
+    page = inspected(path)
+    assert page.addresses
+    outside = [a for a in page.addresses if not a.startswith(("data:", "#"))]
+    assert outside == []
+    style = re.search(r"<style>(.*?)</style>", path.read_text(), flags=re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_anchor_of_the_page_exists(whole):
+    page = inspected(whole[1])
+    wanted = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert {"summary", "learning", "latent", "parts", "data", "part-1", "part-2"} <= wanted
+    assert wanted <= page.ids
+
+
+def test_plotly_is_inlined_exactly_once_and_only_where_it_is_needed(whole):
+    _, path = whole
+    assert path.read_text().count("plotly.js v") == 1
+    assert path.stat().st_size < 15e6
+
+
+def test_every_figure_is_also_a_readable_png_file(whole):
+    made, path = whole
+    figures = sorted((made.folder / "figures").iterdir())
+    names = {figure.stem for figure in figures}
+    assert {"learning_curve", "latent_space", "parts_on_model", "gaussian_plane"} <= names
+    for part in (1, 2):
+        for what in ("particles", "fsc", "maps", "slices"):
+            assert f"part_{part}_{what}" in names
+    for figure in figures:
+        with Image.open(figure) as image:
+            image.load()
+            assert min(image.size) > 100
+            assert len(set(image.convert("L").resize((64, 64)).tobytes())) > 3, "an empty picture"
+    embedded = [a for a in inspected(path).addresses if a.startswith("data:image/png")]
+    assert len(embedded) == len(figures)
+
+
+def test_the_headline_gives_parts_states_resolution_and_frc(whole):
+    made, path = whole
+    text = inspected(path).text
+    assert "2 parts change" in text
+    assert "The model explains particles it has never seen." in text
+    for part, state in made.states.items():
+        for number in (1, 2):
+            assert f"state {number}: {int((state == number).sum()):,} particles" in text, part
+    assert re.search(r"Held-out FRC 0\.1\d+ against 0\.1210 of the neutral model \(\+\d", text)
+    assert re.search(r"map to \d+\.\d Å", text)
+    assert "0.9573" in text  # of evaluation.json
+    assert "76 s" in text  # five epochs of 15.2 s
+
+
+def test_a_part_that_comes_and_goes_and_one_that_also_moves_are_told_apart(whole):
+    text = inspected(whole[1]).text
+    first, second = text.split("Part 2", 2)[1:3] if text.count("Part 2") > 2 else (text, text)
+    assert "comes and goes (amplitude ± 40%, displacement 0.5 Å r.m.s." in text
+    assert "comes and goes, and moves (amplitude ± 40%, displacement 3.5 Å r.m.s." in text
+    assert first
+    assert second
+
+
+def test_scenes_hold_the_parts_and_the_meshes_of_states_and_differences(whole):
+    scenes = inspected(whole[1]).scenes
+    assert [trace["name"] for trace in scenes[0]["data"]] == [
+        "part 1",
+        "part 2",
+        "core",
+        "unassigned",
+    ]
+    assert len(scenes) == 3
+    for scene in scenes[1:]:
+        kinds = {trace["type"] for trace in scene["data"]}
+        names = [trace["name"] for trace in scene["data"]]
+        assert kinds == {"mesh3d"}
+        assert names[:2] == ["state 1", "state 2"]
+        assert "more in state 1" in names
+
+
+def test_what_users_wrote_is_escaped(fake_run):
+    made = fake_run("run & <i>x</i>", parts=1, steps=("train", "parts", "focus"))
+    command = "cryoparts run '</pre><script>alert(1)</script>'"
+    (made.folder / "command.txt").write_text(command)
+    html = write_report(made.folder).read_text()
+    assert "<script>alert(1)" not in html
+    assert "<i>x</i>" not in html
+    assert "<b>& map</b>" not in html  # of config.yaml
+    assert command in inspected(made.folder / "report.html").text
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ((), "cryoparts train PARTICLES --model FILE --output"),
+        (("train",), "cryoparts parts "),
+        (("train", "parts"), "cryoparts focus "),
+        (("train", "parts", "focus"), "cryoparts reconstruct "),
+    ],
+)
+def test_steps_that_have_not_run_are_named_with_their_command(fake_run, steps, said):
+    made = fake_run(steps=steps, parts=1)
+    text = inspected(write_report(made.folder)).text
+    assert said in text
+    assert "Against the ground truth" not in text
+
+
+def test_a_run_without_parts_says_so(fake_run):
+    made = fake_run(parts=0, particles=1500, steps=("train", "parts"))
+    text = inspected(write_report(made.folder)).text
+    assert "No part changes" in text
+    assert "cryoparts focus" not in text
+
+
+def test_seventeen_particles_prove_nothing_and_the_page_says_it_first(fake_run):
+    made = fake_run(particles=17, parts=1, gain=0.02, steps=("train", "parts", "focus"))
+    page = inspected(write_report(made.folder))
+    heading = page.text[: page.text.index("Learning", 200)]
+    assert "Nothing can be concluded from this run." in heading
+    assert "There are only 17 particles" in heading
+
+
+def test_a_second_report_replaces_the_first_and_its_stale_figures(fake_run):
+    made = fake_run(parts=2, steps=("train", "parts", "focus"))
+    figures = made.folder / "figures"
+    write_report(made.folder)
+    (figures / "mine.png").write_bytes(b"kept")
+    assert (figures / "part_2_particles.png").exists()
+    for file in (made.folder / "focus" / "part_2").iterdir():
+        file.unlink()
+    write_report(made.folder)
+    assert not (figures / "part_2_particles.png").exists()
+    assert (figures / "part_1_particles.png").exists()
+    assert (figures / "mine.png").read_bytes() == b"kept"
+    assert not list(made.folder.glob(".*partial*"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "named"),
+    [
+        ("metrics.jsonl", '{"epoch": 0}\nnot json\n', "line 2"),
+        ("evaluation.json", "{", "evaluation.json"),
+        ("config.yaml", "a: [", "config.yaml"),
+        ("latent.npy", "no array", "latent.npy"),
+    ],
+)
+def test_a_broken_file_is_named_and_nothing_is_written(fake_run, file, content, named):
+    made = fake_run(parts=1, steps=("train",))
+    (made.folder / file).write_text(content)
+    with pytest.raises(InputError) as caught:
+        write_report(made.folder)
+    assert named in caught.value.where
+    assert not (made.folder / "report.html").exists()
+
+
+def test_labels_of_another_model_are_refused(fake_run):
+    import numpy as np
+
+    made = fake_run(parts=1, steps=("train", "parts"))
+    with np.load(made.folder / "gaussians.npz") as stored:
+        shorter = {name: stored[name][:-1] for name in stored.files}
+    np.savez(made.folder / "gaussians.npz", **shorter)
+    with pytest.raises(InputError, match="299 Gaussians"):
+        write_report(made.folder)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a run folder"):
+        write_report(tmp_path)
