@@ -50,7 +50,7 @@ class PreprocessingConfig:
         )
         _require(
             radius is None or radius > 0,
-            "--mask-radius-angstrom",
+            "--mask-radius",
             "positive",
             radius,
             "Give the molecule's radius in Å, with a margin.",
@@ -92,7 +92,7 @@ class ModelConfig:
         resolution = self.model_resolution_angstrom
         _require(
             resolution is None or resolution > 0,
-            "--model-resolution-angstrom",
+            "--model-resolution",
             "positive",
             resolution,
             "Give a resolution in Å.",
@@ -244,7 +244,7 @@ class RunConfig:
     particles: str
     model: str
     datadir: str | None = None
-    passthrough: str | None = None
+    passthrough: tuple[str, ...] = ()
     poses: str | None = None
     ctf: str | None = None
     pixel_size_angstrom: float | None = None
@@ -259,6 +259,7 @@ class RunConfig:
         """Plain nested dictionary (tuples as lists), ready for YAML or JSON."""
         plain = asdict(self)
         plain["training"]["vary"] = list(self.training.vary)
+        plain["passthrough"] = list(self.passthrough)
         return plain
 
 
@@ -285,7 +286,10 @@ def run_config_from_dict(plain: dict[str, Any], where: str) -> RunConfig:
         if name not in known:
             raise InputError(where, f"unknown option {name!r}", "Remove it.")
         section = SECTIONS.get(name)
-        values[name] = value if section is None else _section(section, value, f"{where}, {name}")
+        if section is not None:
+            values[name] = _section(section, value, f"{where}, {name}")
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
     missing = {"particles", "model"} - set(values)
     if missing:
         raise InputError(where, f"lacks {' and '.join(sorted(missing))}", "Start a new run.")

@@ -212,9 +212,7 @@ class TestBadInput:
         assert "--pixel-size" in message
 
     def test_pixel_size_contradicting(self, data, model, tmp_path, capsys):
-        path = self.edited(
-            data, tmp_path, lambda t: t.replace("_rlnImagePixelSize", "_rlnOther")
-        )
+        path = self.edited(data, tmp_path, lambda t: t.replace("_rlnImagePixelSize", "_rlnOther"))
         text = path.read_text().replace("6.0", "7.5", 1)
         path.write_text(text.replace("_rlnOther", "_rlnImagePixelSize"))
         message = self.refused(capsys, tmp_path, "run", path, "--model", model)

@@ -176,6 +176,14 @@ def test_comments_among_the_rows_are_no_rows(tmp_path: Path) -> None:
     assert read_blocks(path)["a"].read(["x"])["x"].tolist() == [1, 2, 3]
 
 
+def test_names_that_other_programs_take_for_missing_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "p.star"
+    path.write_text("data_a\nloop_\n_x #1\n_y #2\n1 None\nnan NA\n")
+    frame = read_blocks(path)["a"].read(["x", "y"])
+    assert frame["y"].tolist() == ["None", "NA"]
+    assert np.isnan(frame["x"].astype(float)[1])
+
+
 def test_a_row_with_too_few_values_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.star"
     path.write_text(TWO_GROUPS.rstrip()[:-4])

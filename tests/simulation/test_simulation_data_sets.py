@@ -122,7 +122,7 @@ def test_bad_axes_are_refused(tmp_path, blob, imaging, row, words):
 
 
 def test_a_motion_that_no_rotation_reaches_is_refused(tmp_path, blob, imaging):
-    with pytest.raises(InputError, match=r"--rmsd-angstrom.*at most"):
+    with pytest.raises(InputError, match=r"--rmsd.*at most"):
         simulate_motion(blob, tmp_path / "s", imaging, MotionOptions(rmsd_angstrom=60.0))
 
 

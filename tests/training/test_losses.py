@@ -28,7 +28,7 @@ def images(seed: int, count: int = 3) -> torch.Tensor:
 
 def objective(kind: str) -> Objective:
     noise = torch.linspace(1.0, 4.0, ring_count(BOX))
-    return Objective.make(kind, BAND, noise, BOX)
+    return Objective.make(kind, BAND, noise)
 
 
 @pytest.mark.parametrize("kind", ["whitened", "frc"])

@@ -49,7 +49,7 @@ def decode(
     }
     arrays = {name: array for name, array in kinds.items() if array is not None}
     with write_atomically(output.with_suffix(".npz")) as temporary:
-        np.savez(temporary, names=decoded.names, **arrays)
+        np.savez(temporary, allow_pickle=False, names=decoded.names, **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     say(f"{output.with_suffix('.npz')}: {shapes}")
 

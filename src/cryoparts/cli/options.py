@@ -40,8 +40,8 @@ class InputOptions:
     datadir: Path | None = None
     """Folder of the image stacks, where they have moved."""
 
-    passthrough: Path | None = None
-    """cryoSPARC passthrough .cs file with the fields that the first lacks."""
+    passthrough: tuple[Path, ...] = ()
+    """cryoSPARC passthrough .cs files with the fields that the first lacks."""
 
     poses: Path | None = None
     """cryoDRGN poses.pkl, for a stack without metadata."""
@@ -83,7 +83,7 @@ def run_config(
         particles=str(particles.resolve()),
         model=str(model.resolve()),
         datadir=absolute(inputs.datadir),
-        passthrough=absolute(inputs.passthrough),
+        passthrough=tuple(str(path.resolve()) for path in inputs.passthrough),
         poses=absolute(inputs.poses),
         ctf=absolute(inputs.ctf),
         pixel_size_angstrom=inputs.pixel_size_angstrom,

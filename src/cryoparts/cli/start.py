@@ -37,6 +37,14 @@ MAPS = {".mrc", ".map", ".ccp4"}
 DEFAULT_BOX = 64
 NYQUIST_MARGIN = 1.25
 FEW_PARTICLES = 1000
+RESUMED_WITH_THE_SAME = (
+    "particles",
+    "model",
+    "pixel_size_angstrom",
+    "preprocessing",
+    "gaussians",
+    "training",
+)
 
 
 def open_particles(config: RunConfig) -> ParticleSet:
@@ -48,7 +56,7 @@ def open_particles(config: RunConfig) -> ParticleSet:
     table = read_particles(
         Path(config.particles),
         datadir=path(config.datadir),
-        passthrough=path(config.passthrough),
+        passthrough=[Path(text) for text in config.passthrough],
         poses=path(config.poses),
         ctf=path(config.ctf),
         pixel_size_angstrom=config.pixel_size_angstrom,
@@ -228,7 +236,7 @@ def _resumed(config: RunConfig, output: Path) -> RunDirectory:
     stored, asked = run.config().as_dict(), config.as_dict()
     if asked["preprocessing"]["box_size"] is None:
         asked["preprocessing"]["box_size"] = stored["preprocessing"]["box_size"]
-    for section in ("particles", "model", "preprocessing", "gaussians", "training"):
+    for section in RESUMED_WITH_THE_SAME:
         if stored[section] != asked[section]:
             raise InputError(
                 "--resume",

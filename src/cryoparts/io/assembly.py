@@ -173,9 +173,7 @@ def _geometry(
     """Box and pixel size of every particle, checked against the stacks that exist."""
     given = options.pixel_size_angstrom
     if given is not None and not (np.isfinite(given) and given > 0):
-        raise InputError(
-            "--pixel-size-angstrom", f"must be positive, got {given}", "Give Å per pixel."
-        )
+        raise InputError("--pixel-size", f"must be positive, got {given}", "Give Å per pixel.")
     found = check_stacks(
         paths,
         rows.stack_of_particle,
@@ -199,7 +197,7 @@ def _geometry(
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
                 f"the pixel size must be positive, it is {table[first]}",
-                "Correct the file or give Å per pixel with --pixel-size-angstrom.",
+                "Correct the file or give Å per pixel with --pixel-size.",
             )
         found.check_pixel_size(table, source)
         return box, table
@@ -210,7 +208,7 @@ def _geometry(
     raise InputError(
         str(source),
         f"it gives no pixel size, nor does the header of {stack.name} (0 and 1.0 count as not set)",
-        "Give Å per pixel with --pixel-size-angstrom.",
+        "Give Å per pixel with --pixel-size.",
     )
 
 

@@ -48,7 +48,7 @@ class StackFindings:
                 str(source),
                 f"it gives a pixel size of {table[first]:.4g} Å, the header of {stack} "
                 f"{self.pixel_size[first]:.4g} Å",
-                "Give the right one with --pixel-size-angstrom.",
+                "Give the right one with --pixel-size.",
             )
 
 

@@ -83,7 +83,8 @@ class StarBlock:
                 index_col=False,
                 low_memory=False,
                 encoding="utf-8",
-                na_values=["<NA>"],
+                keep_default_na=False,  # "None" and "NA" are names here
+                na_values=["", "<NA>"],
             )
         except (pd.errors.ParserError, ValueError) as fault:
             raise InputError(

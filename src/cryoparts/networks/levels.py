@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from cryoparts.gaussians.point_hierarchy import PointHierarchy, HierarchyLevel
+    from cryoparts.gaussians.point_hierarchy import HierarchyLevel, PointHierarchy
 
 
 class Geometry(nn.Module):

@@ -79,7 +79,7 @@ class PaperAttentionLevel(nn.Module):
                 neighbours[rows],
                 use_reentrant=False,
             )
-            for rows in torch.arange(len(query), device=query.device).split(POINTS_A_TILE)
+            for rows in _tiles(len(query))
         ]
         return torch.cat(tiles)
 
@@ -89,6 +89,10 @@ class PaperAttentionLevel(nn.Module):
         weights = self.gamma(query[:, None] - key[neighbours] + delta).softmax(dim=1)
         summed: Tensor = (weights * (value[neighbours] + delta)).sum(dim=1)
         return summed
+
+
+def _tiles(count: int) -> list[slice]:
+    return [slice(start, start + POINTS_A_TILE) for start in range(0, count, POINTS_A_TILE)]
 
 
 class PaperPointTransformerDecoder(LevelledDecoder):

@@ -151,7 +151,7 @@ def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
         radius = DEFAULT_MASK_FRACTION * extent
     if radius > 0.5 * extent:
         raise InputError(
-            "--mask-radius-angstrom",
+            "--mask-radius",
             f"must be at most half the box, {0.5 * extent:.1f} Å, got {radius:g}",
             "Leave it out, or give the molecule's radius with a margin.",
         )

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
 from cryoparts.report.pictures import bare, new_figure, picture_of
+from cryoparts.report.state_maps import without_dust
 from cryoparts.report.surface_rendering import Surface, render
 
 if TYPE_CHECKING:
@@ -17,15 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.report.pictures import Picture
-    from cryoparts.report.state_maps import StateMaps
+    from cryoparts.report.state_maps import StateMaps, Volume
+    from cryoparts.report.viewpoints import Viewpoint
 
     FloatArray = NDArray[np.float64]
 
 SURFACE_COLOUR = "#c3ccd6"
-FRONT = np.eye(3)
-SIDE = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-"""Seen along -x: right is z, up is y."""
-
 MOST_STATES = 5
 
 
@@ -39,8 +37,10 @@ def picture_radius(maps: StateMaps) -> float:
     return float(min(1.08 * radius + 1, np.sqrt(3) * maps.centre))
 
 
-def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
-    """Every state and the first differences, seen from two sides.
+def surfaces(
+    maps: StateMaps, part_region: FloatArray, colour: str, viewpoint: Viewpoint
+) -> Picture:
+    """Every state and the first difference, seen from two sides.
 
     Parameters
     ----------
@@ -49,38 +49,18 @@ def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
         How much a voxel belongs to the part, 0 to 1.
     colour : str
         The part's colour.
+    viewpoint : Viewpoint
     """
-    drawn: list[tuple[str, list[Surface]]] = [
-        (
-            f"state {state}",
-            [
-                Surface(
-                    volume,
-                    maps.levels[state],
-                    SURFACE_COLOUR,
-                    region=part_region,
-                    region_colour=colour,
-                )
-            ],
-        )
+    drawn = [
+        (f"state {state}", [_surface(volume, maps.levels[state], part_region, colour)])
         for state, volume in list(maps.states.items())[:MOST_STATES]
     ]
-    for (one, other), difference in list(maps.differences.items())[:1]:
-        drawn.append(
-            (
-                f"state {one} − state {other}",
-                [
-                    Surface(maps.states[other], maps.levels[other], SURFACE_COLOUR, opacity=0.35),
-                    Surface(difference.volume, difference.level, GAINED_COLOUR),
-                    Surface(-difference.volume, difference.level, LOST_COLOUR),
-                ],
-            )
-        )
+    drawn += [_difference(maps, pair) for pair in list(maps.differences)[:1]]
     radius = picture_radius(maps)
     with new_figure(min(3.3 * len(drawn), 10.4), 2 * min(3.3, 10.4 / len(drawn)) + 0.3) as figure:
         grid = figure.subplots(2, len(drawn), squeeze=False)
         for column, (title, layers) in enumerate(drawn):
-            for row, side in enumerate((FRONT, SIDE)):
+            for row, side in enumerate((viewpoint.front, viewpoint.side)):
                 grid[row, column].imshow(render(layers, side, radius), interpolation="bilinear")
                 bare(grid[row, column])
             grid[0, column].set_title(title, loc="center")
@@ -88,10 +68,32 @@ def surfaces(maps: StateMaps, part_region: FloatArray, colour: str) -> Picture:
             figure,
             f"part_{maps.label}_maps",
             "Isosurfaces of the states' maps, contoured alike; the region of part "
-            f"{maps.label} in its colour. Top: seen along z; bottom: along x. In the difference, "
+            f"{maps.label} in its colour. Top: the part towards the viewer; bottom: a quarter turn "
+            "on, the part to the right. In the difference, "
             "blue is density that only the first state has, red that only the second has.",
             light=True,
         )
+
+
+def _surface(volume: Volume, level: float, region: FloatArray, colour: str) -> Surface:
+    clean = without_dust(volume, level)
+    return Surface(clean, level, SURFACE_COLOUR, region=region, region_colour=colour)
+
+
+def _difference(maps: StateMaps, pair: tuple[int, int]) -> tuple[str, list[Surface]]:
+    one, other = pair
+    difference, level = maps.differences[pair], maps.levels[other]
+    title = f"state {one} − state {other}"
+    if not (np.abs(difference.volume) > difference.level).any():
+        title += "\n(nothing above the noise)"
+    signed = ((difference.volume, GAINED_COLOUR), (-difference.volume, LOST_COLOUR))
+    return title, [
+        Surface(without_dust(maps.states[other], level), level, SURFACE_COLOUR, opacity=0.35),
+        *(
+            Surface(without_dust(volume, difference.level), difference.level, colour)
+            for volume, colour in signed
+        ),
+    ]
 
 
 def part_region(maps: StateMaps, positions: FloatArray, others: FloatArray) -> FloatArray:

@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 
 from cryoparts.report.palette import GRID, INK, part_colour, part_title
 from cryoparts.report.pictures import Scene, bare, new_figure, picture_of
+from cryoparts.report.viewpoints import facing_views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.parts.part_labels import PartLabels
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-VIEWS = (("along z", 0, 1, 2), ("along y", 0, 2, 1), ("along x", 1, 2, 0))
-"""Name, horizontal axis, vertical axis, depth axis."""
-
-AXES = "xyz"
 SCALE_BARS = (10, 20, 50, 100, 200)
 
 
@@ -80,8 +77,12 @@ def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArr
     return str(figure.to_json())
 
 
-def scene_layout() -> dict[str, object]:
-    """A scene without axes, in one proportion for all directions, with the legend below."""
+def scene_layout(towards_viewer: ArrayLike = (0.58, -0.75, 0.38)) -> dict[str, object]:
+    """A scene without axes, in one proportion for all directions, with the legend below.
+
+    `towards_viewer` is a direction (x, y, z) from the middle of the scene.
+    """
+    eye = dict(zip("xyz", (1.5 * np.asarray(towards_viewer)).tolist(), strict=True))
     hidden = {"visible": False, "showspikes": False}
     return {
         "scene": {
@@ -90,7 +91,7 @@ def scene_layout() -> dict[str, object]:
             "zaxis": hidden,
             "domain": {"x": [0.0, 1.0], "y": [0.1, 1.0]},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 0.85, "y": -1.1, "z": 0.55}},
+            "camera": {"eye": eye},
             "dragmode": "orbit",
         },
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
@@ -110,10 +111,10 @@ def scene_layout() -> dict[str, object]:
 def _still_views(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> Picture:
     with new_figure(10.0, 3.9) as figure:
         panels = figure.subplots(1, 3)
-        for axes, (name, across, up, depth) in zip(panels, VIEWS, strict=True):
-            _draw_view(axes, model.positions, labels, sizes, (across, up, depth))
-            axes.set_title(name)
-        _scale_bar(panels[0], model.positions)
+        for axes, (name, view) in zip(panels, facing_views(model.positions, labels), strict=True):
+            _draw_view(axes, model.positions @ view.T, labels, sizes)
+            axes.set_title(f"seen from {name}")
+        _scale_bar(panels[0], float(np.ptp(model.positions, axis=0).max()))
         caption = "The Gaussians of the neutral model, one ball each, sized by mass."
         if (labels > 0).any():
             _part_legend(figure, _ordered(labels))
@@ -136,23 +137,18 @@ def _part_legend(figure: Figure, labels: list[int]) -> None:
 
 
 def _draw_view(
-    axes: Axes,
-    positions: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    sizes: FloatArray,
-    view: tuple[int, int, int],
+    axes: Axes, positions: FloatArray, labels: NDArray[np.int64], sizes: FloatArray
 ) -> None:
-    across, up, depth = view
-    # the camera looks down the depth axis: what lies nearer is drawn later, over the rest
-    order = np.argsort(positions[:, depth])
+    """Balls at (right, up, towards the viewer): what lies nearer is drawn later, over the rest."""
+    order = np.argsort(positions[:, 2])
     span = float(np.ptp(positions, axis=0).max()) + 1e-6
     # 3.1 inches hold the span; a ball is about as wide as the Gaussians' spacing
     spacing = span / np.cbrt(max(len(positions), 1))
     points = 72 * 3.1 * 0.8 * spacing / span
-    near = (positions[order, depth] - positions[:, depth].min()) / span
+    near = (positions[order, 2] - positions[:, 2].min()) / span
     axes.scatter(
-        positions[order, across],
-        positions[order, up],
+        positions[order, 0],
+        positions[order, 1],
         s=(points * sizes[order]) ** 2,
         c=[
             _toward_white(part_colour(int(v)), 0.45 * (1 - n))
@@ -173,15 +169,13 @@ def _toward_white(colour: str, amount: float) -> tuple[float, float, float]:
     return tuple(c + (1 - c) * amount for c in (r, g, b))  # type: ignore[return-value]
 
 
-def _scale_bar(axes: Axes, positions: NDArray[np.float32]) -> None:
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    span = float((high - low).max())
+def _scale_bar(axes: Axes, span: float) -> None:
     length = max((bar for bar in SCALE_BARS if bar <= max(span / 3, 10)), default=10)
-    y = low[1] - 0.08 * span
-    axes.plot([low[0], low[0] + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
+    left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+    axes.plot([left, left + length], [bottom, bottom], color=INK, linewidth=2, clip_on=False)
     axes.annotate(
         f"{length} Å",
-        (low[0] + length, y),
+        (left + length, bottom),
         xytext=(4, 0),
         textcoords="offset points",
         va="center",

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 
+FLAT = 1e-6
+"""A cloud with no more spread across than this share of its length is a line."""
+
+
 def particle_states(part: PartStates) -> Picture:
     """The particles in the plane of the part, coloured by state, and what the part does in each."""
     quantities = [
@@ -46,6 +50,11 @@ def particle_states(part: PartStates) -> Picture:
 def _draw_plane(axes: Axes, part: PartStates) -> None:
     axes.set(title=f"Particles seen by part {part.label}", xlabel="axis 1", ylabel="axis 2")
     points = part.focused.embedding
+    if float(np.ptp(points[:, 1])) <= FLAT * float(np.ptp(points[:, 0])):
+        # one number says it all: spread the dots so that they can be seen
+        spread = np.random.default_rng(0).normal(size=len(points))
+        points = np.column_stack([points[:, 0], spread])
+        axes.set(ylabel="(spread at random)")
     if len(part.states) > 1:
         draw_states(axes, points, part.focused.states)
     else:
@@ -72,12 +81,11 @@ def fsc_curves(part: PartStates) -> Picture:
     with new_figure(4.0, 2.6) as figure:
         axes = figure.subplots()
         for state, curve in part.fsc.items():
-            resolution = part.resolutions.get(state)
             axes.plot(
                 curve.frequency,
                 curve.correlation,
                 color=state_colour(state),
-                label=f"state {state}" + (f": {resolution:.1f} Å" if resolution else ""),
+                label=f"state {state}: {part.resolution_text(state)}",
             )
         axes.axhline(HALF_MAP_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
         axes.annotate(
@@ -94,5 +102,6 @@ def fsc_curves(part: PartStates) -> Picture:
         return picture_of(
             figure,
             f"part_{part.label}_fsc",
-            "Half maps of the same state agree up to the resolution where the curve meets 0.143.",
+            "Half maps of the same state agree up to the resolution where the curve meets 0.143 "
+            "(≤: as far as the voxels reach).",
         )

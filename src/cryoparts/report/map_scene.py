@@ -14,6 +14,7 @@ from cryoparts.report.figures_maps import SURFACE_COLOUR
 from cryoparts.report.figures_parts import scene_layout
 from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR
 from cryoparts.report.pictures import Scene, View
+from cryoparts.report.state_maps import without_dust
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +52,9 @@ def isosurface(volume: Volume, level: float, budget: int) -> Mesh | None:
     None where the volume does not rise above the level.
     """
     # a solvent border, so that every surface is closed
-    padded = np.pad(volume, 1, constant_values=min(float(volume.min()), level - 1e-6))
+    padded = np.pad(
+        without_dust(volume, level), 1, constant_values=min(float(volume.min()), level - 1e-6)
+    )
     scale = 1.0
     for _ in range(6):
         grid = padded if scale >= 1.0 else _coarser(padded, scale)
@@ -75,7 +78,12 @@ def _coarser(volume: Volume, scale: float) -> Volume:
 
 
 def map_scene(
-    maps: StateMaps, region: FloatArray, colour: str, poster: Picture, budget: int
+    maps: StateMaps,
+    region: FloatArray,
+    colour: str,
+    poster: Picture,
+    budget: int,
+    towards_viewer: FloatArray,
 ) -> Scene | None:
     """States and differences as meshes with a button for each; None where all are empty."""
     traces: list[tuple[str, go.Mesh3d]] = []
@@ -103,7 +111,10 @@ def map_scene(
     figure = go.Figure([trace for _, trace in traces])
     for trace, visible in zip(figure.data, views[0].visible, strict=True):
         trace.visible = visible
-    figure.update_layout(**scene_layout(), showlegend=True)
+    # the lamp stands above and beside the viewer
+    lamp = 1e5 * (towards_viewer + np.array([0.3, 0.3, 0.8]))
+    figure.update_traces(lightposition=dict(zip("xyz", lamp.tolist(), strict=True)))
+    figure.update_layout(**scene_layout(towards_viewer), showlegend=True)
     return Scene(poster, str(figure.to_json()), views)
 
 

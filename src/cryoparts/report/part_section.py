@@ -12,6 +12,7 @@ from cryoparts.report.figures_states import fsc_curves, particle_states
 from cryoparts.report.map_scene import map_scene, triangle_budget
 from cryoparts.report.state_maps import read_state_maps
 from cryoparts.report.verdict import Finding, StateRow, findings, state_rows
+from cryoparts.report.viewpoints import viewpoint_of
 from cryoparts.report.wording import percent
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def _section(
         members = results.parts.members(finding.label)
         positions = results.model.positions.astype(np.float64)
         region = part_region(maps, positions[members], positions[~members])
-        picture = surfaces(maps, region, finding.colour)
+        viewpoint = viewpoint_of(positions[members], positions[results.parts.members(0)])
+        picture = surfaces(maps, region, finding.colour, viewpoint)
         still = slices(maps, positions[members].mean(axis=0))
-        scene = map_scene(maps, region, finding.colour, picture, budget)
+        scene = map_scene(maps, region, finding.colour, picture, budget, viewpoint.oblique)
     return PartSection(
         finding,
         mass,

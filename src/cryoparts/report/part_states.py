@@ -60,6 +60,8 @@ class PartStates:
         Half-map FSC of each state.
     resolutions : dict
         Resolution of each state's map, Å, where it is known.
+    nyquist_angstrom : float or None
+        Finest resolution that the maps' voxels can hold.
     notes : dict
         What the reconstruction has to say of a state's map.
     """
@@ -71,6 +73,7 @@ class PartStates:
     difference_noise: dict[tuple[int, int], float]
     fsc: dict[int, FscCurve]
     resolutions: dict[int, float]
+    nyquist_angstrom: float | None
     notes: dict[int, str]
 
     @property
@@ -87,6 +90,14 @@ class PartStates:
     def displacement_angstrom(self) -> FloatArray | None:
         """Root mean square displacement of the part, Å; None where it never moves."""
         return _if_varying(self.focused.displacement_rms_angstrom)
+
+    def resolution_text(self, state: int) -> str:
+        """Resolution of a state's map in words; one that the voxels limit is marked."""
+        resolution = self.resolutions.get(state)
+        if resolution is None:
+            return "–"
+        limited = self.nyquist_angstrom and resolution <= 1.001 * self.nyquist_angstrom
+        return f"{'≤ ' if limited else ''}{resolution:.1f} Å"
 
 
 def _if_varying(values: FloatArray) -> FloatArray | None:
@@ -114,6 +125,7 @@ def _read_one(label: int, focus: Path, reconstruction: Path) -> PartStates:
     differences = _by_number(summary.get("differences"), r"difference_(\d+)_minus_(\d+)")
     maps = _matching(reconstruction, r"state_(\d+)\.mrc")
     subtracted = _matching(reconstruction, r"difference_(\d+)_minus_(\d+)\.mrc")
+    pixels = [of["pixel_size_angstrom"] for of in states.values() if "pixel_size_angstrom" in of]
     fsc = reconstruction / "fsc.csv"
     return PartStates(
         label=label,
@@ -129,6 +141,7 @@ def _read_one(label: int, focus: Path, reconstruction: Path) -> PartStates:
             for key, of in states.items()
             if of.get("resolution_angstrom")
         },
+        nyquist_angstrom=next((2 * float(p) for p in pixels), None),
         notes={key[0]: str(of["note"]) for key, of in states.items() if of.get("note")},
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import label
 from skimage.filters import threshold_otsu
 
 from cryoparts.errors import InputError
@@ -24,6 +25,11 @@ DIFFERENCE_SHARE = 0.4
 
 DIFFERENCE_SIGMAS = 5.0
 """... and this many standard deviations of its noise."""
+
+
+OTSU_SHARE = 0.8
+DUST_SHARE = 0.01
+"""Pieces of a surface with less than this share of the largest one's voxels are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +107,37 @@ def read_state_maps(part: PartStates) -> StateMaps | None:
         states,
         {
             pair: Difference(
-                volume, difference_level(volume, levels[pair[0]], part.difference_noise.get(pair))
+                changed[pair],
+                difference_level(changed[pair], levels[pair[0]], part.difference_noise.get(pair)),
             )
-            for pair, volume in changed.items()
-            if pair[0] in levels and pair[1] in levels
+            for pair in telling_pairs(list(states), list(changed))
         },
         levels,
     )
+
+
+def telling_pairs(states: list[int], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs worth a look: the two extreme states first, then each with the next.
+
+    States are numbered along what the part does, so other pairs are sums of these.
+    """
+    first, last = min(states), max(states)
+    shown = [p for p in pairs if p in {(first, last), (last, first)}]
+    neighbours = sorted(p for p in pairs if p not in shown and abs(p[0] - p[1]) == 1)
+    return shown + [p for p in neighbours if p[0] in states and p[1] in states]
+
+
+def without_dust(volume: Volume, level: float) -> Volume:
+    """The map with small separate pieces above `level` cut down below it."""
+    pieces, count = label(volume > level)
+    if count < 2:
+        return volume
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    dust = (sizes < DUST_SHARE * sizes.max())[pieces] & (pieces > 0)
+    # half the level, not zero: the surface of what remains must not be touched
+    cleaned: Volume = np.where(dust, np.float32(0.5 * level), volume)
+    return cleaned
 
 
 def contour_levels(states: dict[int, Volume]) -> dict[int, float]:
@@ -123,13 +153,17 @@ def contour_levels(states: dict[int, Volume]) -> dict[int, float]:
 
 
 def contour_level(volume: Volume) -> float:
-    """Density between solvent and molecule, by Otsu's method (1979) on the positive voxels."""
+    """Density between solvent and molecule: from Otsu's method (1979) on the positive voxels.
+
+    A little below the middle that the method finds, because parts that many
+    particles lack have less density than the rest.
+    """
     positive = volume[volume > 0]
     if not len(positive) or float(np.ptp(positive)) == 0.0:
         return 0.0
     # most voxels are solvent: without their tail the two classes are alike in size
     candidates = positive[positive > float(np.quantile(positive, 0.5))]
-    return float(threshold_otsu(candidates if len(candidates) > 1 else positive))
+    return OTSU_SHARE * float(threshold_otsu(candidates if len(candidates) > 1 else positive))
 
 
 def difference_level(volume: Volume, map_level: float, noise: float | None) -> float:

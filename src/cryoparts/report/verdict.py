@@ -71,14 +71,15 @@ def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verd
         fatal.extend(failed)
         warnings.extend(doubtful)
     warnings.extend(_leak_warning(leaks))
-    warnings.extend(_small_states(results.states))
+    notes = _small_states(results.states)
     if fatal:
-        return Verdict("none", "Why not", (*fatal, *warnings))
+        return Verdict("none", "Why not", (*fatal, *warnings, *notes))
+    said = frc_line(results.training)
+    if not any(said in warning for warning in warnings):
+        notes.insert(0, said)
     if warnings:
-        return Verdict("caution", "Read the result with care.", tuple(warnings))
-    return Verdict(
-        "good", "The model explains particles it has never seen.", (frc_line(results.training),)
-    )
+        return Verdict("caution", "Read the result with care.", (*warnings, *notes))
+    return Verdict("good", "The model explains particles it has never seen.", tuple(notes))
 
 
 def frc_line(training: Training | None) -> str:
@@ -232,7 +233,6 @@ def state_rows(part: PartStates) -> list[StateRow]:
     rows = []
     for state in part.states:
         chosen = part.focused.states == state
-        resolution = part.resolutions.get(state)
         amplitude, moved = part.relative_amplitude, part.displacement_angstrom
         rows.append(
             StateRow(
@@ -241,7 +241,7 @@ def state_rows(part: PartStates) -> list[StateRow]:
                 percent(float(chosen.mean())),
                 "–" if amplitude is None else percent(float(np.nanmean(amplitude[chosen]))),
                 "–" if moved is None else f"{float(np.nanmean(moved[chosen])):.1f} Å",
-                f"{resolution:.1f} Å" if resolution else "–",
+                part.resolution_text(state),
             )
         )
     return rows

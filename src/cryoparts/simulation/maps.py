@@ -52,7 +52,7 @@ class MapsOptions:
         voxel = self.voxel_size_angstrom
         require(
             voxel is None or (np.isfinite(voxel) and voxel > 0.0),
-            "--voxel-size-angstrom",
+            "--voxel-size",
             "positive",
             voxel,
             "Give Å per voxel.",
@@ -204,7 +204,7 @@ def _require_room(path: Path, extent_angstrom: float, imaging: ImagingOptions) -
             str(path),
             f"is {extent_angstrom:.1f} Å across, the box of {imaging.box_size} pixels of "
             f"{imaging.pixel_size_angstrom:g} Å only {available:.1f} Å",
-            "Take a larger --box-size or --pixel-size-angstrom.",
+            "Take a larger --box-size or --pixel-size.",
         )
 
 

@@ -105,5 +105,5 @@ def require_room(
             f"reaches {radius.max():.1f} Å from the box centre, the box of {box_size} pixels of "
             f"{pixel_size_angstrom:g} Å only {half_box:.1f} Å ({100 * outside:.1f}% of the mass "
             f"is farther out, at most {100 * LARGEST_FRACTION_OUTSIDE:g}% may be)",
-            "Take a larger --box-size or --pixel-size-angstrom.",
+            "Take a larger --box-size or --pixel-size.",
         )

@@ -58,7 +58,7 @@ class MotionOptions:
         )
         require(
             np.isfinite(self.rmsd_angstrom) and self.rmsd_angstrom > 0.0,
-            "--rmsd-angstrom",
+            "--rmsd",
             "positive",
             self.rmsd_angstrom,
             "The published benchmark has 2.23 Å.",

@@ -108,7 +108,7 @@ class ImagingOptions:
         )
         require(
             _positive(self.pixel_size_angstrom),
-            "--pixel-size-angstrom",
+            "--pixel-size",
             "positive",
             self.pixel_size_angstrom,
             "Give Å per pixel.",
@@ -139,7 +139,7 @@ class ImagingOptions:
         )
         require(
             _positive(self.coloured_noise_correlation_angstrom),
-            "--coloured-noise-correlation-angstrom",
+            "--coloured-noise-correlation",
             "positive",
             self.coloured_noise_correlation_angstrom,
             "10 Å is usual.",
@@ -148,7 +148,7 @@ class ImagingOptions:
     def _check_microscope(self) -> None:
         require(
             self.shift_sigma_angstrom >= 0.0,
-            "--shift-sigma-angstrom",
+            "--shift-sigma",
             "at least 0",
             self.shift_sigma_angstrom,
             "0 leaves every particle centred.",
@@ -156,14 +156,14 @@ class ImagingOptions:
         low, high = self.defocus_range_angstrom
         require(
             math.isfinite(high) and low <= high,
-            "--defocus-range-angstrom",
+            "--defocus-range",
             "two numbers, the smaller first",
             self.defocus_range_angstrom,
             "8000 25000 is usual.",
         )
         require(
             self.astigmatism_angstrom >= 0.0,
-            "--astigmatism-angstrom",
+            "--astigmatism",
             "at least 0",
             self.astigmatism_angstrom,
             "0 makes round CTFs.",

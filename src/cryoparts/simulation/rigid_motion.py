@@ -143,7 +143,7 @@ def largest_angle(
     if excess(LARGEST_ANGLE_DEGREES) < 0.0:
         reach = excess(LARGEST_ANGLE_DEGREES) + rmsd_angstrom
         raise InputError(
-            "--rmsd-angstrom",
+            "--rmsd",
             f"must be at most {reach:.2f} Å, which rotations by up to "
             f"{LARGEST_ANGLE_DEGREES:g} degrees reach with these regions, got {rmsd_angstrom:g}",
             "Ask for less, or give larger regions or other axes.",

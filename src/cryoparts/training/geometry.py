@@ -138,4 +138,5 @@ def _frc_of(
 
 
 def _mirrored(model: GaussianModel) -> GaussianModel:
-    return replace(model, positions=model.positions * np.float32([1, 1, -1]))
+    flip = np.array([1, 1, -1], dtype=np.float32)
+    return replace(model, positions=model.positions * flip)

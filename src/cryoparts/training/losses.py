@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoparts.errors import InputError
-from cryoparts.imaging.fourier import ring_index, ring_weights
 from cryoparts.imaging.shell_correlation import (
     correlation_from_products,
     fourier_ring_correlation,
-    ring_products,
+    ring_statistics,
 )
 
 if TYPE_CHECKING:
@@ -94,26 +93,22 @@ class Objective:
         "whitened" or "frc".
     band : Band
         Rings compared.
-    pixel_weights : Tensor, shape (D, D // 2 + 1)
-        For "whitened": multiplicity of each pixel over its ring's noise power,
-        0 outside the band.
+    ring_weights : Tensor, shape (R,)
+        For "whitened": one over the noise power of each ring, 0 outside the band.
     """
 
     kind: LossName
     band: Band
-    pixel_weights: Tensor
+    ring_weights: Tensor
 
     @classmethod
-    def make(cls, kind: LossName, band: Band, noise_power: Tensor, box_size: int) -> Objective:
-        """An objective from the noise power (R,) of each ring (see `measure_noise`)."""
-        device = noise_power.device
-        rings = ring_index(box_size, device).clamp(max=len(noise_power) - 1)
-        whole = ring_index(box_size, device)
-        inside = (whole >= band.first) & (whole <= band.last)
-        weights = ring_weights(box_size, device) / noise_power[rings]
+    def make(cls, kind: LossName, band: Band, noise_power: Tensor) -> Objective:
+        """An objective from the noise power (R,) a pixel of each ring (see `measure_noise`)."""
+        weights = torch.zeros_like(noise_power)
+        inside = slice(band.first, band.last + 1)
         # The scale of the weights cancels; a mean of 1 keeps the sums in range.
-        weights = torch.where(inside, weights, torch.zeros_like(weights))
-        return cls(kind, band, weights / weights[inside].mean())
+        weights[inside] = noise_power[inside].mean() / noise_power[inside]
+        return cls(kind, band, weights)
 
     def agreement(self, data: Tensor, model: Tensor) -> Tensor:
         """Agreement of each particle with its projected model.
@@ -129,14 +124,8 @@ class Objective:
         """
         if self.kind == "frc":
             return mean_frc(data, model, self.band)
-        cross = self._product(data, model)
-        return correlation_from_products(
-            cross, self._product(data, data), self._product(model, model)
-        )
-
-    def _product(self, a: Tensor, b: Tensor) -> Tensor:
-        real = torch.view_as_real(a) * torch.view_as_real(b)
-        return (real.sum(dim=-1) * self.pixel_weights).sum(dim=(1, 2))
+        sums = (products @ self.ring_weights for products in ring_statistics(data, model))
+        return correlation_from_products(*sums)
 
 
 def mean_frc(data: Tensor, model: Tensor, band: Band) -> Tensor:
@@ -151,8 +140,8 @@ def residual_power(data: Tensor, model: Tensor) -> Tensor:
     The mean over particles estimates the power of the noise as it is in these
     images, coloured or not, without knowing their scale.
     """
-    explained = fourier_ring_correlation(data, model).square()
-    return ring_products(data, data) * (1.0 - explained)
+    cross, power, of_model = ring_statistics(data, model)
+    return power * (1.0 - correlation_from_products(cross, power, of_model).square())
 
 
 def latent_penalty(latent: Tensor) -> Tensor:

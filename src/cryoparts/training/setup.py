@@ -72,7 +72,7 @@ def prepare_training(
     split = split_particles(particles.half_set, config.half, config.held_out_fraction, config.seed)
     chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
     noise = forward.measure_noise(neutral, np.sort(chosen))
-    objective = Objective.make(config.loss, band, noise, particles.box_size)
+    objective = Objective.make(config.loss, band, noise)
     path = run.gradients_path
     if path.exists():
         encoder_input = EncoderInput.open(path)
@@ -107,7 +107,7 @@ def set_threads(threads: int | None) -> int:
     The two pools take turns, as kernels are called one after the other.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    chosen = min(threads or available or 1, numba.config.NUMBA_NUM_THREADS)
+    chosen = min(threads or available or 1, int(numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(chosen)
     numba.set_num_threads(chosen)
     return chosen
