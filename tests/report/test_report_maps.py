@@ -14,8 +14,11 @@ from cryoparts.report.state_maps import (
     contour_level,
     contour_levels,
     difference_level,
+    telling_pairs,
+    without_dust,
 )
 from cryoparts.report.surface_rendering import Surface, render
+from cryoparts.report.viewpoints import facing_views, viewpoint_of
 
 
 def blob(box, centre_xyz, radius):
@@ -137,7 +140,14 @@ def test_the_scene_lies_over_the_model():
         {(1, 2): Difference(volume - blob(32, place, 4.0), 10.0)},
         {1: 0.5, 2: 0.5},
     )
-    scene = map_scene(maps, np.zeros((32, 32, 32)), "#0072b2", poster=None, budget=5000)
+    scene = map_scene(
+        maps,
+        np.zeros((32, 32, 32)),
+        "#0072b2",
+        poster=None,
+        budget=5000,
+        towards_viewer=np.array([0.0, 0.0, 1.0]),
+    )
     import json
 
     content = json.loads(scene.json)["data"]
@@ -159,7 +169,14 @@ def test_the_triangles_of_the_scene_face_outward():
 
     volume = blob(24, (0, 0, 0), 6.0)
     maps = StateMaps(1, 1.0, {1: volume}, {}, {1: 0.5})
-    scene = map_scene(maps, np.zeros((24, 24, 24)), "#0072b2", poster=None, budget=5000)
+    scene = map_scene(
+        maps,
+        np.zeros((24, 24, 24)),
+        "#0072b2",
+        poster=None,
+        budget=5000,
+        towards_viewer=np.array([0.0, 0.0, 1.0]),
+    )
     trace = json.loads(scene.json)["data"][0]
 
     def array(name):
@@ -170,3 +187,55 @@ def test_the_triangles_of_the_scene_face_outward():
     i, j, k = (points[array(a)] for a in "ijk")
     outward = np.einsum("nc,nc->n", np.cross(j - i, k - i), (i + j + k) / 3)
     assert (outward > 0).mean() > 0.99
+
+
+def test_a_map_that_fills_the_picture_to_the_edge_is_drawn_without_a_warning():
+    volume = np.full((16, 16, 16), 2.0, dtype=np.float32)
+    for level in (1.0, 3.0):
+        image = render([Surface(volume, level, "#888888")], np.eye(3), 14.0, 64)
+        assert (image[32, 32, 3] == 255) == (level < 2.0)
+
+
+def test_dust_is_swept_and_nothing_else():
+    ball, speck = blob(32, (0, 0, 0), 8.0), blob(32, (13, 13, 13), 1.2)
+    clean = without_dust(ball + speck, 0.5)
+    assert (speck > 0.5).any()
+    np.testing.assert_array_equal(clean > 0.5, ball > 0.5)
+    large = blob(32, (13, 0, 0), 4.0)
+    np.testing.assert_array_equal(without_dust(ball + large, 0.5), ball + large)
+
+
+def test_the_extreme_states_are_compared_first():
+    every = [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]
+    assert telling_pairs([1, 2, 3, 4], every) == [(1, 4), (1, 2), (2, 3), (3, 4)]
+    assert telling_pairs([1, 2], [(1, 2)]) == [(1, 2)]
+    assert telling_pairs([1, 3], [(1, 3)]) == [(1, 3)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31))
+def test_views_are_rotations_that_show_the_part(seed):
+    rng = np.random.default_rng(seed)
+    towards = rng.normal(size=3)
+    towards /= np.linalg.norm(towards)
+    rest = rng.normal(size=(50, 3))
+    part = rest.mean(axis=0) + 30 * towards + 0.01 * rng.normal(size=(9, 3))
+    seen = viewpoint_of(part, rest)
+    for view in (seen.front, seen.side):
+        np.testing.assert_allclose(view @ view.T, np.eye(3), atol=1e-9)
+        assert np.linalg.det(view) == pytest.approx(1.0), "a mirror image"
+    np.testing.assert_allclose(seen.front @ towards, [0, 0, 1], atol=1e-2)
+    np.testing.assert_allclose(seen.side @ towards, [1, 0, 0], atol=1e-2)
+    assert seen.oblique @ towards > 0.5
+    labels = np.repeat([0, 1], [50, 9])
+    for name, view in facing_views(np.concatenate([rest, part]), labels):
+        assert np.linalg.det(view) == pytest.approx(1.0), name
+        axis = "xyz".index(name[1])
+        assert view[2, axis] == (1 if name[0] == "+" else -1)
+        assert (view @ towards)[2] >= 0
+
+
+def test_a_part_in_the_middle_can_be_seen_too():
+    seen = viewpoint_of(np.zeros((5, 3)), np.zeros((5, 3)))
+    np.testing.assert_allclose(seen.front[2], [0, 0, 1])
+    assert np.linalg.det(seen.front) == pytest.approx(1.0)

@@ -9,6 +9,11 @@ from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.options import ImagingOptions
 
 
+def flag(field):
+    """The field's name on the command line, where ångström go without saying."""
+    return "^--" + field.removesuffix("_angstrom").replace("_", "-") + ": must be"
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -32,7 +37,7 @@ from cryoparts.simulation.options import ImagingOptions
     ],
 )
 def test_impossible_imaging_options_are_named(option, value):
-    with pytest.raises(InputError, match="--" + option.replace("_", "-")) as caught:
+    with pytest.raises(InputError, match=flag(option)) as caught:
         ImagingOptions(**{option: value})
     assert repr(value) in str(caught.value)
 
@@ -52,5 +57,5 @@ def test_impossible_imaging_options_are_named(option, value):
 )
 def test_impossible_options_are_named(options, values):
     (name,) = values
-    with pytest.raises(InputError, match="--" + name.replace("_", "-")):
+    with pytest.raises(InputError, match=flag(name)):
         options(**values)

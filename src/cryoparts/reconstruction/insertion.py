@@ -8,6 +8,7 @@ voxels around its place by trilinear weights, and so are the CTF's squares.
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,19 +84,21 @@ def insert_images(
     # a matrix that lengthens vectors would write outside the volume
     if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=1e-3):
         raise ValueError("the rotations must be orthonormal matrices")
-    pieces = np.array_split(np.arange(len(half_planes)), max(1, min(threads, len(half_planes))))
+    count = len(half_planes)
+    ends = np.linspace(0, count, max(1, min(threads, count)) + 1).astype(int)
+    pieces = [slice(start, end) for start, end in itertools.pairwise(ends)]
 
-    def work(rows: NDArray[np.int64]) -> FourierSums:
+    def work(rows: slice) -> FourierSums:
         sums = FourierSums.empty(box)
         _insert(
-            half_planes[rows],
-            ctf[rows],
+            np.ascontiguousarray(half_planes[rows]),
+            np.ascontiguousarray(ctf[rows]),
             np.ascontiguousarray(rotations[rows], dtype=np.float32),
             np.ascontiguousarray(shifts_pixels[rows], dtype=np.float32),
             sums.numerator,
             sums.weight,
         )
-        return FourierSums(sums.numerator, sums.weight, len(rows))
+        return FourierSums(sums.numerator, sums.weight, int(rows.stop - rows.start))
 
     with ThreadPoolExecutor(len(pieces)) as pool:
         partial = list(pool.map(work, pieces))

@@ -112,7 +112,7 @@ def map_scene(
     for trace, visible in zip(figure.data, views[0].visible, strict=True):
         trace.visible = visible
     # the lamp stands above and beside the viewer
-    lamp = 1e5 * (towards_viewer + np.array([0.3, 0.3, 0.8]))
+    lamp = 4e4 * (towards_viewer + np.array([0.3, 0.3, 0.8]))
     figure.update_traces(lightposition=dict(zip("xyz", lamp.tolist(), strict=True)))
     figure.update_layout(**scene_layout(towards_viewer), showlegend=True)
     return Scene(poster, str(figure.to_json()), views)

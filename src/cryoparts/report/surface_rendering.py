@@ -137,8 +137,9 @@ def _crossing(sampled: NDArray[np.float32], first: NDArray[np.intp], level: floa
     low = np.take_along_axis(sampled, before[None], axis=0)[0].astype(np.float64)
     high = np.take_along_axis(sampled, first[None], axis=0)[0].astype(np.float64)
     usable = np.isfinite(low) & np.isfinite(high) & (high > low)
-    gap = np.where(usable, high - low, 1.0)
-    share = np.where(usable, (level - np.where(usable, low, 0.0)) / gap, 1.0)
+    # outside the map, and where no ray enters, there is nothing to interpolate
+    low, high = np.where(usable, low, 0.0), np.where(usable, high, 1.0)
+    share = np.where(usable, (level - low) / (high - low), 1.0)
     depth: FloatArray = before + np.clip(share, 0, 1)
     return depth
 

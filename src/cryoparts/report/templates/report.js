@@ -31,7 +31,7 @@
   }
 
   function chosen(scene) {
-    var pressed = scene.querySelector("button[aria-pressed='true']");
+    var pressed = scene.querySelector(".views button[aria-pressed='true']");
     return pressed ? JSON.parse(pressed.dataset.visible) : null;
   }
 
@@ -55,7 +55,7 @@
   }
 
   scenes.forEach(function (scene) {
-    var buttons = Array.prototype.slice.call(scene.querySelectorAll("button"));
+    var buttons = Array.prototype.slice.call(scene.querySelectorAll(".views button"));
     buttons.forEach(function (button) {
       button.addEventListener("click", function () {
         buttons.forEach(function (b) { b.setAttribute("aria-pressed", String(b === button)); });
