@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as the program does
+
 REFERENCE_DATA = Path(
     os.environ.get("CRYOPARTS_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data")
 )

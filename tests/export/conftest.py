@@ -40,6 +40,19 @@ _rlnImageName #2
 _rlnOpticsGroup #3
 _rlnAngleRot #4
 """
+AFTER = """
+
+# written after the particles
+
+data_remarks
+
+loop_
+_rlnComment #1
+_rlnCommentNumber #2
+first 1
+second 2
+
+"""
 ROW = "{x:13.6f} {name} {group:5d} {angle:12.6f} \n"
 
 
@@ -56,7 +69,7 @@ def run(tmp_path: Path) -> Path:
     ]
     star = tmp_path / "job" / "particles.star"
     star.parent.mkdir()
-    star.write_text(STAR + "".join(rows) + "\n")
+    star.write_text(STAR + "".join(rows) + AFTER)
     folder = RunDirectory.create(
         tmp_path / "run", RunConfig(particles=str(star), model="m.mrc"), []
     )

@@ -197,11 +197,11 @@ def test_a_map_that_fills_the_picture_to_the_edge_is_drawn_without_a_warning():
 
 
 def test_dust_is_swept_and_nothing_else():
-    ball, speck = blob(32, (0, 0, 0), 8.0), blob(32, (13, 13, 13), 1.2)
+    ball, speck = blob(32, (-2, 0, 0), 6.0), blob(32, (12, 12, 12), 1.1)
     clean = without_dust(ball + speck, 0.5)
     assert (speck > 0.5).any()
     np.testing.assert_array_equal(clean > 0.5, ball > 0.5)
-    large = blob(32, (13, 0, 0), 4.0)
+    large = blob(32, (10, 0, 0), 3.0)
     np.testing.assert_array_equal(without_dust(ball + large, 0.5), ball + large)
 
 
