@@ -58,7 +58,8 @@ class AttentionLevel(nn.Module):
         self.position = nn.Sequential(nn.Linear(3, sizes.position_hidden), nn.ReLU())
         self.position_logits = nn.Linear(sizes.position_hidden, width)
         self.position_values = nn.Linear(sizes.position_hidden, channels)
-        self.gamma = nn.Linear(width, sizes.groups)
+        # No bias: the softmax over the neighbours would cancel it.
+        self.gamma = nn.Linear(width, sizes.groups, bias=False)
         self.mix = nn.Sequential(
             nn.Linear(2 * channels, channels), nn.ReLU(), nn.Linear(channels, channels)
         )
@@ -73,7 +74,7 @@ class AttentionLevel(nn.Module):
             self.position_logits(encoded),
             self.position_values(encoded),
             self.gamma.weight,
-            self.gamma.bias,
+            points.new_zeros(self.gamma.out_features),
             geometry.neighbours,
         )
         mixed: Tensor = points + self.mix(torch.cat([points, attended], dim=-1))

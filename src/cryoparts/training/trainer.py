@@ -28,6 +28,7 @@ from cryoparts.training.checkpoint import (
 from cryoparts.training.deformation import Gaussians, channel_count, deform
 from cryoparts.training.losses import latent_penalty, mean_frc
 from cryoparts.training.memory import peak_memory_mib
+from cryoparts.training.principal_gradients import principal_map
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class Trainer:
         if name is not None:
             self._restore(load_checkpoint(self.run.checkpoints_path, name))
         else:
+            self._start_from_principal_components()
             self.rows = [self._neutral_row()]
             progress.epoch(self.rows[0], self.config.epochs)
         for epoch in range(len(self.rows), self.config.epochs + 1):
@@ -129,6 +131,23 @@ class Trainer:
             self._save(epoch)
             progress.epoch(row, self.config.epochs)
         return self.rows
+
+    def _start_from_principal_components(self) -> None:
+        if self._published:
+            return
+        weight, bias = principal_map(
+            self.setup.encoder_input,
+            self.setup.split.training,
+            self.config.latent_dimensions,
+            self.config.vary,
+            self.config.seed,
+        )
+        self.networks.encoder.start_from(weight, bias)
+
+    @property
+    def _published(self) -> bool:
+        """Whether the networks are the published ones, unchanged."""
+        return self.config.preset == "paper" and self.config.decoder == "point-transformer"
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         # Order, latent noise and dropout depend on seed and epoch alone: resuming repeats nothing.
@@ -200,8 +219,7 @@ class Trainer:
 
     def _set_rate(self, step: int, steps_an_epoch: int) -> float:
         config = self.config
-        published = config.preset == "paper" and config.decoder == "point-transformer"
-        default = PAPER_PEAK_RATE if published else PEAK_RATES[config.decoder]
+        default = PAPER_PEAK_RATE if self._published else PEAK_RATES[config.decoder]
         rate = learning_rate(step, config.epochs * steps_an_epoch, config.learning_rate or default)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
