@@ -212,10 +212,15 @@ class TestBadInput:
         assert "--pixel-size" in message
 
     def test_pixel_size_contradicting(self, data, model, tmp_path, capsys):
-        path = self.edited(data, tmp_path, lambda t: t.replace("_rlnImagePixelSize", "_rlnOther"))
-        text = path.read_text().replace("6.0", "7.5", 1)
-        path.write_text(text.replace("_rlnOther", "_rlnImagePixelSize"))
+        path = tmp_path / "particles.star"
+        path.write_text((data / "particles.star").read_text())
+        with mrcfile.open(data / "particles.mrcs") as whole:
+            images = np.array(whole.data)
+        with mrcfile.new(tmp_path / "particles.mrcs") as other:
+            other.set_data(images)
+            other.voxel_size = 7.5
         message = self.refused(capsys, tmp_path, "run", path, "--model", model)
+        assert "7.5" in message
         assert "--pixel-size" in message
 
     def test_poses_absent(self, data, model, tmp_path, capsys):
