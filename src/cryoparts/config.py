@@ -77,6 +77,9 @@ class ModelConfig:
     model_origin: Literal["auto", "corner", "centre"] = "auto"
     """Where the atomic model's (0, 0, 0) lies in the box; auto takes what fits."""
 
+    model_pixel_size_angstrom: float | None = None
+    """Voxel size of a model map, Å, in place of what its header says."""
+
     map_threshold: float | None = None
     """Density below which a map counts as solvent. Default: found from the map."""
 
@@ -96,6 +99,14 @@ class ModelConfig:
             "positive",
             resolution,
             "Give a resolution in Å.",
+        )
+        voxel = self.model_pixel_size_angstrom
+        _require(
+            voxel is None or voxel > 0,
+            "--model-pixel-size",
+            "positive",
+            voxel,
+            "Give Å per voxel.",
         )
 
 

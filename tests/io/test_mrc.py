@@ -119,7 +119,7 @@ def test_maps_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     write_map(tmp_path / "unset.mrc", cube, 0.0)
     with pytest.raises(InputError, match="no voxel size") as caught:
         read_map(tmp_path / "unset.mrc")
-    assert "--pixel-size" in caught.value.cure
+    assert "--model-pixel-size" in caught.value.cure
     assert read_map(tmp_path / "unset.mrc", voxel_size=2.0).voxel_size == 2.0
     write_map(tmp_path / "nan.mrc", cube, 1.0)
     raw = bytearray((tmp_path / "nan.mrc").read_bytes())

@@ -36,9 +36,24 @@ def say(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Tell the user something to think about."""
-    ERROR.print(f"[yellow]warning:[/] {escape(message)}")
+    """Tell the user something to think about; `show_warnings` prints it."""
     LOG.warning("%s", message)
+
+
+class _Warnings(logging.Handler):
+    """Warnings of any module of the program, as the user sees them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ERROR.print(f"[yellow]warning:[/] {escape(record.getMessage())}")
+
+
+def show_warnings() -> None:
+    """Print what the program's modules warn of, once, on standard error."""
+    if not any(isinstance(handler, _Warnings) for handler in LOG.handlers):
+        handler = _Warnings(level=logging.WARNING)
+        # An error is printed with its cure by `fail`.
+        handler.addFilter(lambda record: record.levelno == logging.WARNING)
+        LOG.addHandler(handler)
 
 
 def say_error(problem: str, cure: str) -> None:

@@ -22,7 +22,7 @@ from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 N_PARTICLES = 2000
 N_GAUSSIANS = 768
-EPOCHS = 20
+EPOCHS = 12
 
 
 def demo(

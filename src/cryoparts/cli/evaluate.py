@@ -33,6 +33,6 @@ def evaluate_folder(run: RunDirectory, truth: Path, *, oracle: bool) -> dict[str
     set_threads(run.config().training.threads)
     with progress_bar("oracle") as shown:
         result = evaluate_run(run, truth, oracle=oracle, progress=shown)
-    write_json(run.evaluation_path, result.details)
+    write_json(run.evaluation_path, {"headline": result.headline, **result.details})
     table("Against the ground truth", ["", "value"], list(result.headline.items()))
     return result.details

@@ -66,9 +66,8 @@ def _describe(focused: FocusedParticles) -> str:
     described = []
     for state in range(1, focused.n_states + 1):
         rows = focused.members(state)
-        described.append(
-            f"state_{state} {len(rows)} particles (amplitude "
-            f"{focused.mean_amplitude[rows].mean():.2f}, displacement "
-            f"{focused.displacement_rms_angstrom[rows].mean():.1f} Å)"
-        )
+        change = f"amplitude {focused.mean_amplitude[rows].mean():.2f}"
+        if focused.displacement_rms_angstrom.any():
+            change += f", displacement {focused.displacement_rms_angstrom[rows].mean():.1f} Å"
+        described.append(f"state_{state} {len(rows)} particles ({change})")
     return "; ".join(described)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cyclopts
 
 from cryoparts import __version__
-from cryoparts.cli.console import fail, say_error
+from cryoparts.cli.console import fail, say_error, show_warnings
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, with 2 for wrong input, 130 when interrupted."""
     # Plotting and clustering libraries warn of their own future; users can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning)
+    show_warnings()
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

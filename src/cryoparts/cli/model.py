@@ -45,7 +45,7 @@ def model(
         Number and width of the Gaussians.
     """
     require_new_folder(output)
-    box, pixel = _box(file, box_size, pixel_size_angstrom)
+    box, pixel = _box(file, box_size, pixel_size_angstrom, gaussians.model_pixel_size_angstrom)
     made = make_model(file, gaussians, DEFAULT_RESOLUTION_ANGSTROM, box, pixel, seed)
     output.mkdir(parents=True, exist_ok=True)
     save_model(output, made)
@@ -55,11 +55,13 @@ def model(
     )
 
 
-def _box(file: Path, box_size: int | None, pixel_size: float | None) -> tuple[int, float]:
+def _box(
+    file: Path, box_size: int | None, pixel_size: float | None, voxel_size: float | None
+) -> tuple[int, float]:
     if box_size is not None and pixel_size is not None:
         return box_size, pixel_size
     if file.suffix.lower() in MAPS and file.is_file():
-        density = read_map(file)
+        density = read_map(file, voxel_size=voxel_size)
         return len(density.density), density.voxel_size
     raise InputError(
         "--box-size, --pixel-size",

@@ -105,7 +105,7 @@ def make_model(
     if kind == ".npz":
         model = GaussianModel.load(path)
     elif kind in MAPS:
-        density = read_map(path)
+        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
         model, fsc = gaussians_from_map(
             density.density,
             density.voxel_size,

@@ -45,7 +45,7 @@ class RunEvaluation:
     headline : dict of str to str
         The main numbers, in words.
     details : dict
-        Every number, for evaluation.json.
+        Every number, for evaluation.json; the headline too.
     """
 
     headline: dict[str, str]

@@ -214,5 +214,5 @@ def require_map(density: NDArray[np.floating], voxel_size: float, where: str) ->
         raise InputError(
             where,
             f"the voxel size must be a positive number of Å, the header says {voxel_size:g}",
-            "Give it with --pixel-size.",
+            "Give it with --model-pixel-size.",
         )

@@ -123,7 +123,7 @@ def _cubic_voxel(path: Path, layout: MrcLayout) -> float:
         raise InputError(
             str(path),
             "the header gives no voxel size",
-            "Give it with --pixel-size, in Å, or write it into the header.",
+            "Give it with --model-pixel-size, in Å, or write it into the header.",
         )
     if max(abs(y - x), abs(z - x)) > VOXEL_ANISOTROPY_LIMIT * x:
         raise InputError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 MOST_STATES = 5
 """Most states looked for when the number is not given."""
+
+_BAND = 0.15
+"""Half width of the bands where density is counted, as a part of the centres' distance."""
+
+_VALLEY = 0.5
+"""Density half way between two clusters, over that at the sparser one's centre, is less."""
 
 _REFERENCES = 10
 _SAMPLE = 2000
@@ -30,7 +37,11 @@ def cluster(points: FloatArray, n_states: int, seed: int) -> IntArray:
 
 
 def choose_number(points: FloatArray, seed: int, most: int = MOST_STATES) -> int:
-    """Number of clusters by the gap statistic; 1 means that there are no separate states.
+    """Number of clusters with a valley between any two; 1 means no separate states.
+
+    The gap statistic gives the most that is considered. It finds clusters in the
+    tail of a skewed cloud too, so a number is taken only if the density between
+    every two of its clusters is well below that at their centres.
 
     Tibshirani, Walther & Hastie (2001, J. R. Stat. Soc. B 63, 411): the gap is the
     drop in log within-cluster variance below that of points spread evenly in the
@@ -64,7 +75,28 @@ def choose_number(points: FloatArray, seed: int, most: int = MOST_STATES) -> int
     gap = reference.mean(axis=0) - observed
     error = reference.std(axis=0) * np.sqrt(1 + 1 / _REFERENCES)
     best = int(gap.argmax())
-    return int(np.flatnonzero(gap >= gap[best] - 2 * error[best])[0]) + 1
+    candidate = int(np.flatnonzero(gap >= gap[best] - 2 * error[best])[0]) + 1
+    for number in range(candidate, 1, -1):
+        if _separated(points, cluster(points, number, seed)):
+            return number
+    return 1
+
+
+def _separated(points: FloatArray, labels: IntArray) -> bool:
+    """Whether there is a valley of density between every two clusters."""
+    count = int(labels.max()) + 1
+    centres = np.stack([points[labels == k].mean(axis=0) for k in range(count)])
+    for i, j in itertools.combinations(range(count), 2):
+        axis = centres[j] - centres[i]
+        both = points[(labels == i) | (labels == j)]
+        # 0 at one centre, 1 at the other
+        along = (both - centres[i]) @ axis / max(float(axis @ axis), 1e-300)
+        near_i, between, near_j = (
+            int((np.abs(along - place) < _BAND).sum()) for place in (0.0, 0.5, 1.0)
+        )
+        if between > _VALLEY * min(near_i, near_j):
+            return False
+    return True
 
 
 def _dispersion(points: FloatArray, most: int, seed: int) -> FloatArray:

@@ -168,7 +168,7 @@ def _compose(results: RunResults) -> Page:
         headline=headline(results, verdict),
         verdict=verdict,
         tiles=_tiles(results, count),
-        evaluation=flattened(results.evaluation) if results.evaluation else [],
+        evaluation=_evaluation_rows(results),
         learning=learning_curve(results.training) if results.training else None,
         latent=latent_space(results.latent, results.states) if results.latent else None,
         leaks=[(leak.quantity, percent(leak.explained)) for leak in leaks],
@@ -240,3 +240,10 @@ def _chimerax(results: RunResults) -> str:
     cif = results.folder / "gaussians.cif"
     lines += [f"open {cif}", "style sphere; color byattribute bfactor"]
     return "\n".join(lines)
+
+
+def _evaluation_rows(results: RunResults) -> list[tuple[str, str]]:
+    """The main numbers of evaluation.json, or all of them where it names no main ones."""
+    if not results.evaluation:
+        return []
+    return flattened(results.evaluation.get("headline", results.evaluation))
