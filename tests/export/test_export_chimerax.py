@@ -10,7 +10,7 @@ import pytest
 
 from cryoparts.errors import InputError
 from cryoparts.export.chimerax import write_session_script
-from cryoparts.report.palette import CORE_COLOUR, PART_COLOURS
+from cryoparts.palette import CORE_COLOUR, PART_COLOURS
 
 
 def opened(script):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses, rotation_from_euler
+from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour
 from cryoparts.report.figures_latent import principal_plane
 from cryoparts.report.leakage import measure_leaks
-from cryoparts.report.palette import PART_COLOURS, STATE_COLOURS, part_colour
 from cryoparts.report.run_results import read_run
 from cryoparts.report.tables import match_names, read_table
 from cryoparts.report.verdict import findings, headline, judge

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from cryoparts.cli.console import say
 from cryoparts.cli.options import Focusing, RunFolder
 from cryoparts.config import FocusConfig
+from cryoparts.export.relion import write_state_star
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.focus import FocusedParticles, focus_on_part
 from cryoparts.parts.part_labels import PartLabels
@@ -22,7 +24,11 @@ PartName = Annotated[
 
 
 def focus(run: RunFolder, *, part: PartName = None, options: Focusing = FocusConfig()) -> None:
-    """Embed the particles by one part's Gaussians, and group or order them into states."""
+    """Embed the particles by one part's Gaussians, and group or order them into states.
+
+    Writes each particle's state by its name and, where the particles came from
+    RELION, a .star file of each state that RELION opens.
+    """
     folder = RunDirectory.open(run)
     with folder.logging():
         focus_parts(folder, chosen_parts(folder, part), options)
@@ -58,6 +64,9 @@ def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> No
         )
         focused.save(run.focus_path(part))
         say(f"part_{part}: {_describe(focused)}")
+        if Path(run.config().particles).suffix == ".star":
+            for state in range(1, focused.n_states + 1):
+                write_state_star(run.root, part, state)
 
 
 def _describe(focused: FocusedParticles) -> str:

@@ -13,27 +13,13 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.atomic import write_text
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.palette import CORE_COLOUR, part_colour
 from cryoparts.parts.part_labels import PartLabels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCRIPT = "chimerax.cxc"
-
-CORE_COLOUR = "#9aa5b1"
-PART_COLOURS = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#d55e00",
-    "#cc79a7",
-    "#56b4e9",
-    "#8c6d00",
-    "#5e3c99",
-    "#b8c400",
-    "#7f2f2f",
-)
-"""The report's colours of parts: readable with any colour vision."""
 
 MAP_SIGMAS = 3.0
 """Contour level of the maps: this many standard deviations above the mean."""
@@ -105,7 +91,7 @@ def _model_commands(folder: RunDirectory) -> list[str]:
     parts = PartLabels.load(folder.parts_path)
     for part in range(1, parts.n_parts + 1):
         lines += [
-            f"color #1@@bfactor={part} {PART_COLOURS[(part - 1) % len(PART_COLOURS)]}",
+            f"color #1@@bfactor={part} {part_colour(part)}",
             f"name part_{part} #1@@bfactor={part}",
         ]
     return lines
@@ -134,7 +120,7 @@ def _state_maps(folder: RunDirectory) -> list[StateMap]:
 
 def _map_commands(state_map: StateMap, number: int, run: Path) -> list[str]:
     """Open one map over the model, hidden unless it is the first."""
-    colour = PART_COLOURS[(state_map.part - 1) % len(PART_COLOURS)]
+    colour = part_colour(state_map.part)
     # the model's coordinates are about the box centre, voxel D // 2
     corner = -(state_map.box_size // 2) * state_map.voxel_size
     shown = number == 2

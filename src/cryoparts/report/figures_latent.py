@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 
-from cryoparts.report.palette import state_colour
+from cryoparts.palette import state_colour
 from cryoparts.report.pictures import new_figure, picture_of
 from cryoparts.report.tables import match_names
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
+from cryoparts.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
 from cryoparts.report.pictures import bare, new_figure, picture_of
 from cryoparts.report.state_maps import without_dust
 from cryoparts.report.surface_rendering import Surface, render

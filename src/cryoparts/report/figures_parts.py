@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.lines import Line2D
 
-from cryoparts.report.palette import GRID, INK, part_colour, part_title
+from cryoparts.palette import GRID, INK, part_colour, part_title
 from cryoparts.report.pictures import Scene, bare, new_figure, picture_of
 from cryoparts.report.viewpoints import facing_views
 

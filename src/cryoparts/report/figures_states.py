@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.palette import MUTED, state_colour
 from cryoparts.reconstruction.fsc import HALF_MAP_THRESHOLD
 from cryoparts.report.figures_latent import draw_density, draw_states, state_legend
-from cryoparts.report.palette import MUTED, state_colour
 from cryoparts.report.pictures import new_figure, picture_of
 
 if TYPE_CHECKING:

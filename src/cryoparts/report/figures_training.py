@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from cryoparts.report.palette import ACCENT, INK, MUTED, WARNING
+from cryoparts.palette import ACCENT, INK, MUTED, WARNING
 from cryoparts.report.pictures import new_figure, picture_of
 
 if TYPE_CHECKING:

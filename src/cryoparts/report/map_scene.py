@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from skimage.measure import marching_cubes
 
+from cryoparts.palette import GAINED_COLOUR, LOST_COLOUR
 from cryoparts.report.figures_maps import SURFACE_COLOUR
 from cryoparts.report.figures_parts import scene_layout
-from cryoparts.report.palette import GAINED_COLOUR, LOST_COLOUR
 from cryoparts.report.pictures import Scene, View
 from cryoparts.report.state_maps import without_dust
 

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cryoparts.report.palette import GRID, INK, MUTED
+from cryoparts.palette import GRID, INK, MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cryoparts.report.palette import part_colour, part_title
+from cryoparts.palette import part_colour, part_title
 from cryoparts.report.wording import counted, listed, percent, signed_percent
 
 if TYPE_CHECKING:
