@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from cryoparts.cli.main import COMMANDS, main
+from cryoparts.io.read_particles import read_particles
 
 SIMULATED = 64
 
@@ -109,6 +111,34 @@ def test_decode_refuses_a_name_it_does_not_know(run_folder, tmp_path, capsys):
     assert call("decode", run_folder, "-o", tmp_path / "x.npz", "--particles", names) == 2
     assert "line 1" in capsys.readouterr().err
     assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("vary", [["width"], ["position"], ["position", "amplitude", "width"]])
+def test_any_combination_may_vary(data, tmp_path, vary):
+    code = call(
+        "run", data / "particles.star", "--model", data / "model.cif", "-o", tmp_path / "run",
+        "--vary", *vary, "--epochs", 1, "--decoder", "mlp", "--n-gaussians", 60,
+        "--embedding", "pca",
+    )  # fmt: skip
+    assert code == 0
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0
+
+
+def test_focus_on_one_part_with_states_asked_for(run_folder, data):
+    """A part is made by hand: two epochs on 64 particles find none."""
+    from cryoparts.parts.part_labels import PartLabels
+
+    found = PartLabels.load(run_folder / "parts")
+    labels = found.labels.copy()
+    labels[:20] = 1
+    replace(found, labels=labels).save(run_folder / "parts")
+    assert call("focus", run_folder, "--part", "part_1", "--states", 2) == 0
+    assert call("reconstruct", run_folder, "--part", "part_1") == 0
+    assert call("report", run_folder) == 0
+    folder = run_folder / "focus" / "part_1"
+    in_states = [len(read_particles(folder / f"state_{s}.star", datadir=data)) for s in (1, 2)]
+    assert sum(in_states) == SIMULATED
+    assert (run_folder / "reconstruction" / "part_1" / "difference_1_minus_2.mrc").exists()
 
 
 def test_evaluate_compares_with_the_truth(run_folder, data):

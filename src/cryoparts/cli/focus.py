@@ -13,9 +13,9 @@ from cryoparts.cli.options import Focusing, RunFolder
 from cryoparts.config import FocusConfig
 from cryoparts.export.relion import write_state_star
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.focus import FocusedParticles, focus_on_part
+from cryoparts.parts.focus import FocusedParticles, Order, focus_on_part
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.training.decode import TrainedDecoder
+from cryoparts.training.decode import Decoded, TrainedDecoder
 from cryoparts.training.setup import set_threads
 
 PartName = Annotated[
@@ -53,15 +53,7 @@ def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> No
     for part in parts:
         members = np.flatnonzero(labels.members(part))
         decoded = trained.decode(gaussians=members)
-        focused = focus_on_part(
-            decoded.names,
-            np.ones(len(members), dtype=bool),
-            decoded.relative_amplitudes,
-            decoded.displacements,
-            n_states=options.states,
-            order=options.order,
-            seed=config.seed,
-        )
+        focused = _focused(decoded, len(members), options, config.seed)
         focused.save(run.focus_path(part))
         say(f"part_{part}: {_describe(focused)}")
         if Path(run.config().particles).suffix == ".star":
@@ -69,10 +61,32 @@ def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> No
                 write_state_star(run.root, part, state)
 
 
+def _focused(
+    decoded: Decoded, n_gaussians: int, options: FocusConfig, seed: int
+) -> FocusedParticles:
+    """The particles in states; along a curve where there are no separate ones to be found."""
+    orders: tuple[Order, ...] = (options.order,)
+    if options.states is None:
+        orders = (*orders, "curve")
+    for order in orders:
+        focused = focus_on_part(
+            decoded.names,
+            np.ones(n_gaussians, dtype=bool),
+            decoded.relative_scalars,
+            decoded.displacements,
+            n_states=options.states,
+            order=order,
+            seed=seed,
+        )
+        if focused.n_states > 1:
+            break
+    return focused
+
+
 def _describe(focused: FocusedParticles) -> str:
     if focused.n_states == 1:
-        return "no separate states"
-    described = []
+        return "no states"
+    described = ["no separate states, cut along a curve"] if focused.order == "curve" else []
     for state in range(1, focused.n_states + 1):
         rows = focused.members(state)
         change = f"amplitude {focused.mean_amplitude[rows].mean():.2f}"

@@ -41,7 +41,7 @@ def find_parts(run: RunDirectory, options: PartsConfig) -> PartLabels:
     decoded = trained.decode(choose_sample(len(trained.particles), options.sample, seed))
     labels = segment_gaussians(
         model.positions,
-        decoded.relative_amplitudes,
+        decoded.relative_scalars,
         decoded.displacements,
         method=options.embedding,
         min_part_size=options.min_part_size,

@@ -54,6 +54,16 @@ class Decoded:
     displacements: NDArray[np.float32] | None
     relative_widths: NDArray[np.float32] | None
 
+    @property
+    def relative_scalars(self) -> NDArray[np.float32] | None:
+        """Relative amplitudes (n, N), or relative widths where amplitudes did not vary.
+
+        Parts and states see one number a Gaussian beside its displacement: how
+        much of it is there or, failing that, how blurred it is.
+        """
+        amplitudes = self.relative_amplitudes
+        return self.relative_widths if amplitudes is None else amplitudes
+
 
 class TrainedDecoder:
     """The networks of a finished training, ready to be asked.
