@@ -158,7 +158,7 @@ class TrainingConfig:
     """CPU threads. Default: all cores."""
 
     device: str = "auto"
-    """cpu, cuda, mps, or auto: cuda where there is one."""
+    """cpu, cuda, or auto: cuda where there is one."""
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
