@@ -268,7 +268,7 @@ def _integers(
 
 def _numbers(path: Path, column: str, values: pd.Series[Any]) -> NDArray[np.float64]:
     try:
-        return values.to_numpy(dtype=np.float64)
+        return np.asarray(values.to_numpy(dtype=np.float64))
     except ValueError as fault:
         text = values.astype(str).tolist()
         bad = next((i for i, t in enumerate(text) if not _is_number(t)), 0)
