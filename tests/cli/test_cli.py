@@ -319,6 +319,12 @@ class TestBadInput:
         assert "--resume" in message
         assert sorted(path.name for path in run_folder.iterdir()) == before
 
+    def test_run_folder_that_cannot_be_made(self, data, model, tmp_path, capsys):
+        (tmp_path / "file").write_text("in the way")
+        output = tmp_path / "file" / "run"
+        assert call("run", data / "particles.star", "--model", model, "-o", output) == 2
+        assert "cannot be made" in " ".join(capsys.readouterr().err.split())
+
     def test_parts_of_a_folder_that_is_no_run(self, tmp_path, capsys):
         assert call("parts", tmp_path) == 2
         assert "not a run folder" in capsys.readouterr().err

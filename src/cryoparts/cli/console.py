@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from cryoparts.report.wording import duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -146,11 +148,3 @@ class TrainingProgress:
             f"training FRC {row['train_frc']:.4f}, {row['particles_per_second']:.0f} particles/s, "
             f"{row['seconds']:.0f} s, {row['peak_memory_mib']:.0f} MiB"
         )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

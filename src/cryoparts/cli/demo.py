@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cryoparts.cli.console import duration, progress_bar, say
+from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.evaluate import evaluate_folder
 from cryoparts.cli.options import InputOptions, run_config
 from cryoparts.cli.report import report_run
@@ -16,6 +16,7 @@ from cryoparts.cli.run import run_steps
 from cryoparts.cli.start import start_run
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
 from cryoparts.io.run_directory import require_new_folder
+from cryoparts.report.wording import duration
 from cryoparts.simulation.composition import CompositionOptions, simulate_composition
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cryoparts.cli.console import duration, say
+from cryoparts.cli.console import say
 from cryoparts.cli.focus import chosen_parts, focus_parts
 from cryoparts.cli.options import (
     Focusing,
@@ -34,6 +34,7 @@ from cryoparts.config import (
     TrainingConfig,
 )
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.report.wording import duration
 
 
 def run(

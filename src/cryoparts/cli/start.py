@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,7 @@ from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import require_inside_box
-from cryoparts.io.atomic import write_atomically
+from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.mrc import read_map
 from cryoparts.io.read_particles import read_particles
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
@@ -28,8 +26,6 @@ from cryoparts.training.geometry import AS_GIVEN, GeometryCheck, check_geometry
 from cryoparts.training.losses import resolution_band
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cryoparts.config import ModelConfig, RunConfig
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
@@ -147,20 +143,6 @@ def save_model(folder: Path, model: GaussianModel) -> None:
     )
 
 
-@contextmanager
-def _staging(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that becomes it if the block succeeds, and vanishes if not."""
-    staging = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        yield staging
-        if output.is_dir():
-            output.rmdir()  # an empty folder, as `require_new_folder` has made sure
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
 def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
     """The run folder, with options, model and working images in it.
 
@@ -197,7 +179,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
     inputs = [Path(config.particles), Path(config.model)]
-    with _staging(output) as staging:
+    with make_folder_atomically(output) as staging:
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
         with progress_bar("reading particles") as shown:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,35 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def make_folder_atomically(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `folder` that takes its place if the block succeeds.
+
+    On any error the hidden folder is removed. `folder` must be absent or empty
+    at the end of the block.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written to.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as fault:
+        raise InputError(
+            str(folder), f"the folder cannot be made: {fault}", "Choose another place."
+        ) from fault
+    try:
+        yield partial
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -18,6 +15,7 @@ from torch import Tensor
 from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.particles.contrast import (
     ContrastEstimate,
     ContrastEvidence,
@@ -36,7 +34,7 @@ from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, Prepa
 from cryoparts.particles.resampling import WorkingGrid, working_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from typing import BinaryIO
 
@@ -107,7 +105,7 @@ def prepare(
         )
     table = particles.table
     plan = _plan(table, config)
-    with _replaced_folder(folder) as partial:
+    with make_folder_atomically(folder) as partial:
         with (partial / IMAGES).open("wb") as stream:
             evidence = _write_images(stream, particles, plan, progress)
         estimate = estimate_contrast(evidence)
@@ -127,20 +125,6 @@ def prepare(
         text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"
         (partial / PREPROCESSING).write_text(text, encoding="utf-8")
     return PreparedParticles.open(folder)
-
-
-@contextmanager
-def _replaced_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place if the block succeeds."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:

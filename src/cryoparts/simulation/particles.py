@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -14,6 +12,7 @@ import torch
 from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_grid, inverse_transform, ring_weights, transform
+from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.mrc import write_stack
 from cryoparts.io.particle_table import ParticleTable
 from cryoparts.io.relion import write_relion
@@ -80,15 +79,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise InputError(
             str(folder), "exists already", "Choose another output folder, or remove this one."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with make_folder_atomically(folder) as partial:
         yield partial
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_particles(
