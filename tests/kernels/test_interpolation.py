@@ -31,12 +31,19 @@ def test_kernel_equals_its_definition_in_values_and_gradients(
     cotangent = torch.randn(batch, targets, channels)
     results = []
     for function in (interpolate, interpolate_reference):
-        leaf = values.clone().requires_grad_()
-        out = function(leaf, indices, weights)
+        leaves = values.clone().requires_grad_(), weights.clone().requires_grad_()
+        out = function(leaves[0], indices, leaves[1])
         out.backward(cotangent)
-        results.append((out.detach(), leaf.grad))
-    torch.testing.assert_close(results[0][0], results[1][0])
-    torch.testing.assert_close(results[0][1], results[1][1])
+        results.append((out.detach(), *(leaf.grad for leaf in leaves)))
+    for of_kernel, of_definition in zip(*results, strict=True):
+        torch.testing.assert_close(of_kernel, of_definition, atol=1e-5, rtol=1e-5)
+
+
+def test_fixed_weights_get_no_gradient():
+    values, indices, weights = example(3, 2, 3, 4, 2, 3)
+    interpolate(values.requires_grad_(), indices, weights).sum().backward()
+    assert weights.grad is None
+    assert values.grad is not None
 
 
 def test_gradient_is_the_adjoint():

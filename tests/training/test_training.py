@@ -92,18 +92,50 @@ def test_encoder_input_of_a_particle_does_not_depend_on_its_batch(example):
         torch.testing.assert_close(together[[row]], alone, rtol=1e-3, atol=1e-7)
 
 
-def test_encoder_input_has_unit_deviation(example):
-    setup = prepare_training(example.run, QUICK)
-    values = np.asarray(setup.encoder_input.values, dtype=np.float64).reshape(96, -1, 4)
+def bare_gradients(example) -> np.ndarray:
+    """What the published encoder is given: all gradients."""
+    setup = prepare_training(example.run, replace(QUICK, preset="paper"))
+    values = setup.encoder_input.rows(np.arange(96), torch.device("cpu"))
+    return values.double().numpy().reshape(96, -1, 4)
+
+
+def test_bare_gradients_have_unit_deviation(example):
+    values = bare_gradients(example)
     assert np.sqrt((values[..., 3] ** 2).mean()) == pytest.approx(1.0, abs=0.02)
     assert np.sqrt((values[..., :3] ** 2).mean()) == pytest.approx(1.0, abs=0.02)
 
 
 def test_amplitude_gradients_point_towards_the_truth(example):
-    setup = prepare_training(example.run, QUICK)
-    values = np.asarray(setup.encoder_input.values, dtype=np.float64).reshape(96, -1, 4)
+    values = bare_gradients(example)
     asked = values[:, example.optional, 3].mean(axis=1)
     assert asked[example.present].mean() > asked[~example.present].mean()
+
+
+def test_stored_inputs_are_those_of_the_stored_map(example):
+    first = prepare_training(example.run, QUICK)
+    again = prepare_training(example.run, QUICK)  # opened, not computed
+    gradients = agreement_gradients(first.forward, first.objective, first.neutral, np.arange(5, 9))
+    stored = again.encoder_input.rows(np.arange(5, 9), torch.device("cpu"))
+    torch.testing.assert_close(
+        again.encoder_input.map.of_gradients(gradients), stored, atol=1e-4, rtol=1e-3
+    )
+
+
+def test_components_do_not_see_held_out_particles(example):
+    setup = prepare_training(example.run, QUICK)
+    images = np.load(example.run.particles_path / "images.npy")
+    random = np.random.default_rng(3)
+    for row in setup.split.held_out:
+        images[row] = random.permutation(images[row].ravel()).reshape(images[row].shape)
+    before = setup.encoder_input.map.components
+    (example.run.encoder_input_path).unlink()
+    np.save(example.run.particles_path / "images.npy", images)
+    after = prepare_training(example.run, QUICK).encoder_input.map.components
+    # Only the scale, which is measured on all, may differ.
+    overlap = np.abs(np.sum(before.directions * after.directions, axis=1)) / (
+        np.linalg.norm(before.directions, axis=1) * np.linalg.norm(after.directions, axis=1)
+    )
+    np.testing.assert_allclose(overlap[:10], 1.0, atol=1e-4)
 
 
 def test_decoding_some_gives_the_rows_and_columns_of_decoding_all(example):

@@ -1,7 +1,7 @@
 """Values at points interpolated from a few neighbours among other points.
 
-Each of n points takes a fixed weighted sum of K of m source points. The
-weights never need gradients, because the neutral geometry is fixed.
+Each of n points takes a weighted sum of K of m source points. The sources are
+fixed by the neutral geometry; the weights may be fixed or learned.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numba
+import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -26,12 +27,11 @@ def interpolate(values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     indices : int64 Tensor, shape (n, K)
         Rows of `values`, each below m.
     weights : Tensor, shape (n, K)
-        Not differentiated.
 
     Returns
     -------
     Tensor, shape (B, n, C)
-        Differentiable in `values`.
+        Differentiable in `values` and `weights`.
     """
     if values.device.type == "cpu" and values.dtype == torch.float32:
         result: Tensor = _Interpolation.apply(values, indices, weights)  # type: ignore[no-untyped-call]
@@ -50,19 +50,40 @@ def interpolate_reference(values: Tensor, indices: Tensor, weights: Tensor) -> T
 class _Interpolation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(indices, weights)
+        # Values are kept only where the weights are learned: they are the large array.
+        kept = values if ctx.needs_input_grad[2] else None
+        ctx.save_for_backward(indices, weights, kept)
         ctx.sources = values.shape[1]
         out = values.new_empty(values.shape[0], indices.shape[0], values.shape[2])
-        _gather(values.detach().contiguous().numpy(), indices.numpy(), weights.numpy(), out.numpy())
+        _gather(
+            values.detach().contiguous().numpy(),
+            indices.numpy(),
+            weights.detach().contiguous().numpy(),
+            out.numpy(),
+        )
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = gradients
-        indices, weights = ctx.saved_tensors
-        out = gradient.new_zeros(gradient.shape[0], ctx.sources, gradient.shape[2])
-        _scatter(gradient.contiguous().numpy(), indices.numpy(), weights.numpy(), out.numpy())
-        return out, None, None
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        """Gradients for the values and, where they are learned, the weights."""
+        gradient = gradients[0].contiguous().numpy()
+        indices, weights, values = ctx.saved_tensors
+        by_values = by_weights = None
+        if ctx.needs_input_grad[0]:
+            by_values = weights.new_zeros(gradient.shape[0], ctx.sources, gradient.shape[2])
+            _scatter(
+                gradient, indices.numpy(), weights.detach().contiguous().numpy(), by_values.numpy()
+            )
+        if values is not None:
+            by_weights = torch.empty_like(weights, memory_format=torch.contiguous_format)
+            _weight_gradients(
+                gradient,
+                indices.numpy(),
+                values.detach().contiguous().numpy(),
+                by_weights.detach().numpy(),
+            )
+        return by_values, None, by_weights
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
@@ -95,3 +116,19 @@ def _scatter(
                 weight, source = weights[i, j], indices[i, j]
                 for c in range(gradient.shape[2]):
                     out[b, source, c] += weight * gradient[b, i, c]
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _weight_gradients(
+    gradient: NDArray[np.float32],
+    indices: NDArray[np.int64],
+    values: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    for i in numba.prange(indices.shape[0]):  # each thread owns whole points: no race
+        for j in range(indices.shape[1]):
+            source, total = indices[i, j], np.float32(0.0)
+            for b in range(gradient.shape[0]):
+                for c in range(gradient.shape[2]):
+                    total += gradient[b, i, c] * values[b, source, c]
+            out[i, j] = total

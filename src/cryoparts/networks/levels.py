@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from cryoparts.gaussians.point_hierarchy import HierarchyLevel, PointHierarchy
 
 
+SMALLEST_WEIGHT = 1e-4
+"""A learned weight starts no smaller, so that its gradient does not vanish."""
+
+
 class Geometry(nn.Module):
-    """The fixed neighbours and weights of one level, kept with the network.
+    """The neighbours and weights of one level, kept with the network.
 
     Parameters
     ----------
@@ -27,6 +31,10 @@ class Geometry(nn.Module):
     length_unit : float or None
         Unit (Å) of the offsets to neighbours that the position encoding sees;
         None takes the level's own spacing, so that every level sees numbers near 1.
+    learned_borders : bool
+        Whether each Gaussian learns how much it takes from each of its nearest
+        points. Distance alone cannot know on which side of a border between two
+        parts a Gaussian lies, and blurs it.
     """
 
     offsets: Tensor
@@ -35,8 +43,11 @@ class Geometry(nn.Module):
     up_weights: Tensor
     output_indices: Tensor
     output_weights: Tensor
+    output_logits: nn.Parameter | None
 
-    def __init__(self, level: HierarchyLevel, length_unit: float | None) -> None:
+    def __init__(
+        self, level: HierarchyLevel, length_unit: float | None, *, learned_borders: bool
+    ) -> None:
         super().__init__()
         positions = torch.as_tensor(level.positions)
         neighbours = torch.as_tensor(level.neighbours)
@@ -50,6 +61,9 @@ class Geometry(nn.Module):
         fixed["output_weights"] = torch.as_tensor(level.to_gaussians.weights)
         for name, tensor in fixed.items():
             self.register_buffer(name, tensor.contiguous(), persistent=False)
+        self.output_logits = None
+        if learned_borders:
+            self.output_logits = nn.Parameter(self.output_weights.clamp_min(SMALLEST_WEIGHT).log())
 
     def from_coarser(self, values: Tensor) -> Tensor:
         """Interpolate (B, coarser points, C) to this level's points."""
@@ -57,7 +71,9 @@ class Geometry(nn.Module):
 
     def to_gaussians(self, values: Tensor) -> Tensor:
         """Interpolate (B, points, C) to the Gaussians."""
-        return interpolate(values, self.output_indices, self.output_weights)
+        logits = self.output_logits
+        weights = self.output_weights if logits is None else logits.softmax(dim=1)
+        return interpolate(values, self.output_indices, weights)
 
 
 class LevelledDecoder(nn.Module):
@@ -84,6 +100,7 @@ class LevelledDecoder(nn.Module):
     output_std, output_scale : float
         Deviation of the initial output weights; factor on the output.
     length_unit : float or None
+    learned_borders : bool
         See `Geometry`.
     """
 
@@ -97,12 +114,17 @@ class LevelledDecoder(nn.Module):
         output_std: float,
         output_scale: float,
         length_unit: float | None,
+        *,
+        learned_borders: bool,
     ) -> None:
         super().__init__()
         self.coarse_shape = (len(hierarchy.levels[0].positions), channels)
         self.output_scale = output_scale
         self.start = start
-        self.geometry = nn.ModuleList(Geometry(level, length_unit) for level in hierarchy.levels)
+        self.geometry = nn.ModuleList(
+            Geometry(level, length_unit, learned_borders=learned_borders)
+            for level in hierarchy.levels
+        )
         self.attention = nn.ModuleList(make_attention() for _ in hierarchy.levels)
         self.heads = nn.ModuleList(
             nn.Linear(channels, n_channels, bias=False) for _ in hierarchy.levels

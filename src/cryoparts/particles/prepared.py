@@ -1,4 +1,4 @@
-"""The working images: preprocessed once, read from a memory map ever after.
+"""The working images: preprocessed once, read from disk ever after.
 
 A folder of three files: ``images.npy`` (float32 (P, D, D), as preprocessed,
 before the contrast sign), ``particles.npz`` (one row a particle, no pickle) and
@@ -17,6 +17,7 @@ import torch
 
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.errors import InputError
+from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import write_text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class PreparedParticles:
     box_size: int
     contrast_sign: int
     details: dict[str, Any]
-    _images: NDArray[np.float32]
+    _images: ArrayFile | NDArray[np.float32]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -80,7 +81,7 @@ class PreparedParticles:
         details = _read_details(folder)
         columns = _read_columns(folder)
         names = np.char.decode(columns["names"], "utf-8")
-        images = _map_images(folder, len(names), int(details["box_size"]))
+        images = _open_images(folder, len(names), int(details["box_size"]))
         try:
             return cls(
                 folder=folder,
@@ -162,18 +163,17 @@ def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _map_images(folder: Path, count: int, box: int) -> NDArray[np.float32]:
+def _open_images(folder: Path, count: int, box: int) -> ArrayFile:
     path = folder / IMAGES
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        images = ArrayFile.open(path)
     except (OSError, ValueError, EOFError) as fault:
         raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
-    if mapped.shape != (count, box, box) or mapped.dtype != np.float32:
+    if images.shape != (count, box, box) or images.dtype != np.float32:
         raise InputError(
             str(path),
-            f"holds {mapped.dtype} {mapped.shape}, the table beside it has {count} particles "
+            f"holds {images.dtype} {images.shape}, the table beside it has {count} particles "
             f"of {box} x {box} pixels in float32",
             CURE,
         )
-    # The plain view skips memmap's bookkeeping at every indexing.
-    return np.asarray(mapped)
+    return images

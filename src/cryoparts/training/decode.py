@@ -19,7 +19,7 @@ from cryoparts.training.deformation import (
     relative_amplitude,
     relative_width,
 )
-from cryoparts.training.gradients import EncoderInput
+from cryoparts.training.encoder_input import EncoderInput
 from cryoparts.training.setup import choose_device
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ class TrainedDecoder:
         self.config = run.config().training
         self.device = choose_device(self.config.device)
         self.particles = PreparedParticles.open(run.particles_path)
-        self.encoder_input = EncoderInput.open(
-            run.require(run.gradients_path, f"cryoparts train -o {run.root}")
-        )
+        run.require(run.encoder_input_path, f"cryoparts train -o {run.root}")
+        self.encoder_input = EncoderInput.open(run.particles_path, self.device)
         self.networks = build_networks(
             self.config,
             GaussianModel.load(run.gaussians_path),

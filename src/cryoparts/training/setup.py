@@ -15,8 +15,8 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.training.deformation import Gaussians
+from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
 from cryoparts.training.forward_model import ForwardModel
-from cryoparts.training.gradients import EncoderInput, compute_encoder_input
 from cryoparts.training.losses import Objective, resolution_band
 from cryoparts.training.split import Split, split_particles
 
@@ -73,11 +73,20 @@ def prepare_training(
     chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
     noise = forward.measure_noise(neutral, np.sort(chosen))
     objective = Objective.make(config.loss, band, noise)
-    path = run.gradients_path
-    if path.exists():
-        encoder_input = EncoderInput.open(path)
+    if EncoderInput.is_complete(run.particles_path):
+        encoder_input = EncoderInput.open(run.particles_path, device)
     else:
-        encoder_input = compute_encoder_input(forward, objective, neutral, path, progress)
+        encoder_input = compute_encoder_input(
+            forward,
+            objective,
+            neutral,
+            run.particles_path,
+            vary=config.vary,
+            training=split.training,
+            seed=config.seed,
+            bare=config.published,
+            progress=progress,
+        )
     return TrainingSetup(model, neutral, forward, objective, split, encoder_input)
 
 

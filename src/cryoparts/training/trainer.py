@@ -28,7 +28,6 @@ from cryoparts.training.checkpoint import (
 from cryoparts.training.deformation import Gaussians, channel_count, deform
 from cryoparts.training.losses import latent_penalty, mean_frc
 from cryoparts.training.memory import peak_memory_mib
-from cryoparts.training.principal_gradients import principal_map
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ LOG = logging.getLogger(__name__)
 LATENT_NOISE = 0.01
 """Deviation of the noise added to latent vectors in training (Chen & Ludtke 2021)."""
 
-PEAK_RATES = {"point-transformer": 1e-3, "mlp": 5e-4}
+PEAK_RATES = {"point-transformer": 2e-3, "mlp": 5e-4}
 PAPER_PEAK_RATE = 1e-4
 
 
@@ -133,21 +132,9 @@ class Trainer:
         return self.rows
 
     def _start_from_principal_components(self) -> None:
-        if self._published:
-            return
-        weight, bias = principal_map(
-            self.setup.encoder_input,
-            self.setup.split.training,
-            self.config.latent_dimensions,
-            self.config.vary,
-            self.config.seed,
-        )
-        self.networks.encoder.start_from(weight, bias)
-
-    @property
-    def _published(self) -> bool:
-        """Whether the networks are the published ones, unchanged."""
-        return self.config.preset == "paper" and self.config.decoder == "point-transformer"
+        deviation = self.setup.encoder_input.deviation
+        if deviation is not None:
+            self.networks.encoder.start_from(deviation)
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         # Order, latent noise and dropout depend on seed and epoch alone: resuming repeats nothing.
@@ -219,7 +206,7 @@ class Trainer:
 
     def _set_rate(self, step: int, steps_an_epoch: int) -> float:
         config = self.config
-        default = PAPER_PEAK_RATE if self._published else PEAK_RATES[config.decoder]
+        default = PAPER_PEAK_RATE if config.published else PEAK_RATES[config.decoder]
         rate = learning_rate(step, config.epochs * steps_an_epoch, config.learning_rate or default)
         for group in self.optimiser.param_groups:
             group["lr"] = rate

@@ -1,0 +1,62 @@
+"""Rows of a large .npy file, read without the file becoming part of the process's memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array on disk of which rows are copied on demand.
+
+    A map that stays open keeps every page that was ever touched: after an epoch
+    of random rows the whole file would count as the program's memory. Here the
+    file is mapped for the time of a reading only. Reading is thread-safe.
+
+    Parameters
+    ----------
+    path : Path
+        The .npy file.
+    shape : tuple of int
+    dtype : numpy.dtype
+    offset : int
+        Bytes before the first number.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read the header of a .npy file.
+
+        Raises
+        ------
+        OSError, ValueError, EOFError
+            If the file cannot be read, is no .npy file or is shorter than its header says.
+        """
+        mapped = np.lib.format.open_memmap(path, mode="r")
+        if not mapped.flags.c_contiguous:
+            raise ValueError("its rows are not stored one after the other")
+        return cls(Path(path), mapped.shape, mapped.dtype, int(mapped.offset))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, indices: NDArray[np.int64], axis: Literal[0] = 0) -> NDArray[Any]:
+        """The chosen rows, copied; as `numpy.ndarray.take` along the first axis."""
+        if not len(indices):
+            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
+        mapped = np.memmap(
+            self.path, dtype=self.dtype, mode="r", offset=self.offset, shape=self.shape
+        )
+        return np.asarray(mapped).take(indices, axis=axis)

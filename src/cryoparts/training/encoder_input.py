@@ -1,0 +1,200 @@
+"""The encoder's input: computed once for every particle, read from disk in rows.
+
+By default the scores of the particle's gradients along their principal
+components, the same few hundred numbers however many Gaussians there are; the
+published encoder gets the gradients themselves, in half precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from cryoparts.errors import InputError
+from cryoparts.io.array_file import ArrayFile
+from cryoparts.io.atomic import write_atomically
+from cryoparts.training.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
+from cryoparts.training.principal_components import (
+    PrincipalComponents,
+    sample_size,
+    varying_channels,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoparts.config import Channel
+    from cryoparts.training.deformation import Gaussians
+    from cryoparts.training.forward_model import ForwardModel
+    from cryoparts.training.losses import Objective
+
+VALUES = "encoder_input.npy"
+MAP = "encoder_input.npz"
+
+
+@dataclass(frozen=True)
+class InputMap:
+    """From a particle's gradients to the encoder's input.
+
+    Parameters
+    ----------
+    scale : Tensor, shape (4,)
+        See `channel_scale`.
+    components : PrincipalComponents or None
+        None passes all gradients on.
+    """
+
+    scale: Tensor
+    components: PrincipalComponents | None
+
+    def of_gradients(self, gradients: Tensor) -> Tensor:
+        """Inputs (n, width) of bare gradients (n, N, 4)."""
+        scaled = gradients * self.scale
+        return scaled.flatten(1) if self.components is None else self.components.scores(scaled)
+
+
+@dataclass(frozen=True)
+class EncoderInput:
+    """The inputs of P particles.
+
+    Parameters
+    ----------
+    values : float16 or float32 array or file, shape (P, width)
+    map : InputMap
+        How they were made: what other particles must pass through to be asked about.
+    """
+
+    values: ArrayFile | NDArray[np.float32]
+    map: InputMap
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def rows(self, indices: NDArray[np.int64], device: torch.device) -> Tensor:
+        """The chosen particles' inputs (n, width) in single precision."""
+        chosen = self.values.take(indices, axis=0)
+        return torch.from_numpy(chosen.astype(np.float32, copy=False)).to(device)
+
+    @property
+    def width(self) -> int:
+        """Length of one particle's input."""
+        return int(self.values.shape[1])
+
+    @property
+    def deviation(self) -> Tensor | None:
+        """Deviation (width,) of each score, falling; None of bare gradients."""
+        components = self.map.components
+        return None if components is None else torch.from_numpy(components.deviation)
+
+    @classmethod
+    def open(cls, folder: Path, device: torch.device) -> Self:
+        """Open what `compute_encoder_input` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or damaged.
+        """
+        try:
+            with (folder / MAP).open("rb") as stream, np.load(stream) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            scale = torch.as_tensor(arrays.pop("scale"), device=device)
+            components = PrincipalComponents(**arrays) if arrays else None
+            return cls(ArrayFile.open(folder / VALUES), InputMap(scale, components))
+        except (OSError, ValueError, EOFError, KeyError, TypeError) as fault:
+            raise InputError(
+                str(folder / VALUES),
+                f"cannot be read: {fault}",
+                "Run `cryoparts train` again on a new folder.",
+            ) from fault
+
+    @classmethod
+    def is_complete(cls, folder: Path) -> bool:
+        """Whether both files are there; the values are written last."""
+        return (folder / MAP).is_file() and (folder / VALUES).is_file()
+
+
+def compute_encoder_input(
+    forward: ForwardModel,
+    objective: Objective,
+    neutral: Gaussians,
+    folder: Path,
+    *,
+    vary: tuple[Channel, ...],
+    training: NDArray[np.int64],
+    seed: int,
+    bare: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> EncoderInput:
+    """Compute and store the inputs of all particles.
+
+    Parameters
+    ----------
+    forward, objective, neutral
+        As in `agreement_gradients`.
+    folder : Path
+        Where the two files go.
+    vary : tuple
+        Channels that may change.
+    training : array, shape (n,)
+        Particles that the components may be taken from: not the held-out ones.
+    seed : int
+        Seed of the sample and of the decomposition.
+    bare : bool
+        Keep the gradients themselves.
+    progress : callable or None
+        Told the number of particles done, and their total, after each batch.
+    """
+    count = len(forward.particles)
+    mapping = InputMap(channel_scale(forward, objective, neutral), None)
+
+    def inputs(indices: NDArray[np.int64]) -> Tensor:
+        return mapping.of_gradients(agreement_gradients(forward, objective, neutral, indices))
+
+    if not bare:
+        channels = varying_channels(vary)
+        values = len(neutral.amplitudes) * len(channels)
+        random = np.random.default_rng(seed)
+        size = sample_size(len(training), values)
+        chosen = np.sort(random.choice(training, size=size, replace=False))
+        sample = np.empty((size, values), dtype=np.float32)
+        for start in range(0, size, BATCH):
+            gradients = inputs(chosen[start : start + BATCH]).cpu().numpy()
+            by_gaussian = gradients.reshape(len(gradients), -1, CHANNELS)
+            sample[start : start + BATCH] = by_gaussian[..., channels].reshape(len(gradients), -1)
+        mapping = InputMap(mapping.scale, PrincipalComponents.of(sample, channels, seed))
+    _write_map(folder / MAP, mapping)
+    width = len(neutral.amplitudes) * CHANNELS
+    if mapping.components is not None:
+        width = len(mapping.components.directions)
+    dtype = np.float16 if bare else np.float32
+    with write_atomically(folder / VALUES) as temporary:
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
+        for start in range(0, count, BATCH):
+            indices = np.arange(start, min(start + BATCH, count))
+            stored[indices] = inputs(indices).cpu().numpy().astype(dtype)
+            if progress is not None:
+                progress(int(indices[-1]) + 1, count)
+        stored.flush()
+    return EncoderInput.open(folder, forward.device)
+
+
+def _write_map(path: Path, mapping: InputMap) -> None:
+    arrays: dict[str, Any] = {"scale": mapping.scale.cpu().numpy()}
+    parts = mapping.components
+    if parts is not None:
+        arrays |= {
+            "mean": parts.mean,
+            "directions": parts.directions,
+            "deviation": parts.deviation,
+            "channels": parts.channels,
+        }
+    with write_atomically(path) as temporary:
+        np.savez(temporary, **arrays)

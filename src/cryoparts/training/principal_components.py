@@ -1,0 +1,102 @@
+"""Principal components of the particles' gradients: what the encoder is shown.
+
+What varies among the particles makes their gradients vary together over whole
+regions of the molecule, so a few hundred components hold what there is to tell;
+the rest is noise, which an encoder that sees it learns by heart. On 3,200
+particles of a ribosome in nine segments the held-out FRC rose from 0.434 to
+0.436 with 256 components in the place of 8,192 gradients. The first components
+are also the first guess of the latent space (see `Encoder.start_from`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from sklearn.utils.extmath import randomized_svd
+
+from cryoparts.training.gradients import CHANNELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoparts.config import Channel
+
+COMPONENTS = 256
+"""Components kept; 96 were worse on the ribosome, 512 no better."""
+
+LARGEST_SAMPLE = 8000
+LARGEST_ARRAY = 60_000_000
+"""Numbers of the sample held in memory at once (240 MB)."""
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """A linear map from a particle's gradients to its scores.
+
+    Parameters
+    ----------
+    mean : float32 array, shape (V,)
+        Mean gradients of the channels that vary.
+    directions : float32 array, shape (K, V)
+        Orthonormal times one common scale, by falling deviation of the scores.
+    deviation : float32 array, shape (K,)
+        Standard deviation of the scores; the median is 1.
+    channels : int array, shape (C,)
+        Of the four channels of the gradients, those that vary; V = N C.
+    """
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    channels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sample: NDArray[np.float32], channels: NDArray[np.int64], seed: int) -> Self:
+        """Components of a sample of particles.
+
+        Parameters
+        ----------
+        sample : array, shape (S, V)
+            Gradients of the channels that vary.
+        channels : array, shape (C,)
+        seed : int
+            Seed of the randomised decomposition.
+        """
+        mean = sample.mean(axis=0)
+        rank = min(COMPONENTS, *sample.shape)
+        _, spread, directions = randomized_svd(sample - mean, rank, random_state=seed)
+        deviation = spread / np.sqrt(len(sample))
+        scale = 1.0 / max(float(np.median(deviation)), 1e-30)
+        return cls(
+            mean.astype(np.float32),
+            (scale * directions).astype(np.float32),
+            (scale * deviation).astype(np.float32),
+            channels,
+        )
+
+    def scores(self, gradients: Tensor) -> Tensor:
+        """Scores (n, K) of gradients (n, N, 4)."""
+        given = torch.as_tensor(self.channels, device=gradients.device)
+        centred = gradients[..., given].flatten(1) - torch.as_tensor(
+            self.mean, device=gradients.device
+        )
+        scores: Tensor = centred @ torch.as_tensor(self.directions, device=gradients.device).T
+        return scores
+
+
+def varying_channels(vary: tuple[Channel, ...]) -> NDArray[np.int64]:
+    """Which of the gradients' four channels tell of what varies."""
+    channels = [0, 1, 2] if "position" in vary else []
+    # The gradient by the amplitude also stands for the width, which has no input of its own.
+    if "amplitude" in vary or "width" in vary:
+        channels.append(CHANNELS - 1)
+    return np.array(channels, dtype=np.int64)
+
+
+def sample_size(count: int, values: int) -> int:
+    """How many of `count` particles with `values` gradients each are looked at."""
+    return min(count, LARGEST_SAMPLE, max(1, LARGEST_ARRAY // values))
