@@ -10,6 +10,7 @@ from cryoparts.errors import InputError
 Channel = Literal["position", "amplitude", "width"]
 DecoderName = Literal["point-transformer", "mlp"]
 LossName = Literal["whitened", "frc"]
+Order = Literal["clusters", "mixture", "curve"]
 
 
 def _require(condition: bool, option: str, rule: str, value: object, cure: str) -> None:  # noqa: FBT001
@@ -133,7 +134,7 @@ class TrainingConfig:
     """Particles a training step."""
 
     learning_rate: float | None = None
-    """Peak learning rate of Adam. Default: 1e-3 (point-transformer), 5e-4 (mlp),
+    """Peak learning rate of Adam. Default: 2e-3 (point-transformer), 5e-4 (mlp),
     1e-4 (preset paper)."""
 
     loss: LossName = "whitened"
@@ -151,6 +152,10 @@ class TrainingConfig:
     held_out_fraction: float = 0.1
     """Part of the particles never trained on, whose FRC is logged every epoch."""
 
+    refinement: int | None = None
+    """Gauss-Newton steps on each particle's latent vector after the training.
+    Default: 2; 0 with preset paper."""
+
     seed: int = 0
     """Seed of everything random."""
 
@@ -159,6 +164,18 @@ class TrainingConfig:
 
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
+
+    @property
+    def published(self) -> bool:
+        """Whether encoder and decoder are the published ones, unchanged."""
+        return self.preset == "paper" and self.decoder == "point-transformer"
+
+    @property
+    def refinement_steps(self) -> int:
+        """Gauss-Newton steps, the default filled in."""
+        if self.refinement is not None:
+            return self.refinement
+        return 0 if self.published else 2
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
@@ -180,7 +197,7 @@ class TrainingConfig:
             "--learning-rate",
             "positive",
             self.learning_rate,
-            "1e-3 is usual.",
+            "2e-3 is usual.",
         )
         _require(
             0 <= self.held_out_fraction < 1,
@@ -188,6 +205,13 @@ class TrainingConfig:
             "at least 0 and below 1",
             self.held_out_fraction,
             "0.1 is usual.",
+        )
+        _require(
+            self.refinement is None or self.refinement >= 0,
+            "--refinement",
+            "at least 0",
+            self.refinement,
+            "2 is usual; 0 keeps what the encoder says.",
         )
         _require(
             self.threads is None or self.threads >= 1,
@@ -223,6 +247,10 @@ class PartsConfig:
     min_part_size: int | None = None
     """Fewest Gaussians in a part. Default: 1% of the Gaussians, at least 5."""
 
+    keep_flagged: bool = False
+    """Keep parts that null particles, in which nothing changes, show as well. By
+    default they are put back into the core."""
+
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
         _require(self.sample >= 2, "--sample", "at least 2", self.sample, "2000 is usual.")
@@ -237,14 +265,62 @@ class FocusConfig:
     states: int | None = None
     """Number of states. Default: found from the data, 1 to 5."""
 
-    order: Literal["clusters", "curve"] = "clusters"
-    """Group the particles by k-means, or cut them into states along a curve."""
+    order: Order = "clusters"
+    """Group the particles by k-means or by a mixture of Gaussians (its number chosen by
+    BIC), or cut them into states along a principal curve."""
+
+    trajectory_points: int = 10
+    """Points along a curve at which the molecule is written as a trajectory."""
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
         states = self.states
         _require(
             states is None or 1 <= states <= 50, "--states", "1 to 50", states, "2 to 5 is usual."
+        )
+        points = self.trajectory_points
+        _require(2 <= points <= 200, "--trajectory-points", "2 to 200", points, "10 is usual.")
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig:
+    """How maps are made of groups of particles, and compared."""
+
+    solvent_mask: str = "density"
+    """Mask for FSC and differences: density (made from the maps), model (around the
+    Gaussians), or a map file (.mrc) with values from 0 to 1 and the maps' box."""
+
+    weighting: Literal["wiener", "cref"] = "wiener"
+    """Weights of the maps by their FSC: Wiener filter, or C_ref = sqrt(2 FSC / (1 + FSC))."""
+
+    b_factor: Literal["auto"] | float | None = None
+    """Write sharpened maps too: auto (from the Guinier plot) or a number, Å² (negative
+    sharpens). Default: none."""
+
+    noise: Literal["local", "global"] = "local"
+    """Noise that differences are judged by: of each voxel's surroundings, or of the whole map."""
+
+    false_discovery_rate: float = 0.01
+    """Share of the voxels called different that may be noise."""
+
+    test_within: Literal["molecule", "part"] = "molecule"
+    """Where differences are looked for: in all of the molecule, or in the part alone."""
+
+    padding: Literal[1, 2] = 2
+    """Images are padded to this many times their side before back-projection; 1 takes an
+    eighth of the memory and is less exact at the map's edge."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        rate = self.false_discovery_rate
+        _require(0 < rate < 1, "--false-discovery-rate", "between 0 and 1", rate, "Try 0.01.")
+        mask = self.solvent_mask
+        _require(
+            mask in ("density", "model") or mask.lower().endswith((".mrc", ".map", ".ccp4")),
+            "--solvent-mask",
+            "density, model or a map file (.mrc)",
+            mask,
+            "Leave it out for a mask from the density.",
         )
 
 
@@ -260,11 +336,13 @@ class RunConfig:
     ctf: str | None = None
     pixel_size_angstrom: float | None = None
     without_ctf: bool = False
+    selection: str | None = None
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     gaussians: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     parts: PartsConfig = field(default_factory=PartsConfig)
     focus: FocusConfig = field(default_factory=FocusConfig)
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested dictionary (tuples as lists), ready for YAML or JSON."""
@@ -280,6 +358,7 @@ SECTIONS: dict[str, type] = {
     "training": TrainingConfig,
     "parts": PartsConfig,
     "focus": FocusConfig,
+    "reconstruction": ReconstructionConfig,
 }
 
 

@@ -152,7 +152,7 @@ def test_decoding_some_gives_the_rows_and_columns_of_decoding_all(example):
 
 def test_latents_are_joined_to_names(example):
     trained(example)
-    write_latents(example.run)
+    write_latents(example.run, prepare_training(example.run, QUICK))
     latent = np.load(example.run.latent_path)
     lines = example.run.latent_csv_path.read_text().splitlines()
     assert latent.shape == (96, 2)

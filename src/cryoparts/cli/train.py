@@ -62,4 +62,5 @@ def train_run(run: RunDirectory, *, resume: bool) -> None:
     say(f"best epoch {best}: held-out FRC {trained:.4f}, neutral model {neutral:.4f}")
     if not trained > neutral:
         warn("held-out particles do not agree better with the trained model than with the neutral")
-    write_latents(run)
+    with progress_bar("latent vectors") as shown:
+        write_latents(run, setup, shown)

@@ -100,8 +100,11 @@ class LevelledDecoder(nn.Module):
     output_std, output_scale : float
         Deviation of the initial output weights; factor on the output.
     length_unit : float or None
-    learned_borders : bool
-        See `Geometry`.
+    own_terms : bool
+        Whether each Gaussian has terms of its own: the weights of its nearest points
+        (see `Geometry`), and a constant offset. The neutral model never fits the
+        data to the last ångström; without the constants the levels of points spend
+        their capacity on that misfit.
     """
 
     def __init__(
@@ -115,14 +118,14 @@ class LevelledDecoder(nn.Module):
         output_scale: float,
         length_unit: float | None,
         *,
-        learned_borders: bool,
+        own_terms: bool,
     ) -> None:
         super().__init__()
         self.coarse_shape = (len(hierarchy.levels[0].positions), channels)
         self.output_scale = output_scale
         self.start = start
         self.geometry = nn.ModuleList(
-            Geometry(level, length_unit, learned_borders=learned_borders)
+            Geometry(level, length_unit, learned_borders=own_terms)
             for level in hierarchy.levels
         )
         self.attention = nn.ModuleList(make_attention() for _ in hierarchy.levels)
@@ -132,6 +135,9 @@ class LevelledDecoder(nn.Module):
         for head in self.heads:
             assert isinstance(head, nn.Linear)
             nn.init.normal_(head.weight, std=output_std)
+        self.constant = None
+        if own_terms:
+            self.constant = nn.Parameter(torch.zeros(hierarchy.gaussian_count, n_channels))
 
     def forward(self, latent: Tensor) -> Tensor:
         """(B, Z) to offsets (B, N, channels)."""
@@ -145,4 +151,5 @@ class LevelledDecoder(nn.Module):
                 points = geometry.from_coarser(points)
             points = attention(points, geometry)
             contributions.append(geometry.to_gaussians(head(points)))
-        return self.output_scale * torch.stack(contributions).sum(dim=0)
+        offsets = self.output_scale * torch.stack(contributions).sum(dim=0)
+        return offsets if self.constant is None else offsets + self.constant

@@ -4,17 +4,26 @@ Chen, Li, Liao (arXiv 2601.18713): 256 channels, attention width 512, one
 weight a channel, dropout 0.1 and 0.2. Its output is that of the published
 definition; the order of the work is not: the position encoding is computed
 once a step, Dense layers act on points before the gather, and the output layer
-acts before the last interpolation.
+acts before the last interpolation. On the processor the pairwise part is
+compiled (`pair_attention`), with an exact forward pass; gradients are formed
+from bfloat16 factors where the processor has them, unless told otherwise.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from cryoparts.kernels.pair_attention import (
+    gradient_dtype,
+    pair_attention,
+    pair_attention_fits,
+)
+from cryoparts.networks.half_linear import HalfGradientLinear
 from cryoparts.networks.levels import LevelledDecoder
 
 if TYPE_CHECKING:
@@ -33,55 +42,84 @@ POINTS_A_TILE = 128
 
 
 class PaperAttentionLevel(nn.Module):
-    """One level: w = softmax(gamma(q_i - k_j + delta_ij)), y'_i = sum_j w (v_j + delta_ij)."""
+    """One level: w = softmax(gamma(q_i - k_j + delta_ij)), y'_i = sum_j w (v_j + delta_ij).
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    backward_dtype : dtype
+        Precision of the factors of the backward products on the processor.
+    """
+
+    def __init__(self, backward_dtype: torch.dtype) -> None:
         super().__init__()
         width = ATTENTION_WIDTH
-        self.query = nn.Linear(CHANNELS, width)
-        self.key = nn.Linear(CHANNELS, width)
-        self.value = nn.Linear(width, width)
+        self.backward_dtype = backward_dtype
+        dense = partial(HalfGradientLinear, backward_dtype=backward_dtype)
+        self.query = dense(CHANNELS, width)
+        self.key = dense(CHANNELS, width)
+        self.value = dense(width, width)
         self.position = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, width))
         self.gamma = nn.Sequential(
             nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
         )
         self.after_attention = nn.Dropout(0.2)
         self.mix = nn.Sequential(
-            nn.Linear(CHANNELS + width, width), nn.Dropout(0.2), nn.Linear(width, CHANNELS)
+            dense(CHANNELS + width, width), nn.Dropout(0.2), dense(width, CHANNELS)
         )
 
     def forward(self, points: Tensor, geometry: Geometry) -> Tensor:
         """(B, n, 256) to (B, n, 256)."""
         query, key = self.query(points), self.key(points)
         value = self.value(key)
-        delta = self.position(geometry.offsets)
-        attended = torch.stack(
-            [
-                self._attend(*of_particle, delta, geometry.neighbours)
-                for of_particle in zip(query, key, value, strict=True)
-            ]
-        )
+        attend = self._attend_compiled if pair_attention_fits(query) else self._attend
+        attended = attend(query, key, value, geometry)
         mixed = self.mix(torch.cat([points, self.after_attention(attended)], dim=-1))
         result: Tensor = points + mixed
         return result
 
-    def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, delta: Tensor, neighbours: Tensor
+    def _attend_compiled(
+        self, query: Tensor, key: Tensor, value: Tensor, geometry: Geometry
     ) -> Tensor:
+        last, hidden, logits = self.position[2], self.gamma[1], self.gamma[3]
+        assert isinstance(last, nn.Linear)
+        assert isinstance(hidden, nn.Linear)
+        assert isinstance(logits, nn.Linear)
+        encoding = self.position[:2](geometry.offsets)
+        return pair_attention(
+            query + last.bias,
+            key,
+            value + last.bias,
+            encoding,
+            last.weight,
+            hidden.weight,
+            hidden.bias,
+            logits.weight,
+            logits.bias,
+            geometry.neighbours,
+            self.backward_dtype,
+        )
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, geometry: Geometry) -> Tensor:
         # Tiles, recomputed in the backward pass, bound the memory of the pairwise part.
-        tiles = [
-            checkpoint(
-                self._attend_tile,
-                query[rows],
-                key,
-                value,
-                delta[rows],
-                neighbours[rows],
-                use_reentrant=False,
+        delta = self.position(geometry.offsets)
+        particles = [
+            torch.cat(
+                [
+                    checkpoint(
+                        self._attend_tile,
+                        q[rows],
+                        k,
+                        v,
+                        delta[rows],
+                        geometry.neighbours[rows],
+                        use_reentrant=False,
+                    )
+                    for rows in _tiles(len(q))
+                ]
             )
-            for rows in _tiles(len(query))
+            for q, k, v in zip(query, key, value, strict=True)
         ]
-        return torch.cat(tiles)
+        return torch.stack(particles)
 
     def _attend_tile(
         self, query: Tensor, key: Tensor, value: Tensor, delta: Tensor, neighbours: Tensor
@@ -108,6 +146,10 @@ class PaperPointTransformerDecoder(LevelledDecoder):
         Number of offsets a Gaussian.
     box_angstrom : float
         Side of the box, Å: the published unit of length.
+    backward_dtype : dtype, optional
+        Precision of the factors of the backward products on the processor:
+        float32, or bfloat16 with sums in float32. By default bfloat16 where the
+        processor has it. The output does not depend on it.
     """
 
     def __init__(
@@ -116,6 +158,7 @@ class PaperPointTransformerDecoder(LevelledDecoder):
         hierarchy: PointHierarchy,
         n_channels: int,
         box_angstrom: float,
+        backward_dtype: torch.dtype | None = None,
     ) -> None:
         coarsest = len(hierarchy.levels[0].positions)
         super().__init__(
@@ -126,10 +169,11 @@ class PaperPointTransformerDecoder(LevelledDecoder):
                 nn.Linear(LATENT_HIDDEN, coarsest * CHANNELS),
             ),
             hierarchy=hierarchy,
-            make_attention=PaperAttentionLevel,
+            make_attention=partial(PaperAttentionLevel, backward_dtype or gradient_dtype()),
             channels=CHANNELS,
             n_channels=n_channels,
             output_std=INITIAL_OUTPUT_STD,
             output_scale=OUTPUT_SCALE,
             length_unit=box_angstrom,
+            own_terms=False,
         )

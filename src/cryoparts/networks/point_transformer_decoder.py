@@ -118,5 +118,5 @@ class PointTransformerDecoder(LevelledDecoder):
             output_std=INITIAL_OUTPUT_STD,
             output_scale=1.0,
             length_unit=None,
-            learned_borders=True,
+            own_terms=True,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.networks.build import build_networks
 from cryoparts.particles.prepared import PreparedParticles
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 BATCH = 256
 
+MEAN_SAMPLE = 4000
+"""Particles whose mean displacement is taken: a mean over more moves by hundredths of an Å."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -44,7 +49,7 @@ class Decoded:
     relative_amplitudes : float32 array, shape (n, N), or None
         Amplitudes over the neutral ones, on a scale where what does not vary is 1.
     displacements : float32 array, shape (n, N, 3), or None
-        Å.
+        Å, from the mean over the particles.
     relative_widths : float32 array, shape (n, N), or None
         Widths over the neutral ones.
     """
@@ -96,15 +101,56 @@ class TrainedDecoder:
         self.networks.encoder.eval()
         self.networks.decoder.eval()
         self._reference: NDArray[np.bool_] | None = None
+        self._mean_displacement: Tensor | None = None
+        self._latent: Tensor | None = None
+        if run.latent_path.is_file():
+            self._latent = self._stored_latent(run)
+
+    def _stored_latent(self, run: RunDirectory) -> Tensor:
+        stored = np.load(run.latent_path, allow_pickle=False)
+        expected = (len(self.particles), self.config.latent_dimensions)
+        if stored.shape != expected:
+            raise InputError(
+                str(run.latent_path),
+                f"holds latent vectors {stored.shape}, the run has {expected}",
+                "Run `cryoparts train` with --resume again.",
+            )
+        return torch.as_tensor(stored, device=self.device)
+
+    def asked_about(
+        self, particles: PreparedParticles, encoder_input: EncoderInput, latent: Tensor | None
+    ) -> TrainedDecoder:
+        """The same networks, asked about other particles on the same scales.
+
+        Parameters
+        ----------
+        particles : PreparedParticles
+            P others.
+        encoder_input : EncoderInput
+            Theirs.
+        latent : Tensor, shape (P, Z), or None
+            Their latent vectors; None takes the encoder's.
+        """
+        if "amplitude" in self.config.vary:
+            self.reference()
+        if "position" in self.config.vary:
+            self.mean_displacement()
+        other = copy(self)
+        other.particles, other.encoder_input, other._latent = particles, encoder_input, latent
+        return other
+
+    def latent(self) -> NDArray[np.float32]:
+        """Latent vectors (P, Z) of all particles: the refined ones where there are any."""
+        return self.latent_of(np.arange(len(self.particles))).cpu().numpy()
+
+    def latent_of(self, indices: NDArray[np.int64]) -> Tensor:
+        """Latent vectors (n, Z) of the chosen particles."""
+        return self.encoded(indices) if self._latent is None else self._latent[indices]
 
     @torch.no_grad()
-    def latent(self) -> NDArray[np.float32]:
-        """Latent vectors (P, Z) of all particles."""
-        batches = [
-            self.networks.encoder(self._inputs(indices)).cpu().numpy()
-            for indices in self._chunks(np.arange(len(self.particles)))
-        ]
-        return np.concatenate(batches)
+    def encoded(self, indices: NDArray[np.int64]) -> Tensor:
+        """What the encoder alone says of the chosen particles (n, Z)."""
+        return torch.cat([self.networks.encoder(self._inputs(c)) for c in self._chunks(indices)])
 
     def decode(
         self, indices: NDArray[np.int64] | None = None, gaussians: NDArray[np.int64] | None = None
@@ -122,6 +168,8 @@ class TrainedDecoder:
                 scale = scale_of_particles(amplitude, self.reference())
                 amplitude = amplitude / scale[:, None]
             moved = displacement(offsets, self.config.vary)
+            if moved is not None:
+                moved = moved - self.mean_displacement()
             width = relative_width(offsets, self.config.vary)
             for column, value in zip(columns, (amplitude, moved, width), strict=True):
                 if value is not None:
@@ -132,19 +180,36 @@ class TrainedDecoder:
     def reference(self) -> NDArray[np.bool_]:
         """Gaussians (N,) whose amplitudes vary least: the scale of amplitudes is theirs."""
         if self._reference is None:
-            sample = np.linspace(0, len(self.particles) - 1, min(len(self.particles), 1000))
             amplitudes = [
                 amplitude.cpu().numpy()
-                for offsets in self._offsets(np.unique(sample.astype(np.int64)))
+                for offsets in self._offsets(self._spread(1000))
                 if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
             ]
             self._reference = reference_gaussians(np.concatenate(amplitudes))
         return self._reference
 
+    def mean_displacement(self) -> Tensor:
+        """Mean displacement (N, 3) over the particles, Å: the neutral model's own misfit.
+
+        Where the neutral model does not fit the mean of the data, every particle
+        moves its Gaussians alike; that is no motion of the molecule.
+        """
+        if self._mean_displacement is None:
+            rows = self._spread(MEAN_SAMPLE)
+            moved = (displacement(o, self.config.vary) for o in self._offsets(rows))
+            sums = [m.sum(dim=0) for m in moved if m is not None]
+            self._mean_displacement = torch.stack(sums).sum(dim=0) / len(rows)
+        return self._mean_displacement
+
+    def _spread(self, count: int) -> NDArray[np.int64]:
+        """At most `count` particles, spread over the file."""
+        total = len(self.particles)
+        return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+
     @torch.no_grad()
     def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
         for chunk in self._chunks(indices):
-            yield self.networks.decoder(self.networks.encoder(self._inputs(chunk)))
+            yield self.networks.decoder(self.latent_of(chunk))
 
     def _inputs(self, indices: NDArray[np.int64]) -> Tensor:
         return self.encoder_input.rows(indices, self.device)
