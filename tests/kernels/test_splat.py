@@ -12,6 +12,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cryoparts.kernels import splat_reference
 from cryoparts.kernels.splat import splat, splat_rotated
 
 
@@ -118,6 +119,15 @@ def test_the_definition_passes_gradcheck():
     assert torch.autograd.gradcheck(
         lambda *ts: splat_rotated(*ts, 8, origin=0.3, backend="reference"), leaves
     )
+
+
+def test_a_few_particles_at_a_time_equal_all_together(monkeypatch):
+    tensors = problem(
+        count=5, n_gaussians=6, box=16, widths=(0.8, 2.0), shared=(False, True, False)
+    )
+    together = values_and_gradients(tensors, 16, "reference")
+    monkeypatch.setattr(splat_reference, "CHUNK_ELEMENTS", 2 * 6 * 16)
+    torch.testing.assert_close(values_and_gradients(tensors, 16, "reference"), together)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

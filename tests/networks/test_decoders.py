@@ -92,7 +92,7 @@ def test_default_decoder_equals_its_definition(hierarchy):
     )
 
 
-def test_published_decoder_equals_its_definition(positions):
+def published(positions, dtype: torch.dtype) -> PaperPointTransformerDecoder:
     torch.manual_seed(0)
     hierarchy = build_hierarchy(
         positions,
@@ -102,15 +102,44 @@ def test_published_decoder_equals_its_definition(positions):
         weights="paper",
         box_size_angstrom=BOX_ANGSTROM,
     )
-    decoder = strengthened(PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, BOX_ANGSTROM))
+    return strengthened(
+        PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, BOX_ANGSTROM, dtype)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 2e-2)], ids=["exact", "half"]
+)
+def test_published_decoder_equals_its_definition(positions, dtype, tolerance):
+    decoder = published(positions, dtype)
     latent = torch.randn(2, LATENT, requires_grad=True)
     ours = decoder(latent)
     naive = naive_forward(decoder, latent, attend_as_published)
     scale = naive.abs().max()
     assert (ours - naive).abs().max() < 1e-4 * scale
     cotangent = torch.randn_like(ours)
-    by_ours, by_naive = (torch.autograd.grad(out, latent, cotangent)[0] for out in (ours, naive))
-    assert (by_ours - by_naive).abs().max() < 1e-4 * by_naive.abs().max()
+    named = {"latent": latent, **dict(decoder.named_parameters())}
+    by_ours, by_naive = (
+        torch.autograd.grad(out, [*named.values()], cotangent) for out in (ours, naive)
+    )
+    for name, mine, other in zip(named, by_ours, by_naive, strict=True):
+        if name.endswith("gamma.3.bias"):
+            assert not mine.any()  # the softmax cancels it
+            continue
+        assert (mine - other).norm() < tolerance * other.norm(), name
+        assert torch.cosine_similarity(mine.flatten(), other.flatten(), dim=0) > 0.999, name
+
+
+def test_published_decoder_in_plain_torch_equals_its_definition(positions, monkeypatch):
+    monkeypatch.setattr(
+        "cryoparts.networks.paper_point_transformer.pair_attention_fits", lambda _: False
+    )
+    decoder = published(positions, torch.float32)
+    latent = torch.randn(1, LATENT, requires_grad=True)
+    ours, naive = decoder(latent), naive_forward(decoder, latent, attend_as_published)
+    torch.testing.assert_close(ours, naive, rtol=1e-4, atol=1e-5)
+    mine, other = (torch.autograd.grad(out.square().sum(), latent)[0] for out in (ours, naive))
+    assert (mine - other).norm() < 1e-4 * other.norm()
 
 
 def test_published_decoder_has_dropout_in_training_only(hierarchy):

@@ -14,6 +14,9 @@ out of it::
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -24,7 +27,9 @@ from cryoparts.kernels.neighbour_attention_reference import neighbour_attention_
 if TYPE_CHECKING:
     from torch import Tensor
 
-Backend = Literal["auto", "reference", "cpu"]
+LOG = logging.getLogger(__name__)
+
+Backend = Literal["auto", "reference", "cpu", "gpu"]
 HALF_PRECISION = (torch.bfloat16, torch.float16)
 
 
@@ -56,16 +61,17 @@ def neighbour_attention(
     gamma_bias : Tensor, shape (G,)
     neighbours : Tensor of int64, shape (n, K)
         Neighbours of each point; repetitions are allowed and count twice.
-    backend : {"auto", "reference", "cpu"}
+    backend : {"auto", "reference", "cpu", "gpu"}
         "auto" chooses by device and precision: the compiled kernel on the CPU,
-        the plain torch definition, a few particles at a time, on other devices
-        and in float64. Half-precision arguments are computed with in float32.
+        the Triton kernels on CUDA where Triton is installed; elsewhere, in float64
+        and for layers too wide for the kernels the plain torch definition, a few
+        particles at a time. Half-precision arguments are computed with in float32.
 
     Returns
     -------
     Tensor, shape (B, n, C)
-        Differentiable, once, in every float argument. On the CPU the results
-        repeat to the bit for a given ``torch.get_num_threads()``.
+        Differentiable, once, in every float argument. The kernels' results
+        repeat to the bit, on the CPU for a given ``torch.get_num_threads()``.
 
     Raises
     ------
@@ -83,15 +89,61 @@ def neighbour_attention(
         _at_least_single(gamma_bias),
     )
     if backend == "auto":
-        backend = "cpu" if _compiled_kernel_fits(tensors) else "reference"
+        backend = _best_backend(tensors, neighbours)
     if backend == "reference":
         return neighbour_attention_reference(*tensors, neighbours)
+    if backend == "gpu":
+        return _on_gpu(tensors, neighbours)
     if backend != "cpu":
         raise ValueError(f"no neighbour attention backend is called {backend!r}")
     if not _compiled_kernel_fits(tensors):
         raise ValueError("the cpu backend of neighbour attention takes float32 tensors on the CPU")
     out: Tensor = CpuNeighbourAttention.apply(*tensors, neighbours)  # type: ignore[no-untyped-call]
     return out
+
+
+def _best_backend(tensors: tuple[Tensor, ...], neighbours: Tensor) -> Backend:
+    if _compiled_kernel_fits(tensors):
+        return "cpu"
+    if not all(x.device.type == "cuda" and x.dtype == torch.float32 for x in tensors):
+        return "reference"
+    if find_spec("triton") is None:
+        _warn_once("Triton is not installed (pip install triton)")
+        return "reference"
+    if not _sizes_fit_gpu(tensors, neighbours):
+        _warn_once("the layer is too wide for the fused kernels")
+        return "reference"
+    return "gpu"
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    LOG.warning("neighbour attention runs in plain torch, slower than need be: %s", reason)
+
+
+def _on_gpu(tensors: tuple[Tensor, ...], neighbours: Tensor) -> Tensor:
+    if find_spec("triton") is None:
+        raise ValueError("the gpu backend of neighbour attention needs Triton: pip install triton")
+    # Triton is optional and takes long to import.
+    from cryoparts.kernels.neighbour_attention_gpu import DEVICE, gpu_neighbour_attention
+
+    q, k, v, position_logits, position_values, gamma_weight, gamma_bias = tensors
+    fits = all(x.device.type == DEVICE and x.dtype == torch.float32 for x in tensors)
+    if not fits or not _sizes_fit_gpu(tensors, neighbours):
+        raise ValueError(
+            f"the gpu backend of neighbour attention takes float32 tensors on {DEVICE} "
+            "and layers that are not too wide"
+        )
+    return gpu_neighbour_attention(
+        q, k, v, position_logits, position_values, gamma_weight, gamma_bias, neighbours
+    )
+
+
+def _sizes_fit_gpu(tensors: tuple[Tensor, ...], neighbours: Tensor) -> bool:
+    from cryoparts.kernels.neighbour_attention_gpu import gpu_kernel_fits
+
+    q, _, v, *_, bias = tensors
+    return gpu_kernel_fits(q.shape[-1], v.shape[-1], len(bias), neighbours.shape[1])
 
 
 def _at_least_single(tensor: Tensor) -> Tensor:

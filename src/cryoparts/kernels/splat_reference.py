@@ -9,10 +9,11 @@ import math
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from cryoparts.kernels.splat_gaussian import CUTOFF_PIXELS, CUTOFF_SIGMAS
 
-CHUNK_ELEMENTS = 2**26
+CHUNK_ELEMENTS = 2**25
 """Numbers that one temporary array may have."""
 
 
@@ -25,6 +26,9 @@ def splat_reference(
     origin: float,
 ) -> Tensor:
     """Images of Gaussians on a periodic grid; see `cryoparts.kernels.splat.splat_rotated`.
+
+    Only one chunk of the particles has its factors in memory at a time; the backward
+    pass computes them again.
 
     Pixel (r, c) of the image of particle b is
 
@@ -52,20 +56,37 @@ def splat_reference(
         # Nothing to add, yet connected to the inputs, so that gradients are zeros.
         nothing = positions.sum() + amplitudes.sum() + widths.sum()
         return frames.new_zeros(count, box_size, box_size) + 0.0 * (nothing + frames.sum())
-    per_particle = max(1, n_gaussians * box_size)
-    step = max(1, CHUNK_ELEMENTS // per_particle)
+    step = max(1, CHUNK_ELEMENTS // (n_gaussians * box_size))
     images = []
     for start in range(0, count, step):
         chosen = slice(start, start + step)
         frame = frames[chosen]
-        points = torch.einsum("bik,bnk->bni", frame, _rows(positions, chosen, len(frame))) + origin
-        width = _rows(widths, chosen, len(frame))
-        amplitude = _rows(amplitudes, chosen, len(frame))
-        across = _axis_factors(points[..., 0], width, box_size, multiple=4)
-        down = _axis_factors(points[..., 1], width, box_size, multiple=1)
-        weight = (amplitude / (2 * math.pi * width**2)).unsqueeze(-1)
-        images.append((down * weight).transpose(1, 2) @ across)
+        position, amplitude, width = (
+            _rows(t, chosen, len(frame)) for t in (positions, amplitudes, widths)
+        )
+        arguments = (position, amplitude, width, frame, box_size, origin)
+        if count <= step:
+            return _images(*arguments)
+        images.append(
+            checkpoint(_images, *arguments, use_reentrant=False, preserve_rng_state=False)
+        )
     return torch.cat(images)
+
+
+def _images(
+    positions: Tensor,
+    amplitudes: Tensor,
+    widths: Tensor,
+    frames: Tensor,
+    box_size: int,
+    origin: float,
+) -> Tensor:
+    """Images (b, D, D) of b particles, each with its own row of every argument."""
+    points = torch.einsum("bik,bnk->bni", frames, positions) + origin
+    across = _axis_factors(points[..., 0], widths, box_size, multiple=4)
+    down = _axis_factors(points[..., 1], widths, box_size, multiple=1)
+    weight = (amplitudes / (2 * math.pi * widths**2)).unsqueeze(-1)
+    return (down * weight).transpose(1, 2) @ across
 
 
 def _rows(values: Tensor, chosen: slice, count: int) -> Tensor:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
@@ -23,6 +22,7 @@ from cryoparts.training.deformation import deform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -37,8 +37,28 @@ BATCH = 16
 DIFFERENCE = 0.2
 """Step of the finite differences, in deviations of the latent vectors."""
 
-STEP_LENGTHS = (1.0, 0.4)
-"""Fractions of the Gauss-Newton step that are tried; none is taken that does not improve."""
+SHORTENED = 0.4
+"""Factor on a step after one that made the particle less probable, and was not taken."""
+
+
+STEPS_A_TANGENT = 3
+"""Gauss-Newton steps with the same slopes."""
+
+
+@dataclass(frozen=True)
+class _Tangent:
+    """Slopes (Z, B, M) of the whitened images, curvature (B, Z, Z) of the posterior, noise (B,)."""
+
+    slopes: Tensor
+    curvature: Tensor
+    noise: Tensor
+
+    def step(self, data: Tensor, model: Tensor, pull: Tensor) -> Tensor:
+        """The step (B, Z) towards the highest posterior; `pull` (B, Z) is the prior's slope."""
+        rest = data - _scale(model, data)[:, None] * model
+        slope = torch.einsum("zbm,bm->bz", self.slopes, rest) / self.noise[:, None]
+        step: Tensor = torch.linalg.solve(self.curvature, slope - pull)
+        return step
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,7 @@ class LatentRefinement:
         indices : array, shape (n,)
             Their particles.
         steps : int
-            Gauss-Newton steps.
+            How often the images' slopes are taken anew.
         progress : callable or None
             Told the particles done, and their total.
         """
@@ -109,15 +129,23 @@ class LatentRefinement:
         degrees = 2 * int((weight > 0).sum())
         noise = (data - _scale(model, data)[:, None] * model).square().sum(1) / degrees
         for _ in range(steps):
-            step = self._step(latent, batch, weight, data, model, noise, precision)
-            tried = torch.stack([latent, *(latent + length * step for length in STEP_LENGTHS)])
-            models = torch.cat([model[None], self._images(tried[1:], batch, weight)])
-            score = _log_likelihood(models, data, noise) - 0.5 * self._distance(tried, precision)
-            best, each = score.argmax(dim=0), torch.arange(len(latent), device=latent.device)
-            latent, model = tried[best, each], models[best, each]
+            tangent = self._tangent(latent, batch, weight, data, model, noise, precision)
+            length = torch.ones_like(latent[:, 0])
+            score = self._log_posterior(latent, model, data, noise, precision)
+            # The slopes cost a decoding a dimension, a step along them but one.
+            for _ in range(STEPS_A_TANGENT):
+                step = tangent.step(data, model, (latent - self.mean) @ precision)
+                tried = latent + length[:, None] * step
+                image = self._images(tried[None], batch, weight)[0]
+                reached = self._log_posterior(tried, image, data, noise, precision)
+                better = reached > score
+                latent = torch.where(better[:, None], tried, latent)
+                model = torch.where(better[:, None], image, model)
+                score = torch.where(better, reached, score)
+                length = torch.where(better, length, SHORTENED * length)
         return latent
 
-    def _step(
+    def _tangent(
         self,
         latent: Tensor,
         batch: ParticleBatch,
@@ -126,22 +154,17 @@ class LatentRefinement:
         model: Tensor,
         noise: Tensor,
         precision: Tensor,
-    ) -> Tensor:
-        """The Gauss-Newton step (B, Z) towards the highest posterior."""
+    ) -> _Tangent:
+        """How the images change with each latent dimension."""
         spread = self.covariance.diagonal().mean().sqrt().clamp_min(1e-6)
         moves = DIFFERENCE * spread * torch.eye(latent.shape[1], device=latent.device)
-        scale = _scale(model, data)
         moved = self._images(latent + moves[:, None], batch, weight)
-        slopes = (moved - model) * (scale / (DIFFERENCE * spread))[:, None]  # (Z, B, M)
+        slopes = (moved - model) * (_scale(model, data) / (DIFFERENCE * spread))[:, None]
         # The scale is free: slopes along the model itself tell nothing.
         along = model / model.norm(dim=1, keepdim=True).clamp_min(1e-30)
         slopes = slopes - (slopes * along).sum(dim=-1, keepdim=True) * along
-        rest = data - scale[:, None] * model
         curvature = torch.einsum("zbm,ybm->bzy", slopes, slopes) / noise[:, None, None]
-        slope = torch.einsum("zbm,bm->bz", slopes, rest) / noise[:, None]
-        pull = (latent - self.mean) @ precision
-        step: Tensor = torch.linalg.solve(curvature + precision, slope - pull)
-        return step
+        return _Tangent(slopes, curvature + precision, noise)
 
     def _images(self, latent: Tensor, batch: ParticleBatch, weight: Tensor) -> Tensor:
         """Whitened images (k, B, M) of k latent vectors a particle (k, B, Z)."""
@@ -154,10 +177,15 @@ class LatentRefinement:
         whitened = _whitened(images, weight)
         return whitened.reshape(count, -1, whitened.shape[1])
 
-    def _distance(self, latent: Tensor, precision: Tensor) -> Tensor:
-        """Squared distance (k, B) from the mean, in deviations."""
+    def _log_posterior(
+        self, latent: Tensor, model: Tensor, data: Tensor, noise: Tensor, precision: Tensor
+    ) -> Tensor:
+        """Log-posterior (B,), less a constant, with the model at its best scale."""
+        explained = (model * data).sum(dim=1) / model.norm(dim=1).clamp_min(1e-30)
         away = latent - self.mean
-        return ((away @ precision) * away).sum(dim=-1)
+        likelihood = explained.clamp_min(0.0).square() / (2.0 * noise)
+        posterior: Tensor = likelihood - 0.5 * ((away @ precision) * away).sum(dim=1)
+        return posterior
 
     def _regular_covariance(self) -> Tensor:
         """The covariance, without directions that do not vary at all."""
@@ -184,10 +212,3 @@ def _whitened(images: Tensor, weight: Tensor) -> Tensor:
 def _scale(model: Tensor, data: Tensor) -> Tensor:
     """Factor (B,) with which the model fits the data best."""
     return (model * data).sum(dim=1) / model.square().sum(dim=1).clamp_min(1e-30)
-
-
-def _log_likelihood(models: Tensor, data: Tensor, noise: Tensor) -> Tensor:
-    """Log-likelihood (k, B), less a constant, of models (k, B, M) at their best scale."""
-    explained = (models * data).sum(dim=-1) / models.norm(dim=-1).clamp_min(1e-30)
-    gained: Tensor = explained.clamp_min(0.0).square() / (2.0 * noise)
-    return gained
