@@ -125,8 +125,7 @@ class LevelledDecoder(nn.Module):
         self.output_scale = output_scale
         self.start = start
         self.geometry = nn.ModuleList(
-            Geometry(level, length_unit, learned_borders=own_terms)
-            for level in hierarchy.levels
+            Geometry(level, length_unit, learned_borders=own_terms) for level in hierarchy.levels
         )
         self.attention = nn.ModuleList(make_attention() for _ in hierarchy.levels)
         self.heads = nn.ModuleList(
@@ -138,6 +137,11 @@ class LevelledDecoder(nn.Module):
         self.constant = None
         if own_terms:
             self.constant = nn.Parameter(torch.zeros(hierarchy.gaussian_count, n_channels))
+
+    def own_terms(self) -> list[nn.Parameter]:
+        """The parameters that belong to single Gaussians, which may learn faster."""
+        logits = (geometry.output_logits for geometry in self.geometry)
+        return [own for own in (self.constant, *logits) if isinstance(own, nn.Parameter)]
 
     def forward(self, latent: Tensor) -> Tensor:
         """(B, Z) to offsets (B, N, channels)."""

