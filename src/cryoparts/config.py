@@ -153,8 +153,8 @@ class TrainingConfig:
     """Part of the particles never trained on, whose FRC is logged every epoch."""
 
     refinement: int | None = None
-    """Gauss-Newton steps on each particle's latent vector after the training.
-    Default: 2; 0 with preset paper."""
+    """How often each particle's latent vector is linearised and improved by its own
+    likelihood after the training. Default: 1; 0 with preset paper."""
 
     seed: int = 0
     """Seed of everything random."""
@@ -172,10 +172,10 @@ class TrainingConfig:
 
     @property
     def refinement_steps(self) -> int:
-        """Gauss-Newton steps, the default filled in."""
+        """`refinement`, the default filled in."""
         if self.refinement is not None:
             return self.refinement
-        return 0 if self.published else 2
+        return 0 if self.published else 1
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
@@ -211,7 +211,7 @@ class TrainingConfig:
             "--refinement",
             "at least 0",
             self.refinement,
-            "2 is usual; 0 keeps what the encoder says.",
+            "1 is usual; 0 keeps what the encoder says.",
         )
         _require(
             self.threads is None or self.threads >= 1,

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_particles import Blobs, random_blobs, toy_particles
 
-from cryoparts.reconstruction.difference_map import common_scale, difference_map
+from cryoparts.reconstruction.amplitude_matching import common_scale
+from cryoparts.reconstruction.difference_map import difference_map
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
 
 BOX, PIXEL = 32, 5.0

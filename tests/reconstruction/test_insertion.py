@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from cryoparts.reconstruction.insertion import FourierSums, insert_images, symmetrised
+from cryoparts.reconstruction.insertion import (
+    FourierSums,
+    ImageInserter,
+    insert_images,
+    symmetrised,
+)
 
 
 def whole_volume(rng, box):
@@ -90,6 +95,37 @@ def test_threads_share_the_images():
         planes[3:], transfer[3:], rotations[3:], shifts[3:]
     )
     np.testing.assert_allclose(one.numerator, both.numerator, atol=1e-4)
+
+
+def test_a_weight_of_two_is_the_image_twice():
+    rng = np.random.default_rng(3)
+    shape = (3, 16, 9)
+    planes = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    transfer = rng.normal(size=shape).astype(np.float32)
+    rotations = Rotation.random(3, random_state=3).as_matrix()
+    shifts = rng.normal(size=(3, 2))
+    weighted = insert_images(planes, transfer, rotations, shifts, weights=np.array([2.0, 0, 1]))
+    twice = [0, 0, 2]
+    again = insert_images(planes[twice], transfer[twice], rotations[twice], shifts[twice])
+    np.testing.assert_allclose(weighted.numerator, again.numerator, atol=1e-4)
+    np.testing.assert_allclose(weighted.weight, again.weight, atol=1e-4)
+
+
+def test_batches_add_up():
+    rng = np.random.default_rng(4)
+    shape = (5, 16, 9)
+    planes = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    transfer = rng.normal(size=shape).astype(np.float32)
+    rotations = Rotation.random(5, random_state=3).as_matrix()
+    shifts = rng.normal(size=(5, 2))
+    inserter = ImageInserter(16, threads=2)
+    for rows in (slice(0, 3), slice(3, 5)):
+        inserter.add(planes[rows], transfer[rows], rotations[rows], shifts[rows])
+    sums = inserter.finish()
+    whole = insert_images(planes, transfer, rotations, shifts)
+    assert sums.n_images == 5
+    np.testing.assert_allclose(sums.numerator, whole.numerator, atol=1e-4)
+    np.testing.assert_allclose(sums.weight, whole.weight, atol=1e-4)
 
 
 def test_no_images_leave_nothing():

@@ -20,7 +20,10 @@ from cryoparts.parts.part_labels import PartLabels
 from cryoparts.reconstruction.difference_map import difference_map
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import Reconstruction
-from cryoparts.reconstruction.map_files import write_reconstruction
+from cryoparts.reconstruction.map_files import write_part_maps
+from cryoparts.reconstruction.part_maps import GroupMap, PartMaps
+from cryoparts.reconstruction.phase_randomisation import FscCurves
+from cryoparts.reconstruction.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +215,7 @@ def _write_focus(folder, rng, names, state):
 
 def _write_maps(folder, rng, model, members, box, pixel):
     states, curves = {}, {}
+    nothing = np.full(box // 2 + 1, np.nan)
     for state, kept in ((1, np.ones(len(model), dtype=bool)), (2, ~members)):
         grid = np.zeros((box, box, box))
         voxel = np.rint(model.positions[kept][:, ::-1] / pixel).astype(int) + box // 2
@@ -223,14 +227,23 @@ def _write_maps(folder, rng, model, members, box, pixel):
             map=np.mean(halves, axis=0).astype(np.float32),
             half1=halves[0].astype(np.float32),
             half2=halves[1].astype(np.float32),
-            fsc=curves[state],
+            curves=FscCurves(curves[state], curves[state], nothing, curves[state], None),
             resolution_angstrom=resolution_at(curves[state], box, pixel),
             n_particles=200,
             n_in_halves=(100, 100),
             pixel_size_angstrom=pixel,
+            effective_particles=200.0,
         )
-    differences = {(1, 2): difference_map(states[1], states[2])}
-    write_reconstruction(folder, states, differences)
+    maps = PartMaps(
+        {f"state_{k}": GroupMap(r, None, None, None, None, None) for k, r in states.items()},
+        {("state_1", "state_2"): difference_map(states[1], states[2])},
+        mask=np.ones((box,) * 3, dtype=np.float32),
+        mask_source="everything",
+        part_mask=None,
+    )
+    labels = members.astype(np.int64)
+    around = Surroundings(model.positions.astype(np.float64), labels, ("core", "part_1"))
+    write_part_maps(folder, maps, around, {})
 
 
 @pytest.fixture

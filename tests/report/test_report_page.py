@@ -13,7 +13,10 @@ from PIL import Image
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.difference_map import DifferenceMap
 from cryoparts.reconstruction.half_maps import Reconstruction
-from cryoparts.reconstruction.map_files import write_reconstruction
+from cryoparts.reconstruction.map_files import write_part_maps
+from cryoparts.reconstruction.part_maps import GroupMap, PartMaps
+from cryoparts.reconstruction.phase_randomisation import FscCurves
+from cryoparts.reconstruction.surroundings import Surroundings
 from cryoparts.report.page import write_report
 
 LOADS = {"src", "href", "srcset", "data", "poster", "action"}
@@ -235,13 +238,23 @@ def test_maps_of_a_handful_of_particles_are_shown_for_what_they_are(fake_run):
     full[5:11, 5:11, 5:11] = 1.0
 
     def of(density, particles):
-        nothing = np.full(box // 2 + 1, np.nan)
-        return Reconstruction(density, zero, zero, nothing, None, particles, (particles, 0), 6.0)
+        few = Reconstruction(
+            density, zero, zero, FscCurves.undefined(box), None, particles, (particles, 0), 6.0,
+            float(particles),
+        )  # fmt: skip
+        return GroupMap(few, None, None, None, None, None)
 
-    states = {1: of(full, 3), 2: of(zero, 1)}
-    differences = {(1, 2): DifferenceMap(full - zero, None, None, 12.0, 6.0)}
-    folder = made.folder / "reconstruction" / "part_1"
-    write_reconstruction(folder, states, differences, empty_states=(3,))
+    difference = DifferenceMap(full - zero, None, None, None, full > 0, 12.0, 6.0)
+    maps = PartMaps(
+        {"state_1": of(full, 3), "state_2": of(zero, 1)},
+        {("state_1", "state_2"): difference},
+        mask=full,
+        mask_source="given",
+        part_mask=None,
+        empty=("state_3",),
+    )
+    around = Surroundings(np.zeros((1, 3)), np.zeros(1, dtype=np.int64), ("core",))
+    write_part_maps(made.folder / "reconstruction" / "part_1", maps, around, {})
     page = inspected(write_report(made.folder))
     assert "Maps of the states" in page.text
     assert not (made.folder / "figures" / "part_1_fsc.png").exists()

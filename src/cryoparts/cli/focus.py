@@ -1,43 +1,65 @@
-"""`cryoparts focus`: the particles, seen by one part alone."""
+"""`cryoparts focus`: the particles, seen by one part alone or by several together."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from cyclopts import Parameter
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import Focusing, RunFolder
-from cryoparts.config import FocusConfig
-from cryoparts.export.relion import write_state_star
+from cryoparts.config import FocusConfig, Order
+from cryoparts.export.relion import write_selected_star
+from cryoparts.export.trajectory import write_trajectory_cif
+from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.focus import FocusedParticles, Order, focus_on_part
+from cryoparts.parts.focus import FocusedParticles, focus_on_part
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.training.decode import Decoded, TrainedDecoder
+from cryoparts.parts.trajectory import sample_trajectory
+from cryoparts.training.decode import TrainedDecoder
 from cryoparts.training.setup import set_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PartName = Annotated[
     str | None, Parameter(name="--part", help="Name or number of a part. Default: all.")
 ]
+PartNames = Annotated[
+    tuple[str, ...],
+    Parameter(name="--parts", help="Parts to look at together: --parts part_1 part_3."),
+]
 
 
-def focus(run: RunFolder, *, part: PartName = None, options: Focusing = FocusConfig()) -> None:
-    """Embed the particles by one part's Gaussians, and group or order them into states.
+def focus(
+    run: RunFolder,
+    *,
+    part: PartName = None,
+    parts: PartNames = (),
+    options: Focusing = FocusConfig(),
+) -> None:
+    """Embed the particles by the Gaussians of parts, and group or order them into states.
 
-    Writes each particle's state by its name and, where the particles came from
-    RELION, a .star file of each state that RELION opens.
+    Without --part or --parts by every part in turn. Writes each particle's state
+    by its name and, where the particles came from RELION, a .star file of each
+    state that RELION opens. Along a curve, also a trajectory of the molecule, to be
+    played in ChimeraX: open trajectory/trajectory.cif coordsets true.
     """
     folder = RunDirectory.open(run)
     with folder.logging():
-        focus_parts(folder, chosen_parts(folder, part), options)
+        if parts:
+            labels = _labels(folder)
+            focus_together(folder, sorted({labels.part_number(name) for name in parts}), options)
+        if part is not None or not parts:
+            focus_parts(folder, chosen_parts(folder, part), options)
 
 
 def chosen_parts(run: RunDirectory, name: str | None) -> list[int]:
     """Numbers of the part called `name`, or of all parts."""
-    run.require(run.parts_path, f"cryoparts parts {run.root}")
-    labels = PartLabels.load(run.parts_path)
+    labels = _labels(run)
     return list(range(1, labels.n_parts + 1)) if name is None else [labels.part_number(name)]
 
 
@@ -46,32 +68,51 @@ def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> No
     if not parts:
         say("no part changes, so there are no states to find")
         return
-    config = run.config().training
-    set_threads(config.threads)
-    labels = PartLabels.load(run.parts_path)
+    set_threads(run.config().training.threads)
     trained = TrainedDecoder(run)
     for part in parts:
-        members = np.flatnonzero(labels.members(part))
-        decoded = trained.decode(gaussians=members)
-        focused = _focused(decoded, len(members), options, config.seed)
-        focused.save(run.focus_path(part))
-        say(f"part_{part}: {_describe(focused)}")
-        if Path(run.config().particles).suffix == ".star":
-            for state in range(1, focused.n_states + 1):
-                write_state_star(run.root, part, state)
+        _focus(run, trained, [part], options)
+
+
+def focus_together(run: RunDirectory, parts: list[int], options: FocusConfig) -> None:
+    """Find the states that several parts have together and write their focus/ folder."""
+    set_threads(run.config().training.threads)
+    _focus(run, TrainedDecoder(run), parts, options)
+
+
+def _labels(run: RunDirectory) -> PartLabels:
+    run.require(run.parts_path, f"cryoparts parts {run.root}")
+    return PartLabels.load(run.parts_path)
+
+
+def _focus(
+    run: RunDirectory, trained: TrainedDecoder, parts: list[int], options: FocusConfig
+) -> None:
+    labels = _labels(run)
+    members = np.where(np.isin(labels.labels, parts), labels.labels, 0)
+    focused = _focused(trained, members, options, run.config().training.seed)
+    folder = run.focus_path(parts[0]) if len(parts) == 1 else run.focus_on_several_path(parts)
+    focused.save(folder)
+    say(f"{folder.name}: {_describe(focused)}")
+    shutil.rmtree(folder / "trajectory", ignore_errors=True)
+    if focused.order == "curve":
+        _write_trajectory(run, trained, focused, labels, options.trajectory_points)
+    _write_states(run, focused, folder)
 
 
 def _focused(
-    decoded: Decoded, n_gaussians: int, options: FocusConfig, seed: int
+    trained: TrainedDecoder, members: NDArray[np.int64], options: FocusConfig, seed: int
 ) -> FocusedParticles:
     """The particles in states; along a curve where there are no separate ones to be found."""
+    chosen = np.flatnonzero(members)
+    decoded = trained.decode(gaussians=chosen)
     orders: tuple[Order, ...] = (options.order,)
     if options.states is None:
         orders = (*orders, "curve")
     for order in orders:
         focused = focus_on_part(
             decoded.names,
-            np.ones(n_gaussians, dtype=bool),
+            members[chosen],
             decoded.relative_scalars,
             decoded.displacements,
             n_states=options.states,
@@ -83,14 +124,56 @@ def _focused(
     return focused
 
 
+def _write_trajectory(
+    run: RunDirectory,
+    trained: TrainedDecoder,
+    focused: FocusedParticles,
+    labels: PartLabels,
+    points: int,
+) -> None:
+    def decode(
+        rows: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        decoded = trained.decode(rows)
+        return decoded.relative_amplitudes, decoded.displacements
+
+    folder = run.focus_on_several_path(focused.parts) / "trajectory"
+    trajectory = sample_trajectory(focused.coordinate, decode, points)
+    trajectory.save(folder)
+    model = GaussianModel.load(run.gaussians_path)
+    write_trajectory_cif(folder / "trajectory.cif", model, trajectory, labels.labels)
+
+
+def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) -> None:
+    """A .star file a state where the particles came from one; those of an earlier focus go."""
+    for old in folder.glob("state_*.star"):
+        old.unlink()
+    source = Path(run.config().particles)
+    if source.suffix == ".star":
+        for state in range(1, focused.n_states + 1):
+            names = focused.names[focused.members(state)].tolist()
+            write_selected_star(source, names, folder / f"state_{state}.star")
+
+
 def _describe(focused: FocusedParticles) -> str:
     if focused.n_states == 1:
         return "no states"
     described = ["no separate states, cut along a curve"] if focused.order == "curve" else []
     for state in range(1, focused.n_states + 1):
         rows = focused.members(state)
-        change = f"amplitude {focused.mean_amplitude[rows].mean():.2f}"
-        if focused.displacement_rms_angstrom.any():
-            change += f", displacement {focused.displacement_rms_angstrom[rows].mean():.1f} Å"
-        described.append(f"state_{state} {len(rows)} particles ({change})")
+        described.append(f"state_{state} {len(rows)} particles ({_change(focused, rows)})")
     return "; ".join(described)
+
+
+def _change(focused: FocusedParticles, rows: NDArray[np.int64]) -> str:
+    """What the parts do in the particles of a state."""
+    amplitudes, moved = focused.amplitude_of_part, focused.displacement_of_part
+    if amplitudes is None or moved is None:
+        return f"amplitude {focused.mean_amplitude[rows].mean():.2f}"
+    said = []
+    for column, part in enumerate(focused.parts):
+        change = f"amplitude {amplitudes[rows, column].mean():.2f}"
+        if moved.any():
+            change += f", displacement {moved[rows, column].mean():.1f} Å"
+        said.append(change if len(focused.parts) == 1 else f"part_{part} {change}")
+    return ", ".join(said)

@@ -25,11 +25,21 @@ COMMANDS = {
     "train": "Train encoder and decoder",
     "decode": "Each particle's amplitudes and displacements as .npz",
     "parts": "Group the Gaussians that change together",
+    "edit-parts": "Merge, split, add, rename or remove parts by hand",
+    "masks": "A soft mask of each part for RELION and cryoSPARC",
+    "motion": "Rigid motion of each part in each particle: axis, angle, shift",
     "focus": "Group the particles by one part",
+    "columns": "Everything known of each particle, as one table",
+    "select": "Choose particles and save them as a selection",
+    "dashboard": "Interactive page: embeddings, parts, lasso",
+    "composition": "Presence of each part in each particle, and its occupancy",
+    "coordination": "Which parts change together; the order of assembly",
+    "trust": "Whether each part deserves belief: null particles, seeds, half sets",
     "reconstruct": "Half maps, FSC and difference maps of a part's states",
     "report": "One page with every figure",
     "evaluate": "Compare a run with simulated ground truth",
     "simulate": "Particles with ground truth: composition, motion, maps",
+    "benchmark": "Accuracy over seeds and decoders where the truth is known: tables, figures",
     "demo": "Simulate a nine-piece complex and run everything on it",
 }
 
@@ -49,7 +59,8 @@ def build_app() -> cyclopts.App:
         default_parameter=cyclopts.Parameter(name_transform=option_name, consume_multiple=True),
     )
     for name, summary in COMMANDS.items():
-        app.command(f"cryoparts.cli.{name}:{name}", name=name, help=summary)
+        function = name.replace("-", "_")
+        app.command(f"cryoparts.cli.{function}:{function}", name=name, help=summary)
     return app
 
 

@@ -13,6 +13,7 @@ from cryoparts.config import (
     ModelConfig,
     PartsConfig,
     PreprocessingConfig,
+    ReconstructionConfig,
     RunConfig,
     TrainingConfig,
 )
@@ -55,6 +56,9 @@ class InputOptions:
     without_ctf: bool = False
     """The images carry no CTF (simulated without one, for example)."""
 
+    selection: Path | None = None
+    """Only the particles named in this .csv, for example RUN/selections/x.csv."""
+
 
 Inputs = Annotated[InputOptions, Flat]
 Preprocessing = Annotated[PreprocessingConfig, Flat]
@@ -62,6 +66,7 @@ Modelling = Annotated[ModelConfig, Flat]
 Training = Annotated[TrainingConfig, Flat]
 Parting = Annotated[PartsConfig, Flat]
 Focusing = Annotated[FocusConfig, Flat]
+Reconstructing = Annotated[ReconstructionConfig, Flat]
 
 
 def run_config(
@@ -73,6 +78,7 @@ def run_config(
     training: TrainingConfig,
     parts: PartsConfig | None = None,
     focus: FocusConfig | None = None,
+    reconstruction: ReconstructionConfig | None = None,
 ) -> RunConfig:
     """The options of a run with every path made absolute, so that it can be resumed anywhere."""
 
@@ -88,9 +94,11 @@ def run_config(
         ctf=absolute(inputs.ctf),
         pixel_size_angstrom=inputs.pixel_size_angstrom,
         without_ctf=inputs.without_ctf,
+        selection=absolute(inputs.selection),
         preprocessing=preprocessing,
         gaussians=gaussians,
         training=training,
         parts=parts or PartsConfig(),
         focus=focus or FocusConfig(),
+        reconstruction=reconstruction or ReconstructionConfig(),
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+from cryoparts.cli.composition import judge_composition
 from cryoparts.cli.console import say
+from cryoparts.cli.coordination import find_run_coordination
 from cryoparts.cli.focus import chosen_parts, focus_parts
+from cryoparts.cli.masks import write_masks
+from cryoparts.cli.motion import measure_run_motion
 from cryoparts.cli.options import (
     Focusing,
     InputOptions,
@@ -16,6 +20,7 @@ from cryoparts.cli.options import (
     ParticlesFile,
     Parting,
     Preprocessing,
+    Reconstructing,
     Resume,
     Training,
     run_config,
@@ -25,15 +30,18 @@ from cryoparts.cli.reconstruct import reconstruct_parts
 from cryoparts.cli.report import report_run
 from cryoparts.cli.start import start_run
 from cryoparts.cli.train import train_run
+from cryoparts.cli.trust import trust_run
 from cryoparts.config import (
     FocusConfig,
     ModelConfig,
     PartsConfig,
     PreprocessingConfig,
+    ReconstructionConfig,
     RunConfig,
     TrainingConfig,
 )
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.part_masks import MaskOptions
 from cryoparts.report.wording import duration
 
 
@@ -49,9 +57,12 @@ def run(
     training: Training = TrainingConfig(),
     parts: Parting = PartsConfig(),
     focus: Focusing = FocusConfig(),
+    reconstruction: Reconstructing = ReconstructionConfig(),
 ) -> None:
     """Train, find the parts, group the particles by each, reconstruct and report."""
-    config = run_config(particles, model, inputs, preprocessing, gaussians, training, parts, focus)
+    config = run_config(
+        particles, model, inputs, preprocessing, gaussians, training, parts, focus, reconstruction
+    )
     started = time.perf_counter()
     folder = start_run(config, output, resume=resume)
     with folder.logging():
@@ -64,6 +75,11 @@ def run_steps(folder: RunDirectory, config: RunConfig, *, resume: bool) -> None:
     """All steps between the start of a run and its report."""
     train_run(folder, resume=resume)
     find_parts(folder, config.parts)
+    write_masks(folder, MaskOptions())
+    measure_run_motion(folder)
     found = chosen_parts(folder, None)
     focus_parts(folder, found, config.focus)
-    reconstruct_parts(folder, found)
+    judge_composition(folder)
+    trust_run(folder)
+    find_run_coordination(folder)
+    reconstruct_parts(folder, found, config.reconstruction)

@@ -34,7 +34,7 @@ def composition(
     imaging: Imaging = ImagingOptions(),
     options: Annotated[CompositionOptions, Flat] = CompositionOptions(),
 ) -> None:
-    """Segments of a structure come and go independently; the largest is always there."""
+    """Segments of a structure come and go, the largest is always there; --couple ties them."""
     with progress_bar("simulating") as shown:
         _done(simulate_composition(structure, output, imaging, options, shown))
 
@@ -47,7 +47,7 @@ def motion(
     imaging: Imaging = ImagingOptions(),
     options: Annotated[MotionOptions, Flat] = MotionOptions(),
 ) -> None:
-    """Regions of a structure rotate rigidly and independently about their own axes."""
+    """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
     with progress_bar("simulating") as shown:
         _done(simulate_motion(structure, output, imaging, options, shown))
 

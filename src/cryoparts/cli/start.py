@@ -22,11 +22,13 @@ from cryoparts.io.structure import read_structure, write_gaussians_cif
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.particles.preprocessing import prepare
+from cryoparts.parts.selection import named_rows, read_names
 from cryoparts.training.geometry import AS_GIVEN, GeometryCheck, check_geometry
 from cryoparts.training.losses import resolution_band
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
+    from cryoparts.io.particle_table import ParticleTable
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 MAPS = {".mrc", ".map", ".ccp4"}
@@ -37,6 +39,7 @@ RESUMED_WITH_THE_SAME = (
     "particles",
     "model",
     "pixel_size_angstrom",
+    "selection",
     "preprocessing",
     "gaussians",
     "training",
@@ -60,7 +63,16 @@ def open_particles(config: RunConfig) -> ParticleSet:
     )
     for note in table.notes:
         warn(note)
+    if config.selection is not None:
+        table = _selected(table, Path(config.selection))
     return ParticleSet(table)
+
+
+def _selected(table: ParticleTable, path: Path) -> ParticleTable:
+    """The particles of a selection, in the order of the particle file."""
+    chosen = named_rows(read_names(path), table.names, str(path), str(table.source))
+    say(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
+    return table.take(np.flatnonzero(chosen))
 
 
 def with_working_box(config: RunConfig, particles: ParticleSet) -> RunConfig:
@@ -179,6 +191,8 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
     inputs = [Path(config.particles), Path(config.model)]
+    if config.selection is not None:
+        inputs.append(Path(config.selection))
     with make_folder_atomically(output) as staging:
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)

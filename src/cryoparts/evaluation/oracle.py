@@ -97,14 +97,14 @@ def oracle_accuracy(
         truth.atom_positions, truth.atom_masses, truth.atom_segment, len(truth.segment_names)
     )
 
-    def fit_inputs(rows: NDArray[np.int64]) -> _FitInputs:
+    def fit_inputs(rows: NDArray[np.int64]) -> FitInputs:
         transfer = contrast_transfer(ctf.take(rows), box_size, pixel_size_angstrom)
         templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
         images = torch.as_tensor(images_of(rows), dtype=torch.float32)
-        return _FitInputs(transform(images), templates * transfer[:, None], transfer.square())
+        return FitInputs(transform(images), templates * transfer[:, None], transfer.square())
 
     sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
-    noise = _estimate_noise(fit_inputs, sample, box_size)
+    noise = estimate_noise(fit_inputs, sample, box_size)
     amplitudes = np.zeros((count, atoms.n_groups))
     for start in range(0, count, BATCH):
         rows = np.arange(start, min(start + BATCH, count))
@@ -174,7 +174,7 @@ def least_squares_amplitudes(images: Tensor, templates: Tensor, weights: Tensor)
 
 
 @dataclass(frozen=True)
-class _FitInputs:
+class FitInputs:
     """Half planes of B images, S templates each, and their squared CTFs."""
 
     images: Tensor
@@ -183,7 +183,7 @@ class _FitInputs:
 
 
 @dataclass(frozen=True)
-class _NoiseModel:
+class NoiseModel:
     """Noise power ``white + sample * CTF²`` of each ring (R,); `used` weighs conjugate pairs."""
 
     white: Tensor
@@ -197,11 +197,11 @@ class _NoiseModel:
         return self.used / power
 
 
-def _estimate_noise(
-    fit_inputs: Callable[[NDArray[np.int64]], _FitInputs],
+def estimate_noise(
+    fit_inputs: Callable[[NDArray[np.int64]], FitInputs],
     sample: NDArray[np.int64],
     box_size: int,
-) -> _NoiseModel:
+) -> NoiseModel:
     """Regress, ring by ring, the residual power of an unweighted fit on the squared CTF."""
     rings = ring_count(box_size)
     index = ring_index(box_size)
@@ -229,4 +229,4 @@ def _estimate_noise(
     level = (p - slope * c1) / one.clamp(min=1.0)
     floor = 1e-3 * p / one.clamp(min=1.0) + 1e-12 * p.sum() / one.sum() + 1e-30
     white = torch.maximum(level, floor)
-    return _NoiseModel(white.float(), slope.float(), used, ring)
+    return NoiseModel(white.float(), slope.float(), used, ring)

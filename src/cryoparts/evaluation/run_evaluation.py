@@ -11,7 +11,9 @@ from sklearn.metrics import adjusted_rand_score
 from cryoparts.errors import InputError
 from cryoparts.evaluation.assignment import Assignment, assign_gaussians
 from cryoparts.evaluation.composition_accuracy import composition_accuracy
+from cryoparts.evaluation.motion_axes import run_axis_accuracy
 from cryoparts.evaluation.motion_rmsd import motion_rmsd
+from cryoparts.evaluation.occupancy_evaluation import evaluate_coordination, evaluate_occupancies
 from cryoparts.evaluation.oracle import oracle_accuracy
 from cryoparts.evaluation.part_agreement import (
     coordinate_agreement,
@@ -139,6 +141,13 @@ def _composition(
         if states:
             mean = float(np.mean([state["accuracy"] for state in states.values()]))
             headline["particles in the right state, mean over parts"] = _percent(mean)
+        part_of = {str(name): agreement.part_of(str(name)) for name in truth.segment_names}
+        for found in (
+            evaluate_occupancies(run, truth, part_of),
+            evaluate_coordination(run, truth, part_of),
+        ):
+            headline |= found[0]
+            details |= found[1]
     return RunEvaluation(headline, details)
 
 
@@ -179,6 +188,17 @@ def _motion(run: RunDirectory, trained: TrainedDecoder, truth: MotionTruth) -> R
         details["angles"] = angles
         for name, found in angles.items():
             headline[f"correlation with the angle of {name}"] = f"{found['pearson']:.3f}"
+        parts = {name: agreement.part_of(name) for name in names}
+        coordinated = evaluate_coordination(run, truth, parts)
+        headline |= coordinated[0]
+        details |= coordinated[1]
+        for name, axis in run_axis_accuracy(run.motion_path, truth, parts, str(run.root)).items():
+            details.setdefault("axes", {})[name] = axis.as_dict()
+            headline[f"axis of {name}"] = (
+                f"{axis.axis_error_degrees:.1f}° off, passes the pivot at "
+                f"{axis.pivot_distance_angstrom:.1f} Å, angle correlation "
+                f"{axis.angle_correlation:.3f}"
+            )
     return RunEvaluation(headline, details)
 
 

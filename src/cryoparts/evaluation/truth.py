@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.simulation.ground_truth import (
+    COUPLINGS,
     TRUTH_FILE,
     CompositionTruth,
     MapsTruth,
@@ -43,7 +44,11 @@ def load_truth(path: Path) -> CompositionTruth | MotionTruth | MapsTruth:
     try:
         with np.load(file, allow_pickle=False) as stored:
             kind = KINDS[str(stored["kind"])]
-            values: dict[str, Any] = {f.name: stored[f.name] for f in fields(kind)}
+            values: dict[str, Any] = {
+                f.name: stored[f.name]
+                for f in fields(kind)
+                if f.name != COUPLINGS or COUPLINGS in stored
+            }
     except FileNotFoundError as fault:
         raise InputError(str(file), "there is no such file", cure) from fault
     except (OSError, KeyError, ValueError) as fault:

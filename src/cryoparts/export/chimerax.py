@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.export.motion_arrows import ARROWS
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.atomic import write_text
 from cryoparts.io.mrc import read_map
@@ -70,6 +71,9 @@ def write_session_script(run: Path) -> Path:
     lines += _model_commands(folder)
     for number, state_map in enumerate(_state_maps(folder), start=2):
         lines += _map_commands(state_map, number, run)
+    arrows = folder.motion_path / ARROWS
+    if arrows.is_file():
+        lines.append(f"open {arrows.relative_to(run).as_posix()}")
     lines += ["lighting soft", "view"]
     script = run / SCRIPT
     write_text(script, "\n".join(lines) + "\n")

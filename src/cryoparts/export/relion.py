@@ -1,4 +1,4 @@
-"""The particles of one state as a RELION file, to go on with in RELION."""
+"""Chosen particles as a RELION file, to go on with in RELION."""
 
 from __future__ import annotations
 
@@ -13,17 +13,49 @@ from cryoparts.io.star import read_blocks
 from cryoparts.parts.focus import FocusedParticles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cryoparts.io.star import StarBlock
 
 NAME_COLUMN = "rlnImageName"
 
 
-def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
-    """Write ``focus/part_<part>/state_<state>.star``: that state's lines of the particle file.
+def write_selected_star(source: Path, names: Iterable[str], target: Path) -> None:
+    """Write the lines of the chosen particles of a RELION file as another.
 
     Optics table, columns, numbers and their digits, comments and the order of
     the lines stay as they are in the particle file; lines of other particles are
     left out. Particles are found by name.
+
+    Parameters
+    ----------
+    source : Path
+        The RELION file.
+    names : iterable of str
+        Particles to keep.
+    target : Path
+        The new file.
+
+    Raises
+    ------
+    InputError
+        If the source is no RELION file or has moved, or one of the particles is
+        not in it; then nothing is written.
+    """
+    wanted = set(names)
+    with write_atomically(target) as temporary:
+        found = _copy_rows(source, _particle_block(source), wanted, temporary)
+        missing = sorted(wanted - found)
+        if missing:
+            raise InputError(
+                str(source),
+                f"lacks {len(missing)} of the {len(wanted)} particles, {missing[0]} for one",
+                "Give the file that the run was made from.",
+            )
+
+
+def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
+    """Write ``focus/part_<part>/state_<state>.star``: that state's lines of the particle file.
 
     Parameters
     ----------
@@ -50,15 +82,7 @@ def write_state_star(run: Path, part: int, state: int, source: Path | None = Non
     wanted = _names(folder, part, state)
     particles = source if source is not None else Path(folder.config().particles)
     target = focus / f"state_{state}.star"
-    with write_atomically(target) as temporary:
-        found = _copy_rows(particles, _particle_block(particles), wanted, temporary)
-        missing = sorted(wanted - found)
-        if missing:
-            raise InputError(
-                str(particles),
-                f"lacks {len(missing)} of the {len(wanted)} particles, {missing[0]} for one",
-                "Give the file that the run was made from.",
-            )
+    write_selected_star(particles, wanted, target)
     return target
 
 

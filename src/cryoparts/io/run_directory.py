@@ -60,9 +60,9 @@ class RunDirectory:
         return self.root / "particles"
 
     @property
-    def gradients_path(self) -> Path:
+    def encoder_input_path(self) -> Path:
         """Cache of the encoder's input."""
-        return self.root / "particles" / "gradients.npy"
+        return self.root / "particles" / "encoder_input.npy"
 
     @property
     def metrics_path(self) -> Path:
@@ -90,6 +90,41 @@ class RunDirectory:
         return self.root / "parts"
 
     @property
+    def selections_path(self) -> Path:
+        """Chosen particles, a .csv and a .json each."""
+        return self.root / "selections"
+
+    @property
+    def motion_path(self) -> Path:
+        """Rigid motion of each part in each particle."""
+        return self.root / "motion"
+
+    @property
+    def masks_path(self) -> Path:
+        """Soft mask of each part."""
+        return self.parts_path / "masks"
+
+    @property
+    def trust_path(self) -> Path:
+        """Whether the result deserves belief."""
+        return self.root / "trust"
+
+    @property
+    def presence_path(self) -> Path:
+        """Probability that each part is present in each particle."""
+        return self.root / "composition" / "presence.csv"
+
+    @property
+    def composition_path(self) -> Path:
+        """Presence and occupancy of the parts."""
+        return self.root / "composition"
+
+    @property
+    def coordination_path(self) -> Path:
+        """Which parts change together, and the order of assembly."""
+        return self.root / "coordination"
+
+    @property
     def evaluation_path(self) -> Path:
         """Comparison with the ground truth."""
         return self.root / "evaluation.json"
@@ -103,9 +138,21 @@ class RunDirectory:
         """Folder of the particles seen by one part alone."""
         return self.root / "focus" / f"part_{part}"
 
+    def focus_on_several_path(self, parts: Sequence[int]) -> Path:
+        """Folder of the particles seen by several parts together, ``focus/part_1+part_3``."""
+        return self.root / "focus" / "+".join(f"part_{part}" for part in parts)
+
     def reconstruction_path(self, part: int) -> Path:
         """Folder of the maps of one part's states."""
         return self.root / "reconstruction" / f"part_{part}"
+
+    def trajectory_maps_path(self, part: int) -> Path:
+        """Folder of the maps along one part's coordinate."""
+        return self.reconstruction_path(part) / "trajectory"
+
+    def selection_maps_path(self, name: str) -> Path:
+        """Folder of the maps of a selection of particles."""
+        return self.root / "reconstruction" / f"selection_{name}"
 
     @classmethod
     def create(cls, root: Path, config: RunConfig, inputs: Iterable[Path]) -> RunDirectory:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 UNASSIGNED, CORE = -1, 0
+
+RESERVED_NAME = re.compile(r"(part_?)?\d*|core|unassigned", re.IGNORECASE)
+"""Names that a user cannot give: they already mean a part."""
+
+_NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 _PIECE_GAP = 2.5
 """Gaussians of a part are in one piece if steps of this many typical
@@ -48,6 +55,8 @@ class PartLabels:
         Root mean square displacement over the particles, Å.
     method : str
         Embedding used, "umap" or "pca".
+    names : tuple of str, length K + 1
+        What each label is called, ("core", "part_1", ...) by default.
     """
 
     labels: IntArray
@@ -56,8 +65,11 @@ class PartLabels:
     amplitude_change: FloatArray
     displacement_rms_angstrom: FloatArray
     method: str
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.names:
+            object.__setattr__(self, "names", default_names(self.n_parts))
         count = len(self.labels)
         for name, shape in (
             ("embedding", (count, 2)),
@@ -69,6 +81,10 @@ class PartLabels:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
         if count and (self.labels.min() < UNASSIGNED):
             raise ValueError(f"labels start at -1, found {self.labels.min()}")
+        if len(self.names) != self.n_parts + 1 or self.names[0] != "core":
+            raise ValueError(f"{self.n_parts} parts and the core cannot be called {self.names}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"two parts have the same name: {self.names}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,8 +96,12 @@ class PartLabels:
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """("part_1", ..., "part_K")."""
-        return tuple(f"part_{k}" for k in range(1, self.n_parts + 1))
+        """What the parts 1 ... K are called."""
+        return self.names[1:]
+
+    def name(self, part: int) -> str:
+        """What a part is called: the user's name, or "part_3"; "core" and "unassigned" too."""
+        return "unassigned" if part == UNASSIGNED else self.names[part]
 
     def members(self, part: int) -> NDArray[np.bool_]:
         """Mask (N,) of the Gaussians of a part (0 for the core)."""
@@ -96,14 +116,16 @@ class PartLabels:
         return _connected_pieces(inside, _PIECE_GAP * float(np.median(nearest)))
 
     def part_number(self, name: str) -> int:
-        """The number of a part called "part_2" or "2".
+        """The number of a part called "part_2", "part2", "2" or as the user named it.
 
         Raises
         ------
         InputError
             If there is no such part.
         """
-        text = name.removeprefix("part_")
+        if name in self.part_names:
+            return self.names.index(name)
+        text = name.removeprefix("part").removeprefix("_")
         if text.isdecimal() and 1 <= int(text) <= self.n_parts:
             return int(text)
         known = ", ".join(self.part_names) or "none: nothing was found to change"
@@ -144,11 +166,51 @@ class PartLabels:
                 amplitude_change=columns["amplitude_change"],
                 displacement_rms_angstrom=columns["displacement_rms_angstrom"],
                 method=str(json.loads((folder / "summary.json").read_text())["embedding"]),
+                names=_read_names(folder / "parts.csv", max(int(labels.max(initial=0)), 0)),
             )
         except (OSError, ValueError, KeyError) as fault:
             raise InputError(
                 str(folder), f"not a folder of parts: {fault}", "Make one with `cryoparts parts`."
             ) from fault
+
+
+def default_names(n_parts: int) -> tuple[str, ...]:
+    """("core", "part_1", ..., "part_K")."""
+    return ("core", *(f"part_{k}" for k in range(1, n_parts + 1)))
+
+
+def require_name(name: str, taken: tuple[str, ...]) -> str:
+    """A name that a user gives a part, if it can be one.
+
+    Raises
+    ------
+    InputError
+        If it is taken, could be read as the number of a part, or holds more than
+        letters, digits and underscores (tables, selections and ChimeraX use it).
+    """
+    if not _NAME.fullmatch(name) or RESERVED_NAME.fullmatch(name):
+        raise InputError(
+            "the name",
+            f"a part cannot be called {name!r}",
+            "Use up to 40 letters, digits and underscores, a letter first, and neither 'core' "
+            "nor 'part_3': NBD1 or L1_stalk, for example.",
+        )
+    if name in taken:
+        raise InputError("the name", f"another part is called {name!r}", "Choose another name.")
+    return name
+
+
+def _read_names(table: Path, n_parts: int) -> tuple[str, ...]:
+    """The column `name` of parts.csv; runs made before parts had names lack it."""
+    names = list(default_names(n_parts))
+    if not table.is_file():
+        return tuple(names)
+    with table.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            number = row["part"].removeprefix("part_")
+            if number.isdecimal() and int(number) <= n_parts and row.get("name"):
+                names[int(number)] = row["name"]
+    return tuple(names)
 
 
 def _connected_pieces(points: FloatArray, reach: float) -> int:
@@ -177,6 +239,7 @@ def _part_columns(parts: PartLabels) -> dict[str, NDArray[np.generic]]:
     centroids = np.array([parts.positions[m].mean(axis=0) for m in chosen]).reshape(-1, 3)
     return {
         "part": np.array(["core" if k == CORE else f"part_{k}" for k in numbers]),
+        "name": np.array([parts.name(k) for k in numbers]),
         "gaussians": np.array([m.sum() for m in chosen]),
         "amplitude_change": np.array([parts.amplitude_change[m].mean() for m in chosen]),
         "displacement_rms_angstrom": np.array(

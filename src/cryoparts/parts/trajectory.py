@@ -1,28 +1,36 @@
-"""Particles ordered along a curve through their cloud."""
+"""Particles ordered along a curve through their cloud, and what the molecule does along it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from cryoparts.errors import InputError
+from cryoparts.parts.principal_curve import PrincipalCurve
+from cryoparts.parts.tables import load_array, save_array, write_table
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
+    Decode = Callable[[IntArray], tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]]
 
-_NODES = 25
-_ROUNDS = 15
+POINTS = 10
+"""Points of a trajectory."""
+
+MOST_PARTICLES_A_POINT = 200
 
 
 def curve_coordinate(components: ArrayLike, bandwidth: float = 0.1) -> FloatArray:
     """Position of each point along the cloud's principal curve, from 0 to 1.
 
-    Hastie & Stuetzle (1989, J. Am. Stat. Assoc. 84, 502): start from the first
-    component, then in turns smooth the points' coordinates along the curve and
-    project the points on it. The coordinate is the arc length as a fraction of
-    the curve, and runs the way of the first component.
+    See `cryoparts.parts.principal_curve.PrincipalCurve.through`.
 
     Parameters
     ----------
@@ -31,19 +39,7 @@ def curve_coordinate(components: ArrayLike, bandwidth: float = 0.1) -> FloatArra
     bandwidth : float
         Width of the smoothing as a fraction of the particles.
     """
-    points = np.asarray(components, dtype=np.float64)
-    if len(points) < 3 or not np.ptp(points[:, 0]) > 0:
-        return _ranked_fraction(points[:, 0])
-    order = points[:, 0]
-    coordinate = order
-    for _ in range(_ROUNDS if points.shape[1] > 1 else 1):
-        nodes = _smoothed(points, _ranked_fraction(coordinate), bandwidth)
-        updated = _project(points, nodes)
-        if np.allclose(updated, coordinate, atol=1e-4):
-            break
-        coordinate = updated
-    forward = float(np.corrcoef(coordinate, order)[0, 1]) if np.ptp(coordinate) > 0 else 1.0
-    return 1.0 - coordinate if forward < 0 else coordinate
+    return PrincipalCurve.through(components, bandwidth).coordinate
 
 
 def cut_into_states(coordinate: ArrayLike, n_states: int) -> IntArray:
@@ -63,43 +59,114 @@ def cut_into_states(coordinate: ArrayLike, n_states: int) -> IntArray:
     return states
 
 
-def _ranked_fraction(values: FloatArray) -> FloatArray:
-    """Rank of each value as a fraction from 0 to 1."""
-    rank = np.empty(len(values))
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return rank / max(len(values) - 1, 1)
+@dataclass(frozen=True)
+class Trajectory:
+    """The whole molecule at T points along a curve, each the mean of the particles near it.
+
+    Parameters
+    ----------
+    coordinate : array, shape (T,)
+        Mean coordinate of the particles of each point.
+    particles : int array, shape (T,)
+        Particles that each point is the mean of.
+    relative_amplitudes : array, shape (T, N), or None
+        Amplitudes over the neutral ones; None where they do not vary.
+    displacements : array, shape (T, N, 3), or None
+        Å from the neutral positions; None where they do not vary.
+    """
+
+    coordinate: FloatArray
+    particles: IntArray
+    relative_amplitudes: FloatArray | None
+    displacements: FloatArray | None
+
+    def __len__(self) -> int:
+        return len(self.coordinate)
+
+    def save(self, folder: Path) -> None:
+        """Write points.csv and, where they vary, amplitudes.npy and displacements.npy (Å)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, values in (
+            ("amplitudes.npy", self.relative_amplitudes),
+            ("displacements.npy", self.displacements),
+        ):
+            if values is not None:
+                save_array(folder / name, values.astype(np.float32))
+            else:
+                (folder / name).unlink(missing_ok=True)
+        points = {
+            "point": np.arange(1, len(self) + 1),
+            "coordinate": self.coordinate,
+            "particles": self.particles,
+        }
+        write_table(folder / "points.csv", points)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or unreadable.
+        """
+        try:
+            points = np.genfromtxt(folder / "points.csv", delimiter=",", names=True, ndmin=1)
+            arrays = [
+                load_array(folder / name).astype(np.float64) if (folder / name).exists() else None
+                for name in ("amplitudes.npy", "displacements.npy")
+            ]
+            counts = points["particles"].astype(np.int64)
+            return cls(points["coordinate"], counts, arrays[0], arrays[1])
+        except (OSError, ValueError) as fault:
+            raise InputError(
+                str(folder),
+                f"not a trajectory: {fault}",
+                "Make one with `cryoparts focus --order curve`.",
+            ) from fault
 
 
-def _smoothed(points: FloatArray, fraction: FloatArray, bandwidth: float) -> FloatArray:
-    """Nodes (n, C) of the curve: local means of the points along it."""
-    stations = np.linspace(0.0, 1.0, min(_NODES, len(points)))
-    weight = np.exp(-0.5 * ((stations[:, None] - fraction[None, :]) / bandwidth) ** 2)
-    # a local line, not a local mean: a mean would shrink the ends inwards
-    offset = fraction[None, :] - stations[:, None]
-    s0, s1, s2 = (weight.sum(1), (weight * offset).sum(1), (weight * offset**2).sum(1))
-    determinant = np.maximum(s0 * s2 - s1**2, 1e-12)
-    kernel = weight * (s2[:, None] - s1[:, None] * offset) / determinant[:, None]
-    nodes: FloatArray = (kernel / kernel.sum(axis=1, keepdims=True)) @ points
-    return nodes
+def sample_trajectory(coordinate: ArrayLike, decode: Decode, n_points: int = POINTS) -> Trajectory:
+    """Mean decoder output of the particles near points spread evenly along a coordinate.
+
+    The points lie evenly between the 2nd and the 98th percentile of the
+    coordinate, so that its few outermost particles do not make the ends. Each
+    takes the particles not farther than half a step, at most the 200 nearest, and
+    the one nearest particle where the curve has a gap.
+
+    Parameters
+    ----------
+    coordinate : array, shape (P,)
+    decode : callable
+        Given rows (n,) of particles, returns their relative amplitudes (n, N) and
+        displacements (n, N, 3), None for what does not vary.
+    n_points : int
+    """
+    values = np.asarray(coordinate, dtype=np.float64)
+    low, high = np.quantile(values, [0.02, 0.98])
+    stations = np.linspace(low, high, n_points)
+    reach = 0.5 * (high - low) / max(n_points - 1, 1)
+    rows = [_nearest(values, station, reach) for station in stations]
+    means = [_mean_output(chosen, decode) for chosen in rows]
+    amplitudes, displacements = zip(*means, strict=True)
+    return Trajectory(
+        np.array([values[chosen].mean() for chosen in rows]),
+        np.array([len(chosen) for chosen in rows]),
+        None if amplitudes[0] is None else np.stack(amplitudes),
+        None if displacements[0] is None else np.stack(displacements),
+    )
 
 
-def _project(points: FloatArray, nodes: FloatArray) -> FloatArray:
-    """Arc length (0 to 1) of the nearest point of the polyline through the nodes."""
-    steps = np.diff(nodes, axis=0)
-    lengths = np.linalg.norm(steps, axis=1)
-    before = np.concatenate([[0.0], np.cumsum(lengths)])
-    best = np.full(len(points), np.inf)
-    arc = np.zeros(len(points))
-    last = len(steps) - 1
-    for i, (start, step, length) in enumerate(zip(nodes[:-1], steps, lengths, strict=True)):
-        if length == 0:
-            continue
-        along = (points - start) @ step / length
-        # the ends run on straight, so that outer particles keep their order
-        along = np.clip(along, None if i == 0 else 0.0, None if i == last else length)
-        distance = ((points - start - along[:, None] * (step / length)) ** 2).sum(axis=1)
-        nearer = distance < best
-        best = np.where(nearer, distance, best)
-        arc = np.where(nearer, before[i] + along, arc)
-    spread = np.ptp(arc)
-    return (arc - arc.min()) / spread if spread > 0 else np.zeros(len(points))
+def _nearest(values: FloatArray, station: float, reach: float) -> IntArray:
+    distance = np.abs(values - station)
+    order = np.argsort(distance, kind="stable")[:MOST_PARTICLES_A_POINT]
+    near = order[distance[order] <= reach]
+    return np.sort(near if len(near) else order[:1])
+
+
+def _mean_output(rows: IntArray, decode: Decode) -> tuple[FloatArray | None, FloatArray | None]:
+    amplitude, displacement = (
+        None if output is None else np.asarray(output.mean(axis=0, dtype=np.float64))
+        for output in decode(rows)
+    )
+    return amplitude, displacement

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.fft import irfftn
 
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import transform
-from cryoparts.reconstruction.insertion import FourierSums, insert_images, symmetrised
+from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-_BATCH_BYTES = 96 * 2**20
+_BATCH_BYTES = 32 * 2**20
 
 
 def gather(
     source: ImageSource,
     indices: IntArray,
+    weights: FloatArray | None = None,
     *,
     padding: int = 2,
     threads: int = 1,
@@ -35,13 +37,15 @@ def gather(
     """Insert the chosen particles' images, batch by batch.
 
     Memory is that of the (padded) volume, once a thread and twice more, and of
-    one batch of at most 96 MiB, whatever the number of particles.
+    one batch (32 MiB and its copies), whatever the number of particles.
 
     Parameters
     ----------
     source : ImageSource
     indices : int array, shape (n,)
         Rows of the particles.
+    weights : array, shape (n,), optional
+        How much each particle counts; default 1.
     padding : int
         The images are padded with zeros to this many times their side, which
         makes trilinear interpolation in Fourier space more exact.
@@ -51,27 +55,26 @@ def gather(
     """
     box, pixel = source.box_size, source.pixel_size_angstrom
     padded = box * padding
-    sums = FourierSums.empty(padded)
+    inserter = ImageInserter(padded, threads=threads)
     # half plane, its CTF, the image, and the transform's copies
     batch = max(1, _BATCH_BYTES // (padded * padded * 16))
     margin = (padded - box) // 2
     for start in range(0, len(indices), batch):
         rows = indices[start : start + batch]
         images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
-        inserted = insert_images(
+        inserter.add(
             transform(images).numpy(),
             contrast_transfer(source.ctf.take(rows), padded, pixel).numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
-            threads=threads,
+            None if weights is None else weights[start : start + batch],
         )
-        sums = sums + inserted
         if progress is not None:
             progress(len(rows))
-    return symmetrised(sums)
+    return symmetrised(inserter.finish())
 
 
-def shell_of_voxels(volume_box: int, padding: int = 1) -> IntArray:
+def shell_of_voxels(volume_box: int, padding: int = 1) -> NDArray[np.int16]:
     """Shell of every voxel of a half volume in units of the unpadded box's frequency step.
 
     Parameters
@@ -85,18 +88,27 @@ def shell_of_voxels(volume_box: int, padding: int = 1) -> IntArray:
     array, shape (volume_box, volume_box, volume_box // 2 + 1)
         Rounded |k|; the corners beyond the Nyquist shell are clipped to one shell above it.
     """
-    k = np.fft.fftfreq(volume_box, 1.0 / volume_box)
-    kx = np.arange(volume_box // 2 + 1, dtype=np.float64)
-    length = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
-    return np.minimum(np.rint(length / padding), volume_box // padding // 2 + 1).astype(np.int64)
+    k = np.fft.fftfreq(volume_box, 1.0 / volume_box).astype(np.float32)
+    kx = np.arange(volume_box // 2 + 1, dtype=np.float32)
+    # single precision tells shells apart, and a volume of it is large enough
+    length = k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2
+    np.sqrt(length, out=length)
+    length /= np.float32(padding)
+    np.rint(length, out=length)
+    np.minimum(length, volume_box // padding // 2 + 1, out=length)
+    return length.astype(np.int16)
 
 
 def shell_mean_weight(sums: FourierSums, padding: int) -> FloatArray:
     """Mean over each shell 0 ... D // 2 of the sum of CTF^2."""
     box = sums.weight.shape[0]
-    shell = shell_of_voxels(box, padding).ravel()
-    total = np.bincount(shell, weights=sums.weight.ravel().astype(np.float64))
-    mean: FloatArray = (total / np.maximum(np.bincount(shell), 1))[: box // padding // 2 + 1]
+    count = box // padding // 2 + 2
+    total, voxels = np.zeros(count), np.zeros(count)
+    # plane by plane, as bincount copies what it counts in eight bytes a voxel
+    for shell, weight in zip(shell_of_voxels(box, padding), sums.weight, strict=True):
+        total += np.bincount(shell.ravel(), weights=weight.ravel(), minlength=count)
+        voxels += np.bincount(shell.ravel(), minlength=count)
+    mean: FloatArray = (total / np.maximum(voxels, 1))[:-1]
     return mean
 
 
@@ -122,19 +134,17 @@ def invert(sums: FourierSums, regulariser: FloatArray, *, padding: int) -> NDArr
     """
     padded = sums.weight.shape[0]
     box = padded // padding
-    shell = shell_of_voxels(padded, padding)
     added = np.append(np.asarray(regulariser, dtype=np.float32), np.float32(np.inf))
-    denominator = sums.weight + added[shell]
-    volume = np.where(
-        denominator > 0, sums.numerator / np.where(denominator > 0, denominator, 1), 0
-    )
-    density = np.fft.fftshift(np.fft.irfftn(volume, s=(padded,) * 3, axes=(0, 1, 2)))
-    margin = (padded - box) // 2
-    inner = slice(margin, margin + box)
+    denominator = added[shell_of_voxels(padded, padding)]
+    denominator += sums.weight
+    volume = np.zeros_like(sums.numerator)
+    np.divide(sums.numerator, denominator, out=volume, where=denominator > 0)
+    del denominator
+    whole = irfftn(volume, s=(padded,) * 3, overwrite_x=True)
     offset = np.arange(box) - box // 2
+    # the centre of the volume is at index 0, what lies before it at the end
+    density = whole[np.ix_(offset % padded, offset % padded, offset % padded)]
     envelope = np.sinc(offset / padded) ** 2
     radius = np.sqrt(sum(a**2 for a in np.meshgrid(offset, offset, offset, indexing="ij")))
-    corrected = density[inner, inner, inner] / (
-        envelope[:, None, None] * envelope[None, :, None] * envelope
-    )
+    corrected = density / (envelope[:, None, None] * envelope[None, :, None] * envelope)
     return np.where(radius <= box // 2, corrected, 0.0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Where two states differ: their maps, made comparable and subtracted."""
+"""Where two states differ: their maps, made comparable, subtracted and tested."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
-from cryoparts.reconstruction.soft_mask import soft_sphere
+from cryoparts.reconstruction.amplitude_matching import common_scale, radial_scale
+from cryoparts.reconstruction.fourier_filters import by_shell, filtered, low_pass_filter
+from cryoparts.reconstruction.significance import (
+    KERNEL_IN_RESOLUTIONS,
+    NoiseKind,
+    critical_z,
+    noise_level,
+)
+from cryoparts.reconstruction.soft_mask import cosine_edge, soft_sphere
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -17,8 +26,10 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     Map = NDArray[np.float32]
 
-_EDGE_SHELLS = 2.0
-_ROUNDS = 20
+FALSE_DISCOVERY_RATE = 0.01
+
+_SMALLEST_UNCHANGED = 0.2
+"""Of the mask's volume: with less left outside the part, amplitudes are matched in all of it."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +42,14 @@ class DifferenceMap:
         Positive where the first state has more. [z, y, x], in the first map's
         scale, low-passed to `resolution_angstrom`.
     z_score : float32 array, shape (D, D, D) or None
-        Density divided by `noise`.
+        Density divided by the noise at each voxel; None where a state has no
+        half maps.
     noise : float or None
-        Standard deviation of the same difference made from half maps' noise,
-        within the mask; None where a state has no half maps.
+        Root mean square of the noise within the mask.
+    critical_z : float or None
+        |z| from which on a voxel is significant; infinite if none is.
+    tested : bool array, shape (D, D, D)
+        The voxels that were tested.
     resolution_angstrom : float
         The worse of the two states' resolutions.
     pixel_size_angstrom : float
@@ -43,8 +58,18 @@ class DifferenceMap:
     density: Map
     z_score: Map | None
     noise: float | None
+    critical_z: float | None
+    tested: NDArray[np.bool_]
     resolution_angstrom: float
     pixel_size_angstrom: float
+
+    @property
+    def significant(self) -> NDArray[np.bool_]:
+        """Voxels that differ beyond the noise, both ways; none where it is not known."""
+        if self.z_score is None or self.critical_z is None:
+            return np.zeros(self.density.shape, dtype=np.bool_)
+        found: NDArray[np.bool_] = self.tested & (np.abs(self.z_score) >= self.critical_z)
+        return found
 
     @property
     def largest_gain(self) -> float:
@@ -58,22 +83,36 @@ class DifferenceMap:
 
 
 def difference_map(
-    first: Reconstruction, second: Reconstruction, mask: ArrayLike | None = None
+    first: Reconstruction,
+    second: Reconstruction,
+    mask: ArrayLike | None = None,
+    *,
+    part_mask: ArrayLike | None = None,
+    within_part: bool = False,
+    noise_kind: NoiseKind = "local",
+    false_discovery_rate: float = FALSE_DISCOVERY_RATE,
 ) -> DifferenceMap:
-    """Subtract the second state's map from the first's.
+    """Subtract the second state's map from the first's, and test every voxel.
 
     The averages of the half maps (not Wiener-filtered, which would damp the
-    state with fewer particles more) are masked and low-passed to the worse of
-    the two resolutions with a soft edge of two shells. The second is multiplied
-    by the factor that makes it agree with the first where they do agree, see
-    `common_scale`. The halves' half differences, treated alike, give the noise.
+    state with fewer particles more) are low-passed to the worse of the two
+    resolutions with a soft edge of two shells. The second is multiplied, shell
+    by shell, by the factor that gives it the first's amplitude outside the
+    part. The halves' half differences, treated alike, give the noise; the
+    voxels' p-values are corrected for their number (`significance.critical_z`).
 
     Parameters
     ----------
     first, second : Reconstruction
-        Of one box and pixel size.
+        Of one box and pixel size, without particles in common.
     mask : array, shape (D, D, D), optional
-        Soft mask. Default: the sphere inscribed in the box.
+        Soft mask of the molecule. Default: the sphere inscribed in the box.
+    part_mask : array, shape (D, D, D), optional
+        Soft mask of the part that is expected to change.
+    within_part : bool
+        Test the part's voxels alone: fewer tests, so weaker changes count.
+    noise_kind : "local" or "global"
+    false_discovery_rate : float
 
     Raises
     ------
@@ -85,65 +124,69 @@ def difference_map(
     if len(second.map) != box or not np.isclose(second.pixel_size_angstrom, pixel):
         raise ValueError("the two maps must have one box and one pixel size")
     chosen = soft_sphere(box, 0.45 * box) if mask is None else np.asarray(mask, dtype=np.float32)
+    part = None if part_mask is None else np.asarray(part_mask, dtype=np.float32)
     resolution = _worse_resolution(first, second, box, pixel)
-    filtered = low_pass_filter(box, pixel, resolution)
-
-    def prepared(density: Map) -> FloatArray:
-        half_volume = np.fft.rfftn(chosen * density) * filtered
-        return np.asarray(np.fft.irfftn(half_volume, s=(box,) * 3, axes=(0, 1, 2)))
-
-    one, other = prepared(_mean_map(first)), prepared(_mean_map(second))
-    inside = chosen > 0.5
+    window = low_pass_filter(box, pixel, resolution)
+    tested = (part if within_part and part is not None else chosen) > 0.5
+    maps = (first.mean_of_halves, second.mean_of_halves)
+    unchanged = _outside(chosen, part)
+    scale = _overall_scale(maps, unchanged, window)
     if not (first.has_halves and second.has_halves):
-        scale = common_scale(one[inside], other[inside], 1.0)
-        density = (one - scale * other).astype(np.float32)
-        return DifferenceMap(density, None, None, resolution, pixel)
-    errors = [prepared(0.5 * (state.half1 - state.half2)) for state in (first, second)]
-    power = [max(float(np.mean(error[inside] ** 2)), 1e-30) for error in errors]
-    scale = common_scale(one[inside], other[inside], power[0] / power[1])
-    density = (one - scale * other).astype(np.float32)
-    noise = float(np.sqrt(power[0] + scale**2 * power[1]))
-    return DifferenceMap(density, density / np.float32(noise), noise, resolution, pixel)
+        density = (chosen * _subtracted(maps, window, scale)).astype(np.float32)
+        return DifferenceMap(density, None, None, None, tested, resolution, pixel)
+    errors = (0.5 * (first.half1 - first.half2), 0.5 * (second.half1 - second.half2))
+
+    def compared(factor: ArrayLike) -> tuple[Map, Map, FloatArray]:
+        """Difference, z-scores and noise with the second map times a factor."""
+        noise = noise_level(
+            [filtered(errors[0], window), filtered(errors[1], window * np.asarray(factor))],
+            chosen > 0.5,
+            kind=noise_kind,
+            kernel_pixels=KERNEL_IN_RESOLUTIONS * resolution / pixel,
+        )
+        density = chosen * _subtracted(maps, window, factor)
+        return density.astype(np.float32), (density / noise).astype(np.float32), noise
+
+    # what differs already at one common scale must not count in the shells' amplitudes
+    z_score = compared(scale)[1]
+    differs = np.abs(z_score) >= critical_z(z_score, chosen > 0.5, false_discovery_rate)
+    unchanged = _outside(unchanged, _around(differs))
+    density, z_score, noise = compared(by_shell(radial_scale(*maps, *errors, unchanged), box))
+    return DifferenceMap(
+        density,
+        z_score,
+        float(np.sqrt(np.mean(noise[chosen > 0.5] ** 2))),
+        critical_z(z_score, tested, false_discovery_rate),
+        tested,
+        resolution,
+        pixel,
+    )
 
 
-def common_scale(first: ArrayLike, second: ArrayLike, noise_ratio: float) -> float:
-    """Factor s for which s * second agrees with first, but for voxels that differ.
-
-    Deming regression through the origin (both maps are noisy), with Tukey's
-    biweight on the residuals, so that a part that one state lacks does not count.
-
-    Parameters
-    ----------
-    first, second : array, shape (n,)
-        Voxels of the two maps.
-    noise_ratio : float
-        Noise variance of the first over that of the second.
-    """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    weight = np.ones_like(a)
-    scale = 1.0
-    for _ in range(_ROUNDS):
-        aa, bb, ab = (weight * a * a).sum(), (weight * b * b).sum(), (weight * a * b).sum()
-        if ab <= 0:
-            return 1.0
-        lean = aa - noise_ratio * bb
-        scale = float((lean + np.sqrt(lean**2 + 4 * noise_ratio * ab**2)) / (2 * ab))
-        residual = (a - scale * b) / np.sqrt(1 + scale**2 / noise_ratio)
-        # of the voxels with density: those of the solvent agree at any scale
-        dense = np.abs(a) + np.abs(scale * b) > np.abs(a).mean() + np.abs(scale * b).mean()
-        spread = 1.4826 * float(np.median(np.abs(residual[dense]))) if dense.any() else 0.0
-        weight = np.clip(1 - (residual / max(4.685 * spread, 1e-30)) ** 2, 0, None) ** 2
-    return scale
+def _subtracted(maps: tuple[Map, Map], window: FloatArray, factor: ArrayLike) -> FloatArray:
+    """The first map minus the factor (one, or on the half volume) times the second."""
+    return filtered(maps[0], window) - filtered(maps[1], window * np.asarray(factor))
 
 
-def low_pass_filter(box: int, pixel: float, resolution_angstrom: float) -> FloatArray:
-    """1 up to the resolution, then a cosine edge of two shells; on the half volume."""
-    k = np.fft.fftfreq(box, 1.0 / box)
-    kx = np.arange(box // 2 + 1)
-    length = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
-    beyond = np.clip((length - box * pixel / resolution_angstrom) / _EDGE_SHELLS, 0.0, 1.0)
-    smooth: FloatArray = 0.5 + 0.5 * np.cos(np.pi * beyond)
-    return smooth
+def _overall_scale(maps: tuple[Map, Map], region: Map, window: FloatArray) -> float:
+    """One factor that makes the second map agree with the first where they do agree."""
+    inside = region > 0.5
+    return common_scale(filtered(maps[0], window)[inside], filtered(maps[1], window)[inside], 1.0)
+
+
+def _outside(mask: Map, part: Map | None) -> Map:
+    """The mask but for the part, or all of it where little would be left."""
+    if part is None:
+        return mask
+    rest: Map = mask * (1 - part)
+    return rest if rest.sum() >= _SMALLEST_UNCHANGED * mask.sum() else mask
+
+
+def _around(voxels: NDArray[np.bool_]) -> Map | None:
+    """Soft mask about the voxels; None if there are none."""
+    if not voxels.any():
+        return None
+    return cosine_edge(distance_transform_edt(~voxels) - 1.0, 3.0)
 
 
 def _worse_resolution(
@@ -154,9 +197,3 @@ def _worse_resolution(
     return max(
         unknown if r.resolution_angstrom is None else r.resolution_angstrom for r in (first, second)
     )
-
-
-def _mean_map(state: Reconstruction) -> Map:
-    if state.has_halves:
-        return 0.5 * (state.half1 + state.half2)
-    return state.map

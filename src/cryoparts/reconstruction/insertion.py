@@ -56,60 +56,109 @@ class FourierSums:
         )
 
 
+class ImageInserter:
+    """Inserts images batch by batch into volumes that it keeps, one a thread.
+
+    Memory is that of the volumes, whatever the number of images.
+
+    Parameters
+    ----------
+    box_size : int
+        Side D of the images (padded, where they are), even.
+    threads : int
+        Each works on its own volume; the sums are added in a fixed order.
+    """
+
+    def __init__(self, box_size: int, *, threads: int = 1) -> None:
+        if box_size % 2:
+            raise ValueError("half planes and CTFs of one even box are needed")
+        self._box_size = box_size
+        self._volumes = [FourierSums.empty(box_size) for _ in range(max(1, threads))]
+        self._n_images = 0
+
+    def add(
+        self,
+        half_planes: ComplexArray,
+        ctf: FloatArray,
+        rotations: NDArray[np.floating],
+        shifts_pixels: NDArray[np.floating],
+        weights: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Insert a batch.
+
+        Parameters
+        ----------
+        half_planes : complex64 array, shape (B, D, D // 2 + 1)
+            Transforms of the images, phase origin at pixel D // 2.
+        ctf : float32 array, shape (B, D, D // 2 + 1)
+        rotations : array, shape (B, 3, 3)
+            From the reference to the image.
+        shifts_pixels : array, shape (B, 2)
+            (x, y) by which the object was moved in each image, pixels.
+        weights : array, shape (B,), optional
+            How much each image counts; default 1.
+        """
+        count, box = len(half_planes), self._box_size
+        shape = (count, box, box // 2 + 1)
+        if half_planes.shape != shape or ctf.shape != shape or len(rotations) != count:
+            raise ValueError(
+                "half planes and CTFs of one even box, and one rotation each, are needed"
+            )
+        # a matrix that lengthens vectors would write outside the volume
+        if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=1e-3):
+            raise ValueError("the rotations must be orthonormal matrices")
+        each = np.ones(count) if weights is None else np.asarray(weights)
+        arrays = (
+            half_planes,
+            ctf,
+            np.asarray(rotations, dtype=np.float32),
+            np.asarray(shifts_pixels, dtype=np.float32),
+            each.astype(np.float32),
+        )
+        ends = np.linspace(0, count, len(self._volumes) + 1).astype(int)
+
+        def work(task: tuple[FourierSums, tuple[int, int]]) -> None:
+            volume, (start, end) = task
+            piece = [np.ascontiguousarray(array[start:end]) for array in arrays]
+            _insert(*piece, volume.numerator, volume.weight)
+
+        tasks = list(zip(self._volumes, itertools.pairwise(ends), strict=True))
+        if len(tasks) == 1:
+            work(tasks[0])
+        else:
+            with ThreadPoolExecutor(len(tasks)) as pool:
+                list(pool.map(work, tasks))
+        self._n_images += count
+
+    def finish(self) -> FourierSums:
+        """The sums over all images, before `symmetrised`; hands the volumes over and ends."""
+        first, *others = self._volumes
+        self._volumes = []
+        for volume in others:
+            np.add(first.numerator, volume.numerator, out=first.numerator)
+            np.add(first.weight, volume.weight, out=first.weight)
+        return FourierSums(first.numerator, first.weight, self._n_images)
+
+
 def insert_images(
     half_planes: ComplexArray,
     ctf: FloatArray,
     rotations: NDArray[np.floating],
     shifts_pixels: NDArray[np.floating],
     *,
+    weights: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> FourierSums:
-    """Insert images into an empty half volume.
-
-    Parameters
-    ----------
-    half_planes : complex64 array, shape (B, D, D // 2 + 1)
-        Transforms of the images, phase origin at pixel D // 2, D even.
-    ctf : float32 array, shape (B, D, D // 2 + 1)
-    rotations : array, shape (B, 3, 3)
-        From the reference to the image.
-    shifts_pixels : array, shape (B, 2)
-        (x, y) by which the object was moved in each image, pixels.
-    threads : int
-        Each works on its own volume; the sums are added in a fixed order.
-    """
-    box = half_planes.shape[1]
-    if box % 2 or half_planes.shape != ctf.shape or len(rotations) != len(half_planes):
-        raise ValueError("half planes and CTFs of one even box, and one rotation each, are needed")
-    # a matrix that lengthens vectors would write outside the volume
-    if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=1e-3):
-        raise ValueError("the rotations must be orthonormal matrices")
-    count = len(half_planes)
-    ends = np.linspace(0, count, max(1, min(threads, count)) + 1).astype(int)
-    pieces = [slice(start, end) for start, end in itertools.pairwise(ends)]
-
-    def work(rows: slice) -> FourierSums:
-        sums = FourierSums.empty(box)
-        _insert(
-            np.ascontiguousarray(half_planes[rows]),
-            np.ascontiguousarray(ctf[rows]),
-            np.ascontiguousarray(rotations[rows], dtype=np.float32),
-            np.ascontiguousarray(shifts_pixels[rows], dtype=np.float32),
-            sums.numerator,
-            sums.weight,
-        )
-        return FourierSums(sums.numerator, sums.weight, int(rows.stop - rows.start))
-
-    with ThreadPoolExecutor(len(pieces)) as pool:
-        partial = list(pool.map(work, pieces))
-    total = partial[0]
-    for piece in partial[1:]:
-        total = total + piece
-    return total
+    """Insert images into an empty half volume; see `ImageInserter.add`."""
+    inserter = ImageInserter(half_planes.shape[1], threads=min(threads, max(1, len(half_planes))))
+    inserter.add(half_planes, ctf, rotations, shifts_pixels, weights)
+    return inserter.finish()
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _insert(half_planes, ctf, rotations, shifts, numerator, weight):  # type: ignore[no-untyped-def]
+def _insert(  # type: ignore[no-untyped-def]
+    half_planes, ctf, rotations, shifts, image_weights, numerator, weight
+):
     """Add every image to `numerator` and `weight`, in place."""
     count, box, columns = half_planes.shape
     half = box // 2
@@ -132,8 +181,9 @@ def _insert(half_planes, ctf, rotations, shifts, numerator, weight):  # type: ig
                 y = r[0, 1] * kx + r[1, 1] * ky
                 z = r[0, 2] * kx + r[1, 2] * ky
                 transfer = ctf[b, row, kx]
-                value = half_planes[b, row, kx] * ramp[kx] * ramp_y * transfer
-                power = transfer * transfer
+                counted = image_weights[b] * transfer
+                value = half_planes[b, row, kx] * ramp[kx] * ramp_y * counted
+                power = transfer * counted
                 if kx == 0 and ky == 0:
                     # its own conjugate: the plane x = 0 is symmetrised later
                     value *= np.float32(0.5)

@@ -17,7 +17,7 @@ def soft_sphere(box_size: int, radius_pixels: float, edge_pixels: float = 4.0) -
     """1 within the radius of the box centre, a cosine edge, 0 beyond; shape (D, D, D)."""
     offset = np.arange(box_size) - box_size // 2
     squared = offset[:, None, None] ** 2 + offset[None, :, None] ** 2 + offset**2
-    return _cosine_edge(np.sqrt(squared) - radius_pixels, edge_pixels)
+    return cosine_edge(np.sqrt(squared) - radius_pixels, edge_pixels)
 
 
 def mask_around(
@@ -55,10 +55,10 @@ def mask_around(
         voxels, distance_upper_bound=reach
     )
     outside = (np.asarray(distance).reshape(x.shape) - radius_angstrom) / pixel_size_angstrom
-    return _cosine_edge(outside, edge_pixels)
+    return cosine_edge(outside, edge_pixels)
 
 
-def _cosine_edge(outside_pixels: NDArray[np.float64], edge_pixels: float) -> FloatArray:
+def cosine_edge(outside_pixels: NDArray[np.float64], edge_pixels: float) -> FloatArray:
     """1 where the distance outside is <= 0, 0 from `edge_pixels` on, half a cosine between."""
     fraction = np.clip(outside_pixels / max(edge_pixels, 1e-6), 0.0, 1.0)
     return (0.5 + 0.5 * np.cos(np.pi * fraction)).astype(np.float32)

@@ -87,6 +87,11 @@ def fsc_curves(part: PartStates) -> Picture:
                 color=state_colour(state),
                 label=f"state {state}: {part.resolution_text(state)}",
             )
+            for values, line in ((curve.unmasked, ":"), (curve.randomised, "--")):
+                if values is not None:
+                    axes.plot(
+                        curve.frequency, values, color=state_colour(state), linestyle=line, lw=0.9
+                    )
         axes.axhline(HALF_MAP_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
         axes.annotate(
             "0.143",
@@ -102,6 +107,7 @@ def fsc_curves(part: PartStates) -> Picture:
         return picture_of(
             figure,
             f"part_{part.label}_fsc",
-            "Half maps of the same state agree up to the resolution where the curve meets 0.143 "
-            "(≤: as far as the voxels reach).",
+            "Half maps of the same state agree up to the resolution where the solid curve, inside "
+            "the mask and corrected for it, meets 0.143 (≤: as far as the voxels reach). Dotted: "
+            "without a mask. Dashed, where it was needed: inside the mask with random phases.",
         )

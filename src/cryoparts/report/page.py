@@ -13,27 +13,32 @@ from plotly.offline import get_plotlyjs
 
 from cryoparts import __version__
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.parts.leakage import measure_leaks
 from cryoparts.report.figures_latent import latent_space
 from cryoparts.report.figures_parts import gaussian_plane, parts_on_model
 from cryoparts.report.figures_training import learning_curve
-from cryoparts.report.leakage import measure_leaks
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
 from cryoparts.report.run_results import read_run
+from cryoparts.report.section_composition import CompositionSection, composition_section
+from cryoparts.report.section_coordination import CoordinationSection, coordination_section
+from cryoparts.report.section_motion import MotionSection, motion_section
+from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
 from cryoparts.report.wording import duration, flattened, percent, signed_percent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryoparts.report.leakage import Leak
+    from cryoparts.parts.leakage import Leak
     from cryoparts.report.particle_facts import ParticleFacts
     from cryoparts.report.pictures import Picture, Scene
     from cryoparts.report.run_results import RunResults, Training
     from cryoparts.report.verdict import Verdict
 
 OWN_FIGURES = re.compile(
-    r"(learning_curve|latent_space|parts_on_model|gaussian_plane|part_\d+_\w+)\.png"
+    r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
+    r"composition_\w+|coordination_\w+|part_\d+_\w+)\.png"
 )
 
 FILES = (
@@ -42,8 +47,20 @@ FILES = (
     ("latent.csv", "latent vector of each particle, by its name"),
     ("parts/gaussians.csv", "the part of each Gaussian"),
     ("parts/parts.csv", "one line a part"),
+    ("parts/description.csv", "what each part is: size, kind of change, chains, stability"),
+    ("parts/masks/part_1.mrc", "soft mask of part 1, for RELION and cryoSPARC"),
+    ("motion/part_1.csv", "rigid motion of part 1 in each particle, by its name"),
+    ("motion/motions.json", "mean axis, pivot and angles of each part"),
+    ("trust/parts.csv", "what speaks for and against each part"),
+    ("trust/leakage.csv", "what latent space and parts predict of the imaging"),
+    ("composition/occupancies.csv", "occupancy of each part, with its interval"),
+    ("composition/presence.csv", "probability that each particle has each part, by its name"),
+    ("coordination/pairs.csv", "dependence of every two parts"),
+    ("coordination/assembly.json", "which part is seen only with which other, and counts"),
+    ("motion/arrows.bild", "the motions as arrows, for ChimeraX"),
     ("focus/part_1/particles.csv", "the state of each particle in part 1, by its name"),
     ("reconstruction/part_1/state_1.mrc", "map of the first state of part 1; half maps beside it"),
+    ("reconstruction/part_1/peaks.csv", "where the states of part 1 differ: part, chain, residue"),
     ("chimerax.cxc", "opens model and maps in ChimeraX, coloured"),
     ("metrics.jsonl", "one line an epoch"),
     ("evaluation.json", "comparison with the ground truth"),
@@ -76,6 +93,10 @@ class Page:
     has_parts: bool
     model_scene: Scene | None
     gaussian_plane: Picture | None
+    trust: TrustSection
+    motion: MotionSection
+    composition: CompositionSection
+    coordination: CoordinationSection
     parts: list[PartSection]
     particles: list[tuple[str, str]]
     command: str | None
@@ -92,6 +113,8 @@ class Page:
         own = [self.learning, self.latent, self.gaussian_plane]
         if self.model_scene is not None:
             own.append(self.model_scene.poster)
+        for section in (self.trust, self.motion, self.composition, self.coordination):
+            own.extend(section.pictures)
         own.extend(picture for part in self.parts for picture in part.pictures)
         return [picture for picture in own if picture is not None]
 
@@ -158,14 +181,15 @@ def _compose(results: RunResults) -> Page:
     leaks = _leaks(results, facts)
     count = len(facts) if facts else len(results.latent.z) if results.latent else None
     sections = part_sections(results)
-    verdict = judge(results, count, leaks)
+    trusted = trust_section(results.folder)
+    verdict = trusted.added_to(judge(results, count, leaks))
     scene = parts_on_model(results.model, results.parts) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
     folder = results.folder.resolve()
     return Page(
         name=folder.name,
         folder=str(results.folder),
-        headline=headline(results, verdict),
+        headline=trusted.headline or headline(results, verdict),
         verdict=verdict,
         tiles=_tiles(results, count),
         evaluation=_evaluation_rows(results),
@@ -175,6 +199,10 @@ def _compose(results: RunResults) -> Page:
         has_parts=results.parts is not None,
         model_scene=scene,
         gaussian_plane=gaussian_plane(results.parts) if results.parts is not None else None,
+        trust=trusted,
+        motion=motion_section(results),
+        composition=composition_section(results.folder),
+        coordination=coordination_section(results.folder),
         parts=sections,
         particles=facts.rows() if facts else [],
         command=results.command,

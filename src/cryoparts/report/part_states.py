@@ -33,11 +33,16 @@ class FscCurve:
     frequency : array, shape (R,)
         1/Å.
     correlation : array, shape (R,)
-        NaN where it is undefined.
+        Corrected for the mask; NaN where it is undefined.
+    unmasked, randomised : array, shape (R,), optional
+        Without a mask, and inside the mask with random phases; absent from
+        folders of old.
     """
 
     frequency: FloatArray
     correlation: FloatArray
+    unmasked: FloatArray | None = None
+    randomised: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -163,13 +168,19 @@ def _read_fsc(path: Path) -> dict[int, FscCurve]:
     """Curves of the columns state_1, state_2 ... of a table of shells."""
     table = read_table(path, ["frequency_per_angstrom"])
     frequency = table["frequency_per_angstrom"].to_numpy(dtype=np.float64)
-    columns = {
-        int(match[1]): table[column].to_numpy(dtype=np.float64)
-        for column in table.columns
-        if (match := re.fullmatch(r"state_(\d+)", str(column)))
+
+    def column(name: str) -> FloatArray | None:
+        known = name in table.columns
+        return table[name].to_numpy(dtype=np.float64) if known else None
+
+    states = [match[1] for c in table.columns if (match := re.fullmatch(r"state_(\d+)", str(c)))]
+    curves = {
+        int(state): FscCurve(
+            frequency,
+            table[f"state_{state}"].to_numpy(dtype=np.float64),
+            column(f"state_{state}_unmasked"),
+            column(f"state_{state}_randomised"),
+        )
+        for state in states
     }
-    return {
-        state: FscCurve(frequency, values)
-        for state, values in columns.items()
-        if np.isfinite(values).any()
-    }
+    return {k: curve for k, curve in curves.items() if np.isfinite(curve.correlation).any()}

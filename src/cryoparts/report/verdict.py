@@ -11,7 +11,7 @@ from cryoparts.palette import part_colour, part_title
 from cryoparts.report.wording import counted, listed, percent, signed_percent
 
 if TYPE_CHECKING:
-    from cryoparts.report.leakage import Leak
+    from cryoparts.parts.leakage import Leak
     from cryoparts.report.part_states import PartStates
     from cryoparts.report.run_results import RunResults, Training
 

@@ -12,6 +12,7 @@ from cryoparts.errors import InputError
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.acquisition import draw_acquisition
 from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+from cryoparts.simulation.coupling import coupled_presence, read_couplings
 from cryoparts.simulation.cutting import cut_structure
 from cryoparts.simulation.ground_truth import TRUTH_FILE, CompositionTruth
 from cryoparts.simulation.molecule import Centre, load_molecule
@@ -48,6 +49,11 @@ class CompositionOptions:
 
     probability: float = 0.5
     """Probability that each other segment is present in a particle."""
+
+    couple: tuple[str, ...] = ()
+    """What depends on what: "segment_3 requires segment_2" (then it is there only
+    where the other is), or "segment_2,segment_4=0.6" (their presences correlate).
+    Default: all independent."""
 
     centre: Centre = "mass"
     """Point of the structure at the box centre: "mass" or (x, y, z) in Å."""
@@ -138,7 +144,8 @@ def simulate_composition(
         segment, names = assign_segments(molecule, composition, cut_rng)
         core = _core(molecule, segment, names, composition.core)
         shape = (imaging.n_particles, len(names))
-        presence = presence_rng.random(shape) < composition.probability
+        couplings = read_couplings(composition.couple, names)
+        presence = coupled_presence(presence_rng.random(shape), composition.probability, couplings)
         presence[:, core] = True
         acquisition = draw_acquisition(imaging, imaging_rng)
         scene = CompositionScene(
@@ -160,6 +167,7 @@ def simulate_composition(
             segment_names=np.array(names),
             presence=presence,
             core=core,
+            couplings=np.array(composition.couple, dtype=np.str_),
         ).save(partial / TRUTH_FILE)
     return folder
 

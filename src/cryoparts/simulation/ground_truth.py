@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
     from cryoparts.conventions import FloatArray
 
+COUPLINGS = "couplings"
+"""Key that is stored only where something is coupled."""
+
 TRUTH_FILE = "truth.npz"
 """Name of the file in the folder of a simulated data set."""
+
+
+def _nothing() -> NDArray[np.str_]:
+    return np.empty(0, dtype=np.str_)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Truth:
     def save(self, path: Path) -> None:
         """Write an .npz with one key a field, and the kind; no pickle."""
         arrays: dict[str, Any] = {"kind": np.array(self.kind)}
-        arrays |= {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        values = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        arrays |= {key: value for key, value in values.items() if key != COUPLINGS or value.size}
         np.savez_compressed(path, **arrays)
 
 
@@ -63,6 +71,8 @@ class CompositionTruth(Truth):
     presence : bool array, shape (P, S)
     core : int
         The segment that is always present.
+    couplings : str array, shape (C,)
+        What the segments' presences were made to depend on; empty if independent.
     """
 
     kind: ClassVar[str] = "composition"
@@ -73,6 +83,7 @@ class CompositionTruth(Truth):
     segment_names: NDArray[np.str_]
     presence: NDArray[np.bool_]
     core: int
+    couplings: NDArray[np.str_] = field(default_factory=_nothing)
 
     @property
     def optional_segments(self) -> NDArray[np.int64]:
@@ -95,6 +106,8 @@ class MotionTruth(Truth):
     axes, pivots : float64 arrays, shape (R, 3)
         Unit vectors, and points (Å, about the box centre) on the axes.
     angles_degrees : float64 array, shape (P, R)
+    couplings : str array, shape (C,)
+        Which angles were made to correlate; empty if independent.
     """
 
     kind: ClassVar[str] = "motion"
@@ -106,6 +119,7 @@ class MotionTruth(Truth):
     axes: FloatArray
     pivots: FloatArray
     angles_degrees: FloatArray
+    couplings: NDArray[np.str_] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True)

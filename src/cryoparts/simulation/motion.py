@@ -11,6 +11,7 @@ import numpy as np
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.acquisition import draw_acquisition
 from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+from cryoparts.simulation.coupling import coupled_shares, read_couplings
 from cryoparts.simulation.ground_truth import TRUTH_FILE, MotionTruth
 from cryoparts.simulation.molecule import Centre, load_molecule, require_room
 from cryoparts.simulation.moving_regions import choose_regions, find_hinges
@@ -44,6 +45,10 @@ class MotionOptions:
     rmsd_angstrom: float = 2.23
     """Displacement, Å: root mean square over all atoms, mean over the particles.
     The largest angle, the same for all regions, follows from it."""
+
+    couple: tuple[str, ...] = ()
+    """Regions whose angles correlate, "region_1,region_2=0.8" for example.
+    Default: all independent."""
 
     centre: Centre = "mass"
     """Point of the structure at the box centre: "mass" or (x, y, z) in Å."""
@@ -138,7 +143,8 @@ def simulate_motion(
         chosen = choose_regions(molecule, motion.regions_file, motion.n_regions, region_rng)
         hinges = find_hinges(molecule, chosen, origin, region_rng)
         shape = (imaging.n_particles, len(chosen.names))
-        shares = angle_rng.uniform(-1.0, 1.0, size=shape)
+        couplings = read_couplings(motion.couple, chosen.names, may_require=False)
+        shares = coupled_shares(angle_rng.uniform(-1.0, 1.0, size=shape), couplings)
         limit = largest_angle(
             molecule.positions, chosen.label, hinges, shares, motion.rmsd_angstrom
         )
@@ -174,5 +180,6 @@ def simulate_motion(
             axes=hinges.axes,
             pivots=hinges.pivots,
             angles_degrees=angles,
+            couplings=np.array(motion.couple, dtype=np.str_),
         ).save(partial / TRUTH_FILE)
     return folder

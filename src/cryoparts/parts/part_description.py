@@ -1,0 +1,186 @@
+"""What each part is: its size, its chains and residues, its kind of change, its stability."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.parts.part_chains import chains_of_part, in_brief
+from cryoparts.parts.part_labels import CORE
+from cryoparts.parts.tables import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.parts.part_chains import Atoms, ResidueRange
+    from cryoparts.parts.part_kinds import PartChange
+    from cryoparts.parts.part_labels import PartLabels
+
+DESCRIPTION, CHAINS = "description.csv", "chains.csv"
+
+STABILITY = ("flagged", "null_ratio", "stability_seeds", "stability_halves", "stability_subsamples")
+"""Columns of trust/parts.csv that belong to the description of a part."""
+
+
+@dataclass(frozen=True)
+class PartDescription:
+    """One part, or the core.
+
+    Parameters
+    ----------
+    part : int
+    name : str
+    gaussians : int
+    mass_share : float
+        Of the molecule.
+    mass : float
+        Scattering mass, in the unit of the Gaussians' amplitudes.
+    chains : tuple of ResidueRange
+        Empty where the model was no structure.
+    change : PartChange or None
+        None for the core.
+    """
+
+    part: int
+    name: str
+    gaussians: int
+    mass_share: float
+    mass: float
+    chains: tuple[ResidueRange, ...]
+    change: PartChange | None
+
+    @property
+    def label(self) -> str:
+        """``core`` or ``part_2``."""
+        return "core" if self.part == CORE else f"part_{self.part}"
+
+
+def describe_parts(
+    model: GaussianModel,
+    labels: PartLabels,
+    changes: Mapping[int, PartChange],
+    atoms: Atoms | None,
+) -> list[PartDescription]:
+    """One entry for the core, where there is one, and for each part."""
+    total = max(float(model.amplitudes.sum()), 1e-30)
+    described = []
+    for part in range(labels.n_parts + 1):
+        members = labels.members(part)
+        if not members.any():
+            continue
+        mass = float(model.amplitudes[members].sum())
+        described.append(
+            PartDescription(
+                part=part,
+                name=labels.name(part),
+                gaussians=int(members.sum()),
+                mass_share=mass / total,
+                mass=mass,
+                chains=() if atoms is None else tuple(chains_of_part(atoms, members)),
+                change=changes.get(part),
+            )
+        )
+    return described
+
+
+def write_description(
+    folder: Path, described: list[PartDescription], stability: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Write description.csv (one row a part) and chains.csv (one row a stretch of a chain).
+
+    Parameters
+    ----------
+    folder : Path
+        parts/ of a run.
+    described : list of PartDescription
+    stability : mapping of "part_1" to column and value
+        See `read_stability`; what is not known stays empty.
+    """
+    changes = [one.change for one in described]
+    columns = {
+        "part": [one.label for one in described],
+        "name": [one.name for one in described],
+        "gaussians": [str(one.gaussians) for one in described],
+        "mass": [f"{one.mass:.6g}" for one in described],
+        "mass_share": [f"{one.mass_share:.4f}" for one in described],
+        "kind": ["" if c is None else c.kind for c in changes],
+    }
+    numbers = (
+        "amplitude_mean",
+        "amplitude_deviation",
+        "displacement_angstrom",
+        "rigid_share",
+        "turning_share",
+        "angle_deviation_degrees",
+    )
+    columns |= {
+        key: ["" if c is None else f"{getattr(c, key):.4f}" for c in changes] for key in numbers
+    }
+    columns |= {
+        key: [str(stability.get(one.label, {}).get(key, "")) for one in described]
+        for key in STABILITY
+    }
+    columns["chains"] = [in_brief(one.chains, most=20) for one in described]
+    write_table(folder / DESCRIPTION, {key: np.array(value) for key, value in columns.items()})
+    ranges = [(one, stretch) for one in described for stretch in one.chains]
+    write_table(
+        folder / CHAINS,
+        {
+            "part": np.array([one.label for one, _ in ranges], dtype=np.str_),
+            "name": np.array([one.name for one, _ in ranges], dtype=np.str_),
+            "chain": np.array([stretch.chain for _, stretch in ranges], dtype=np.str_),
+            "first_residue": np.array([stretch.first for _, stretch in ranges], dtype=np.int64),
+            "last_residue": np.array([stretch.last for _, stretch in ranges], dtype=np.int64),
+        },
+    )
+
+
+def read_description(folder: Path) -> list[dict[str, str]]:
+    """The rows of description.csv; none where it has not been written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    return _rows(folder / DESCRIPTION)
+
+
+def read_stability(trust: Path) -> dict[str, dict[str, str]]:
+    """What the checks of trust found of each part ("part_1"); empty before they have run.
+
+    Parameters
+    ----------
+    trust : Path
+        The folder trust/ of a run.
+
+    Raises
+    ------
+    InputError
+        If its table cannot be read.
+    """
+    found = {}
+    for row in _rows(trust / "parts.csv"):
+        label = row.get("part", "")
+        found[f"part_{label}" if label.isdecimal() else label] = {
+            key: row[key] for key in STABILITY if row.get(key)
+        }
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except (OSError, ValueError) as fault:
+        raise InputError(
+            str(path), f"cannot be read: {fault}", "Run the step that writes it again."
+        ) from fault

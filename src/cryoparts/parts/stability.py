@@ -1,0 +1,117 @@
+"""How stable parts are: found again in other particles, from other seeds, by other trainings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.parts.segmentation import segment_gaussians
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cryoparts.parts.embedding import Method
+    from cryoparts.parts.null_amplitude import Outputs
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+REPEATS = 3
+"""Subsamples that the segmentation is repeated on."""
+
+SHARE = 0.5
+"""Of the particles in each of them."""
+
+
+def best_overlaps(labels: IntArray, others: IntArray) -> FloatArray:
+    """For each part 1 ... K its Jaccard overlap with the most alike part of `others`.
+
+    Parameters
+    ----------
+    labels, others : int array, shape (N,)
+        Two segmentations of the same Gaussians. The core (0) of `others` is no
+        part: one that went into it was not found again.
+
+    Returns
+    -------
+    array, shape (K,)
+        |A and B| / |A or B|, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If they label different numbers of Gaussians.
+    """
+    if labels.shape != others.shape:
+        raise ValueError(f"{len(labels)} and {len(others)} Gaussians cannot be compared")
+    one = np.arange(1, max(int(labels.max(initial=0)), 0) + 1)[:, None] == labels
+    other = np.arange(1, max(int(others.max(initial=0)), 0) + 1)[:, None] == others
+    if not len(one) or not len(other):
+        return np.zeros(len(one))
+    both = one.astype(np.float64) @ other.T
+    either = one.sum(axis=1)[:, None] + other.sum(axis=1)[None, :] - both
+    overlap: FloatArray = (both / np.maximum(either, 1)).max(axis=1)
+    return overlap
+
+
+def stability_over_subsamples(
+    labels: IntArray,
+    positions: FloatArray,
+    outputs: Outputs,
+    *,
+    method: Method = "umap",
+    min_part_size: int | None = None,
+    seed: int = 0,
+    repeats: int = REPEATS,
+) -> FloatArray:
+    """Segment again, on random halves of the particles and from other seeds of the embedding.
+
+    Parameters
+    ----------
+    labels : int array, shape (N,)
+        The parts that are judged.
+    positions : array, shape (N, 3)
+        Neutral positions, Å.
+    outputs : Outputs
+        The decoder's output for the sample of particles that parts are found on.
+    method, min_part_size
+        As in `segment_gaussians`.
+    seed : int
+        Of the draws; the embeddings take seeds after it.
+    repeats : int
+        How often.
+
+    Returns
+    -------
+    array, shape (K,)
+        Mean best overlap of each part.
+    """
+    rng = np.random.default_rng(seed)
+    some = outputs.amplitudes if outputs.displacements is None else outputs.displacements
+    if some is None:
+        raise ValueError("neither amplitudes nor displacements are given")
+    overlaps = []
+    for repeat in range(1, repeats + 1):
+        rows = np.sort(rng.permutation(len(some))[: max(2, round(SHARE * len(some)))])
+        again = segment_gaussians(
+            positions,
+            None if outputs.amplitudes is None else outputs.amplitudes[rows],
+            None if outputs.displacements is None else outputs.displacements[rows],
+            method=method,
+            min_part_size=min_part_size,
+            seed=seed + repeat,
+        )
+        overlaps.append(best_overlaps(labels, again.labels))
+    mean: FloatArray = np.mean(overlaps, axis=0)
+    return mean
+
+
+def stability_over_segmentations(labels: IntArray, others: Sequence[IntArray]) -> FloatArray:
+    """Mean best overlap (K,) of each part with the parts that other trainings gave."""
+    if not others:
+        raise ValueError("no other segmentation is given")
+    mean: FloatArray = np.mean([best_overlaps(labels, other) for other in others], axis=0)
+    return mean

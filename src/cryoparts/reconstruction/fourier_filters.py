@@ -1,0 +1,73 @@
+"""Radial filters of maps, and their radial power."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+_EDGE_SHELLS = 2.0
+
+
+def radius_of_half_volume(box_size: int) -> FloatArray:
+    """|k| of the half volume in shells (units of 1 / (D pixels)), shape (D, D, D // 2 + 1)."""
+    k = np.fft.fftfreq(box_size, 1.0 / box_size)
+    kx = np.arange(box_size // 2 + 1)
+    radius: FloatArray = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
+    return radius
+
+
+def shell_of_half_volume(box_size: int) -> NDArray[np.int64]:
+    """Shell of each voxel of the half volume: |k| rounded."""
+    return np.rint(radius_of_half_volume(box_size)).astype(np.int64)
+
+
+def low_pass_filter(box: int, pixel: float, resolution_angstrom: float) -> FloatArray:
+    """1 up to the resolution, then a cosine edge of two shells; on the half volume."""
+    length = radius_of_half_volume(box)
+    beyond = np.clip((length - box * pixel / resolution_angstrom) / _EDGE_SHELLS, 0.0, 1.0)
+    smooth: FloatArray = 0.5 + 0.5 * np.cos(np.pi * beyond)
+    return smooth
+
+
+def filtered(density: ArrayLike, on_half_volume: ArrayLike) -> FloatArray:
+    """The map times a real filter in Fourier space.
+
+    Parameters
+    ----------
+    density : array, shape (D, D, D)
+    on_half_volume : array, shape (D, D, D // 2 + 1)
+    """
+    volume = np.asarray(density)
+    transform = np.fft.rfftn(volume) * np.asarray(on_half_volume)
+    return np.asarray(np.fft.irfftn(transform, s=volume.shape, axes=(0, 1, 2)), dtype=np.float64)
+
+
+def by_shell(values: ArrayLike, box_size: int) -> FloatArray:
+    """A curve over shells 0 ... D // 2 spread over the half volume, linear between shells.
+
+    The corners beyond the Nyquist shell get 0.
+    """
+    curve = np.asarray(values, dtype=np.float64)
+    radius = radius_of_half_volume(box_size)
+    spread: FloatArray = np.interp(radius, np.arange(len(curve)), curve, right=0.0)
+    return spread
+
+
+def radial_power(density: ArrayLike) -> FloatArray:
+    """Mean |F|^2 over each shell 0 ... D // 2 of a map."""
+    volume = np.asarray(density)
+    box = len(volume)
+    shell = shell_of_half_volume(box).ravel()
+    weight = np.ones(box // 2 + 1)
+    weight[1 : (box + 1) // 2] = 2.0  # conjugate pairs of the half volume
+    counts = np.broadcast_to(weight, (box, box, box // 2 + 1)).ravel()
+    power = np.abs(np.fft.rfftn(volume)).ravel() ** 2
+    total = np.bincount(shell, weights=counts * power)
+    mean: FloatArray = (total / np.bincount(shell, weights=counts))[: box // 2 + 1]
+    return mean

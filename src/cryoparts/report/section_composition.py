@@ -1,0 +1,103 @@
+"""Presence and occupancy of the parts: a section of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.report.figures_coordination import occupancies
+from cryoparts.report.tables import read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from cryoparts.report.pictures import Picture
+
+COLUMNS = (
+    "part", "name", "change", "occupancy", "low", "high", "soft", "hard", "doubtful",
+    "level_absent", "level_present", "spread_absent", "spread_present",
+)  # fmt: skip
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class CompositionSection:
+    """The section: HTML, empty where composition has not been judged, and its figures."""
+
+    html: Markup
+    pictures: tuple[Picture, ...] = ()
+
+
+def composition_section(folder: Path) -> CompositionSection:
+    """Occupancies with intervals, and particles in each state counted and by probability.
+
+    Raises
+    ------
+    InputError
+        If a file of the folder cannot be read.
+    """
+    place = RunDirectory(folder).composition_path
+    if not (place / "occupancies.csv").is_file():
+        return CompositionSection(Markup())
+    table = read_table(place / "occupancies.csv", COLUMNS)
+    picture = occupancies(table)
+    html = (
+        section_environment()
+        .get_template("section_composition.html.j2")
+        .render(
+            rows=[_row(row) for _, row in table.iterrows()],
+            states=_states(place / "populations.csv"),
+            picture=picture,
+        )
+    )
+    return CompositionSection(Markup(html), (picture,))
+
+
+def section_environment() -> Environment:
+    """Where the templates of the sections are."""
+    return Environment(
+        loader=PackageLoader("cryoparts.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _row(row: pd.Series) -> tuple[str, ...]:
+    known = np.isfinite(row["occupancy"])
+    optional = row["change"] == "present or absent"
+    return (
+        str(row["name"]),
+        str(row["change"]),
+        f"{100 * row['occupancy']:.1f}%" if known else DASH,
+        f"{100 * row['low']:.1f} to {100 * row['high']:.1f}%" if known else DASH,
+        f"{row['soft']:.0f}" if known else DASH,
+        f"{row['hard']:.0f}" if known else DASH,
+        f"{row['doubtful']:.0f}" if optional else DASH,
+        f"{row['level_absent']:.2f} / {row['level_present']:.2f}"
+        if optional
+        else f"{row['level_present']:.2f} ± {row['spread_present']:.2f}",
+    )
+
+
+def _states(path: Path) -> list[tuple[str, str, str, str]]:
+    if not path.is_file():
+        return []
+    table = read_table(path, ("part", "state", "hard", "soft"))
+    return [
+        (
+            str(row["part"]).replace("_", " "),
+            f"state {row['state']}",
+            f"{row['hard']}",
+            f"{row['soft']:.0f}" if np.isfinite(row["soft"]) else DASH,
+        )
+        for _, row in table.iterrows()
+    ]

@@ -1,0 +1,148 @@
+"""Parts described, edited, masked and measured, as a user does it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import mrcfile
+import numpy as np
+import pytest
+
+from cryoparts.cli.main import main
+from cryoparts.config import RunConfig
+from cryoparts.gaussians.from_structure import gaussians_from_structure
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.io.structure import Structure, write_structure
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.training.decode import Decoded
+
+BOX, PIXEL, PARTICLES = 48, 4.0, 40
+
+
+class Particles(list):
+    """As many particles as asked for, with their names."""
+
+    names = np.array([f"{i + 1:06d}@s.mrcs" for i in range(PARTICLES)])
+
+
+class StoredDecoder:
+    """A trained decoder whose answers are known."""
+
+    displacements: np.ndarray
+    particles = Particles([None] * PARTICLES)
+
+    def __init__(self, run: RunDirectory) -> None:
+        assert run.gaussians_path.exists()
+
+    def decode(self, indices) -> Decoded:
+        return Decoded(Particles.names[indices], None, self.displacements[indices], None)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Three balls in three chains, the second of which turns."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0, 0], [45, 0, 0], [0, 45, 5]])
+    sizes = (150, 90, 80)
+    points = np.concatenate(
+        [c + rng.normal(size=(n, 3)) * 6 for c, n in zip(centres, sizes, strict=True)]
+    )
+    count = len(points)
+    structure = Structure(
+        points.astype(np.float32), np.full(count, 6, np.float32),
+        np.repeat(np.array(list("ABC")), sizes),
+        np.concatenate([np.arange(1, n + 1) for n in sizes]),
+        np.full(count, "ALA"), np.full(count, "CA"), np.full(count, "C"),
+    )  # fmt: skip
+    write_structure(tmp_path / "model.cif", structure)
+    config = RunConfig("p.star", str(tmp_path / "model.cif"))
+    run = RunDirectory.create(tmp_path / "run", config, [])
+    model = gaussians_from_structure(structure, 64, 12.0, BOX, PIXEL)
+    model.save(run.gaussians_path)
+    labels = np.argmin(((model.positions[:, None] - centres) ** 2).sum(axis=2), axis=1)
+    PartLabels(
+        labels, rng.normal(size=(64, 2)), model.positions.astype(float),
+        np.zeros(64), np.zeros(64), "pca",
+    ).save(run.parts_path)  # fmt: skip
+    angles = np.deg2rad(rng.uniform(-10, 10, PARTICLES))
+    moved = 0.05 * rng.normal(size=(PARTICLES, 64, 3)).astype(np.float32)
+    moved[:, labels == 1, 0] -= angles[:, None] * model.positions[labels == 1, 1]
+    moved[:, labels == 1, 1] += angles[:, None] * (model.positions[labels == 1, 0] - 35)
+    monkeypatch.setattr(StoredDecoder, "displacements", moved, raising=False)
+    for module in ("parts", "motion"):
+        monkeypatch.setattr(f"cryoparts.cli.{module}.TrainedDecoder", StoredDecoder)
+    for module in (
+        "cryoparts.cli.masks",
+        "cryoparts.cli.edit_parts",
+        "cryoparts.parts.part_chains",
+    ):
+        monkeypatch.setattr(f"{module}.original_box", lambda _: (BOX, PIXEL))
+    return run
+
+
+def call(*arguments: object) -> int:
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def rows(path):
+    with path.open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_motion_and_masks_of_a_run(run, capsys):
+    assert call("motion", run.root) == 0
+    assert call("masks", run.root, "--pixel-size", "2", "--box-size", "96") == 0
+    said = capsys.readouterr().out
+    assert "Motion as seen from the core" in said
+    assert "3 masks of 96 px at 2 Å" in said
+    assert len(rows(run.motion_path / "part_1.csv")) == PARTICLES
+    screw = json.loads((run.motion_path / "motions.json").read_text())["parts"]["part_1"]["screw"]
+    assert abs(screw["axis"][2]) > 0.99
+    assert (run.motion_path / "arrows.bild").read_text().count(".arrow") > 5
+    with mrcfile.open(run.masks_path / "part_2.mrc") as file:
+        assert file.data.shape == (96, 96, 96)
+
+
+def test_editing_by_hand(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["cryoparts", "edit-parts"])
+    assert call("edit-parts", run.root, "rename", "part_1", "arm") == 0
+    assert call("motion", run.root) == 0
+    assert call("edit-parts", run.root, "add", "--select", "A:1-150", "--name", "body") == 0
+    said = capsys.readouterr().out
+    assert "out of date and removed" in said
+    assert "motion/part_1.csv" not in said
+    described = {row["name"]: row for row in rows(run.parts_path / "description.csv")}
+    assert described["body"]["chains"].startswith("A:")
+    assert described["arm"]["kind"] == "rotation"
+    assert described["arm"]["chains"] == "B:1-90"
+    assert (run.motion_path / "part_1.csv").exists()
+    assert call("edit-parts", run.root, "merge", "arm", "2") == 0
+    assert PartLabels.load(run.parts_path).n_parts == 2
+    assert not (run.motion_path / "part_1.csv").exists()
+    assert call("edit-parts", run.root, "list") == 0
+    assert "3. merged arm and part_2" in capsys.readouterr().out
+    assert call("edit-parts", run.root, "restore") == 0
+    assert PartLabels.load(run.parts_path).names == ("core", "part_1", "part_2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["split", "part_9"], "no part 'part_9'"),
+        (["merge", "1"], "two parts"),
+        (["rename", "1"], "a part and its new name"),
+        (["add"], "either --mask or --select"),
+        (["add", "--select", "Q"], "no chain 'Q'"),
+        (["undo"], "no edit to take back"),
+    ],
+)
+def test_mistakes_are_named(run, capsys, arguments, message):
+    assert call("edit-parts", run.root, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (run.parts_path / "edits.json").exists()
