@@ -127,7 +127,7 @@ class TrainingConfig:
     latent_dimensions: int = 8
     """Length of the latent vector of a particle."""
 
-    epochs: int = 20
+    epochs: int = 10
     """Passes over the training particles."""
 
     batch_size: int = 64

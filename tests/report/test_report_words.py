@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses, rotation_from_euler
 from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour
-from cryoparts.report.figures_latent import principal_plane
 from cryoparts.parts.leakage import measure_leaks
+from cryoparts.report.figures_latent import principal_plane
 from cryoparts.report.run_results import read_run
 from cryoparts.report.tables import match_names, read_table
 from cryoparts.report.verdict import findings, headline, judge

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_example import QUICK, make_example
 
 from cryoparts.training.deformation import deform
 from cryoparts.training.latent_refinement import LatentRefinement
 from cryoparts.training.setup import prepare_training
+from training_example import QUICK, make_example
 
 EVERYONE = np.arange(96)
 
