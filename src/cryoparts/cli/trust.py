@@ -77,6 +77,7 @@ def trust_run(run: RunDirectory) -> TrustRecord:
     trained = TrainedDecoder(run)
     tested = _null_test(run, trained, labels)
     leaks = _leaks(run, trained, labels)
+    run.trust_path.mkdir(exist_ok=True)
     write_table(run.trust_path / LEAKAGE, as_columns(leaks))
     parts = _with_subsamples(run, trained, labels, _rows(labels, tested, leaks))
     again = compare_trainings(run, trained, labels)

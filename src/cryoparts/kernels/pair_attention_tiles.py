@@ -147,9 +147,10 @@ class BackwardTiles:
         if self.again is None:
             exact = ForwardTiles(self.tensors, torch.float32, self.way.crew)
             unused = torch.empty_like(self.q[0])
-            self.again = (exact, unused, *(torch.empty_like(self.spare) for _ in range(2)))
-        exact, unused, *buffers = self.again
-        hidden, softmax = (buffer[:count] for buffer in buffers)
+            spare = torch.empty_like(self.spare), torch.empty_like(self.spare)
+            self.again = (exact, unused, *spare)
+        exact, unused, hidden, softmax = self.again
+        hidden, softmax = hidden[:count], softmax[:count]
         exact.attend(particle, tile, (hidden, softmax), flat(unused))
         return hidden, softmax
 

@@ -67,7 +67,7 @@ def null_against_data(parts: Sequence[PartAgainstNull], titles: Sequence[str]) -
 def _histograms(axes: Axes, part: PartAgainstNull, title: str) -> None:
     both = np.concatenate([part.coordinate, part.null_coordinate])
     reach = max(float(np.quantile(np.abs(both), 0.995)), 1e-6)
-    bins = np.linspace(-reach, reach, 31)
+    bins = np.linspace(-reach, reach, 31).tolist()
     colour = MUTED if part.flagged else part_colour(part.part)
     axes.hist(
         np.clip(part.coordinate, -reach, reach),

@@ -1,7 +1,7 @@
-"""Particles as they would be if nothing changed: the neutral model, imaged like the data.
+"""Particles as they would be if nothing changed: the mean model, imaged like the data.
 
-A null particle has the pose and the CTF of a real one, the signal that the
-neutral model explains in the data, ring by ring, and noise with the power that
+A null particle has the pose and the CTF of a real one, the signal that the model
+at the mean latent vector explains in the data, ring by ring, and noise with the power that
 the real particle has at each frequency once what the networks say of it is
 taken off, but with random phases. So the null particles have the data's noise,
 whatever its spectrum, its passing through the CTF and its strength in each
@@ -54,20 +54,24 @@ class NullImaging:
         What is taken off the real particles to leave their noise.
     setup : TrainingSetup
         The real particles and the neutral model.
-    scale_neutral, scale_trained : Tensor, shape (R,)
-        Factor of each ring from projections of the neutral and of the particles'
+    mean : Gaussians
+        The trained model at the mean latent vector: the neutral model with its misfit mended.
+    scale_mean, scale_trained : Tensor, shape (R,)
+        Factor of each ring from projections of the mean and of the particles'
         own Gaussians to what the data show of them.
     """
 
     trained: TrainedDecoder
     setup: TrainingSetup
-    scale_neutral: Tensor
+    mean: Gaussians
+    scale_mean: Tensor
     scale_trained: Tensor
 
     @classmethod
     @torch.no_grad()
     def measure(cls, trained: TrainedDecoder, setup: TrainingSetup) -> Self:
         """Measure the strength of the signal on the particles that were trained on."""
+        mean = _mean_gaussians(trained, setup)
         chosen = setup.split.training
         sample = chosen[:: max(1, len(chosen) // SAMPLE)][:SAMPLE]
         forward = setup.forward
@@ -76,7 +80,7 @@ class NullImaging:
         for start in range(0, len(sample), BATCH):
             rows = sample[start : start + BATCH]
             batch = forward.batch(rows)
-            for kind, gaussians in enumerate((setup.neutral, _own_gaussians(trained, setup, rows))):
+            for kind, gaussians in enumerate((mean, _own_gaussians(trained, setup, rows))):
                 model = forward.images_of(gaussians, batch)
                 cross, _, power = ring_statistics(batch.data, model)
                 sums[2 * kind] += cross.sum(dim=0)
@@ -84,7 +88,7 @@ class NullImaging:
         scale = torch.where(
             sums[1::2] > 0, sums[::2] / sums[1::2].clamp_min(1e-30), torch.zeros_like(sums[::2])
         ).clamp_min(0.0)
-        return cls(trained, setup, scale[0], scale[1])
+        return cls(trained, setup, mean, scale[0], scale[1])
 
     @torch.no_grad()
     def images(self, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
@@ -101,7 +105,7 @@ class NullImaging:
         particles, box = forward.particles, forward.particles.box_size
         batch = forward.batch(rows)
         ring = ring_index(box, forward.device).clamp(max=ring_count(box) - 1)
-        clean = forward.images_of(self.setup.neutral, batch) * self.scale_neutral[ring]
+        clean = forward.images_of(self.mean, batch) * self.scale_mean[ring]
         shift = torch.as_tensor(
             particles.poses.shift_angstrom[rows], dtype=torch.float32, device=forward.device
         )
@@ -147,6 +151,15 @@ class NullImaging:
             optics_group=real.optics_group[indices],
             _images=images,
         )
+
+
+def _mean_gaussians(trained: TrainedDecoder, setup: TrainingSetup) -> Gaussians:
+    """What the decoder makes of the mean latent vector, without a batch axis."""
+    mean = trained.latent_of(setup.split.training).mean(dim=0, keepdim=True)
+    still = deform(setup.neutral, trained.networks.decoder(mean), trained.config.vary)
+    parts = (still.positions, still.amplitudes, still.widths)
+    neutral = (setup.neutral.positions, setup.neutral.amplitudes, setup.neutral.widths)
+    return Gaussians(*(one.reshape(other.shape) for one, other in zip(parts, neutral, strict=True)))
 
 
 def _own_gaussians(
