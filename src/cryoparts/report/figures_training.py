@@ -34,9 +34,9 @@ def learning_curve(training: Training) -> Picture:
             figure,
             "learning_curve",
             "Held-out particles are never trained on. Only as far as their Fourier ring "
-            "correlation (FRC) rises above the dashed line has the model learned something about "
-            "the molecule; where the curve of the training particles climbs alone, it has "
-            "learned their noise.",
+            "correlation (FRC) rises above the dashed line, the same model without its changes "
+            "from particle to particle, can anything have been learned of them; where the curve "
+            "of the training particles climbs alone, it has learned their noise.",
         )
 
 
@@ -52,9 +52,10 @@ def _draw_frc(axes: Axes, training: Training) -> None:
             markersize=3,
             label="held-out",
         )
-    neutral, best = training.neutral_frc, training.best_row
-    if neutral is not None:
-        axes.axhline(neutral, color=WARNING, linestyle="--", linewidth=1.2, label="neutral model")
+    still, best = training.unchanging_frc, training.best_row
+    if still is not None:
+        name = training.unchanging_name
+        axes.axhline(still, color=WARNING, linestyle="--", linewidth=1.2, label=name)
     if best is not None:
         axes.plot(
             training.epoch[best],

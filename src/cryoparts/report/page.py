@@ -240,13 +240,14 @@ def _tiles(results: RunResults, particles: int | None) -> tuple[Tile, ...]:
 
 def _training_tiles(training: Training) -> list[Tile]:
     tiles = []
-    row, neutral = training.best_row, training.neutral_frc
-    if row is not None and neutral:
+    row, still = training.best_row, training.unchanging_frc
+    if row is not None and still:
         best = float(training.held_out_frc[row])
         tiles.append(
             Tile(
-                signed_percent((best - neutral) / abs(neutral)),
-                f"held-out FRC over the neutral model ({best:.4f} against {neutral:.4f})",
+                signed_percent((best - still) / abs(still)),
+                f"held-out FRC over the {training.unchanging_name} "
+                f"({best:.4f} against {still:.4f})",
             )
         )
     learned = training.epoch > 0

@@ -35,6 +35,7 @@ class Training:
     epoch: FloatArray
     loss: FloatArray
     held_out_frc: FloatArray
+    held_out_frc_mean: FloatArray
     train_frc: FloatArray
     particles_per_second: FloatArray
     seconds: FloatArray
@@ -46,6 +47,21 @@ class Training:
         """Held-out FRC of the neutral model; None where it was not measured."""
         values = self.held_out_frc[self.epoch == 0]
         return float(values[0]) if len(values) and np.isfinite(values[0]) else None
+
+    @property
+    def unchanging_frc(self) -> float | None:
+        """Held-out FRC of the best model that does not change: mean latent vector, or neutral."""
+        row = self.best_row
+        if row is not None and np.isfinite(self.held_out_frc_mean[row]):
+            return float(self.held_out_frc_mean[row])
+        return self.neutral_frc
+
+    @property
+    def unchanging_name(self) -> str:
+        """What `unchanging_frc` is of."""
+        row = self.best_row
+        measured = row is not None and np.isfinite(self.held_out_frc_mean[row])
+        return "mean model" if measured else "neutral model"
 
     @property
     def best_row(self) -> int | None:

@@ -19,7 +19,7 @@ TOO_FEW_PARTICLES = 200
 FEW_PARTICLES = 1000
 FEW_IN_STATE = 100
 SMALL_GAIN = 0.01
-"""Of the neutral model's FRC: a rise below it is hardly one."""
+"""Of the FRC of a model that does not change: a rise below it is hardly one."""
 
 OVERFIT_RATIO = 3.0
 AMPLITUDE_CHANGES = 0.15
@@ -83,29 +83,29 @@ def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verd
 
 
 def frc_line(training: Training | None) -> str:
-    """The held-out FRC of the best epoch against the neutral model's."""
-    if training is None or training.best_row is None or training.neutral_frc is None:
+    """The held-out FRC of the best epoch against that of a model that does not change."""
+    if training is None or training.best_row is None or training.unchanging_frc is None:
         return "The held-out FRC was not measured."
-    best, neutral = float(training.held_out_frc[training.best_row]), training.neutral_frc
-    change = f" ({signed_percent((best - neutral) / abs(neutral))})" if neutral else ""
-    return f"Held-out FRC {best:.4f} against {neutral:.4f} of the neutral model{change}."
+    best, still = float(training.held_out_frc[training.best_row]), training.unchanging_frc
+    change = f" ({signed_percent((best - still) / abs(still))})" if still else ""
+    return f"Held-out FRC {best:.4f} against {still:.4f} of the {training.unchanging_name}{change}."
 
 
 def _judge_training(training: Training) -> tuple[list[str], list[str]]:
-    neutral, row = training.neutral_frc, training.best_row
-    if neutral is None or row is None:
+    still, row = training.unchanging_frc, training.best_row
+    if still is None or row is None:
         return [], [
             "No particles were held out, so nothing shows whether the model has learned the "
             "molecule or the noise."
         ]
-    gain = float(training.held_out_frc[row]) - neutral
+    gain = float(training.held_out_frc[row]) - still
     if gain <= 0:
         return [
             frc_line(training) + " On particles it has not seen, the trained model is no better "
             "than one that does not change: whatever parts and states follow are noise."
         ], []
     doubts = []
-    if gain < SMALL_GAIN * abs(neutral):
+    if gain < SMALL_GAIN * abs(still):
         doubts.append(frc_line(training) + " That is hardly a rise.")
     start = training.train_frc[training.epoch == 0]
     train_gain = float(training.train_frc[row] - start[0]) if len(start) else np.nan

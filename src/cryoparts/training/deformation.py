@@ -99,6 +99,15 @@ def deform(neutral: Gaussians, offsets: Tensor, vary: tuple[Channel, ...]) -> Ga
     )
 
 
+def single(gaussians: Gaussians, neutral: Gaussians) -> Gaussians:
+    """Gaussians of a batch of one particle, without the batch axis."""
+    return Gaussians(
+        gaussians.positions.reshape(neutral.positions.shape),
+        gaussians.amplitudes.reshape(neutral.amplitudes.shape),
+        gaussians.widths.reshape(neutral.widths.shape),
+    )
+
+
 def _slice(channel: Channel, vary: tuple[Channel, ...]) -> slice:
     start = channel_count(vary[: vary.index(channel)])
     return slice(start, start + channel_count((channel,)))

@@ -26,7 +26,7 @@ from cryoparts.imaging.fourier import (
 from cryoparts.imaging.noise import white_noise
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.particles.image_operations import distance_from, soft_mask
-from cryoparts.training.deformation import Gaussians, deform
+from cryoparts.training.deformation import deform, single
 from cryoparts.training.forward_model import BATCH
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.training.decode import TrainedDecoder
+    from cryoparts.training.deformation import Gaussians
     from cryoparts.training.forward_model import ParticleBatch
     from cryoparts.training.setup import TrainingSetup
 
@@ -157,9 +158,7 @@ def _mean_gaussians(trained: TrainedDecoder, setup: TrainingSetup) -> Gaussians:
     """What the decoder makes of the mean latent vector, without a batch axis."""
     mean = trained.latent_of(setup.split.training).mean(dim=0, keepdim=True)
     still = deform(setup.neutral, trained.networks.decoder(mean), trained.config.vary)
-    parts = (still.positions, still.amplitudes, still.widths)
-    neutral = (setup.neutral.positions, setup.neutral.amplitudes, setup.neutral.widths)
-    return Gaussians(*(one.reshape(other.shape) for one, other in zip(parts, neutral, strict=True)))
+    return single(still, setup.neutral)
 
 
 def _own_gaussians(

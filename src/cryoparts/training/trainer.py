@@ -13,7 +13,6 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.networks.build import build_networks
-from cryoparts.networks.levels import LevelledDecoder
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -26,9 +25,10 @@ from cryoparts.training.checkpoint import (
     save_checkpoint,
     save_epoch,
 )
-from cryoparts.training.deformation import Gaussians, channel_count, deform
+from cryoparts.training.deformation import Gaussians, channel_count, deform, single
 from cryoparts.training.losses import latent_penalty, mean_frc
 from cryoparts.training.memory import peak_memory_mib
+from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from cryoparts.config import TrainingConfig
     from cryoparts.io.run_directory import RunDirectory
-    from cryoparts.networks.build import Networks
     from cryoparts.training.forward_model import ParticleBatch
     from cryoparts.training.setup import TrainingSetup
 
@@ -47,13 +46,6 @@ LOG = logging.getLogger(__name__)
 
 LATENT_NOISE = 0.01
 """Deviation of the noise added to latent vectors in training (Chen & Ludtke 2021)."""
-
-PEAK_RATES = {"point-transformer": 2e-3, "mlp": 5e-4}
-PAPER_PEAK_RATE = 1e-4
-
-OWN_RATE_FACTOR = 5.0
-"""On the rate of what belongs to single Gaussians: on a ribosome of 3,200 particles the
-held-out FRC of an epoch was reached in two thirds of the epochs that a factor of 1 needs."""
 
 
 class Progress(Protocol):
@@ -98,7 +90,7 @@ class Trainer:
             particles.box_size * particles.pixel_size_angstrom,
             setup.forward.device,
         )
-        self.optimiser = _optimiser(self.networks)
+        self.optimiser = make_optimiser(self.networks)
         self.rows: list[dict[str, float]] = []
 
     def train(self, progress: Progress, *, resume: bool = False) -> list[dict[str, float]]:
@@ -171,6 +163,7 @@ class Trainer:
             "loss": sum(losses) / done,
             "train_frc": self._frc(self._training_sample()),
             "held_out_frc": self._frc(self.setup.split.held_out),
+            "held_out_frc_mean": self._mean_frc(self.setup.split.held_out),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "particles_per_second": done / seconds,
             "seconds": seconds,
@@ -210,31 +203,45 @@ class Trainer:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
 
     def _set_rate(self, step: int, steps_an_epoch: int) -> float:
-        config = self.config
-        default = PAPER_PEAK_RATE if config.published else PEAK_RATES[config.decoder]
-        rate = learning_rate(step, config.epochs * steps_an_epoch, config.learning_rate or default)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["rate_factor"]
+        rate = learning_rate(step, self.config.epochs * steps_an_epoch, peak_rate(self.config))
+        set_rate(self.optimiser, rate)
         return rate
 
-    def _frc(self, indices: NDArray[np.int64], *, neutral: bool = False) -> float:
-        """Mean FRC over the band and the particles; NaN where there is none."""
+    def _frc(self, indices: NDArray[np.int64], *, still: Gaussians | None = None) -> float:
+        """Mean FRC over the band and the particles, each by its own Gaussians or all by `still`.
+
+        NaN where there are no particles.
+        """
         setup, total = self.setup, 0.0
+        with torch.no_grad():
+            for step in self._evaluated(indices):
+                own = still or self._gaussians(self.networks.encoder(step.inputs))
+                images = setup.forward.images_of(own, step.batch)
+                total += float(mean_frc(step.batch.data, images, setup.objective.band).sum())
+        return total / len(indices) if len(indices) else float("nan")
+
+    def _mean_frc(self, indices: NDArray[np.int64]) -> float:
+        """Mean FRC of the particles with the model at their mean latent vector.
+
+        What each particle's own vector gains over it is heterogeneity; what this
+        gains over the neutral model is only that model's misfit.
+        """
+        if not len(indices):
+            return float("nan")
+        device = self.setup.forward.device
+        self.networks.encoder.eval()
+        self.networks.decoder.eval()
+        with torch.no_grad():
+            inputs = self.setup.encoder_input.rows(indices, device)
+            mean = self.networks.encoder(inputs).mean(dim=0, keepdim=True)
+            return self._frc(indices, still=single(self._gaussians(mean), self.setup.neutral))
+
+    def _evaluated(self, indices: NDArray[np.int64]) -> Iterator[_Step]:
         self.networks.encoder.eval()
         self.networks.decoder.eval()
         size = self.config.batch_size
-        with torch.no_grad():
-            for start in range(0, len(indices), size):
-                chosen = indices[start : start + size]
-                step = self._read(chosen)
-                gaussians = (
-                    setup.neutral
-                    if neutral
-                    else self._gaussians(self.networks.encoder(step.inputs))
-                )
-                images = setup.forward.images_of(gaussians, step.batch)
-                total += float(mean_frc(step.batch.data, images, setup.objective.band).sum())
-        return total / len(indices) if len(indices) else float("nan")
+        for start in range(0, len(indices), size):
+            yield self._read(indices[start : start + size])
 
     def _training_sample(self) -> NDArray[np.int64]:
         """As many training particles as are held out: what training has gained on its own data."""
@@ -244,8 +251,8 @@ class Trainer:
     def _neutral_row(self) -> dict[str, float]:
         return {
             "epoch": 0,
-            "train_frc": self._frc(self._training_sample(), neutral=True),
-            "held_out_frc": self._frc(self.setup.split.held_out, neutral=True),
+            "train_frc": self._frc(self._training_sample(), still=self.setup.neutral),
+            "held_out_frc": self._frc(self.setup.split.held_out, still=self.setup.neutral),
         }
 
     def _save(self, epoch: int) -> None:
@@ -264,19 +271,6 @@ class Trainer:
         restore_optimiser(self.optimiser, checkpoint.optimiser)
         self.rows = list(checkpoint.rows)
         LOG.info("resumed after epoch %d", checkpoint.epoch)
-
-
-def _optimiser(networks: Networks) -> torch.optim.Adam:
-    """Adam with a higher rate for what belongs to single Gaussians."""
-    decoder = networks.decoder
-    own = decoder.own_terms() if isinstance(decoder, LevelledDecoder) else []
-    apart = {id(parameter) for parameter in own}
-    everything = [*networks.encoder.parameters(), *decoder.parameters()]
-    shared = [parameter for parameter in everything if id(parameter) not in apart]
-    groups = [{"params": shared, "rate_factor": 1.0}]
-    if own:
-        groups.append({"params": own, "rate_factor": OWN_RATE_FACTOR})
-    return torch.optim.Adam(groups, lr=1e-3, fused=True)
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int:

@@ -1,0 +1,45 @@
+"""Adam and its rates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from cryoparts.networks.levels import LevelledDecoder
+
+if TYPE_CHECKING:
+    from cryoparts.config import TrainingConfig
+    from cryoparts.networks.build import Networks
+
+PEAK_RATES = {"point-transformer": 2e-3, "mlp": 5e-4}
+PAPER_PEAK_RATE = 1e-4
+
+OWN_RATE_FACTOR = 5.0
+"""On the rate of what belongs to single Gaussians: on a ribosome of 3,200 particles the
+held-out FRC of an epoch was reached in two thirds of the epochs that a factor of 1 needs."""
+
+
+def make_optimiser(networks: Networks) -> torch.optim.Adam:
+    """Adam with a higher rate for what belongs to single Gaussians."""
+    decoder = networks.decoder
+    own = decoder.own_terms() if isinstance(decoder, LevelledDecoder) else []
+    apart = {id(parameter) for parameter in own}
+    everything = [*networks.encoder.parameters(), *decoder.parameters()]
+    shared = [parameter for parameter in everything if id(parameter) not in apart]
+    groups = [{"params": shared, "rate_factor": 1.0}]
+    if own:
+        groups.append({"params": own, "rate_factor": OWN_RATE_FACTOR})
+    return torch.optim.Adam(groups, lr=1e-3, fused=True)
+
+
+def peak_rate(config: TrainingConfig) -> float:
+    """The highest learning rate of a run: as asked for, or its networks' own."""
+    default = PAPER_PEAK_RATE if config.published else PEAK_RATES[config.decoder]
+    return config.learning_rate or default
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every parameter `rate`, times the factor of its group."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["rate_factor"]
