@@ -11,7 +11,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import write_json
-from cryoparts.parts.null_amplitude import LARGEST_NULL_RATIO
+from cryoparts.parts.null_amplitude import is_null
 from cryoparts.parts.tables import write_table
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class PartTrust:
     def flagged(self) -> bool:
         """Whether null particles show this part, by either null test that was made."""
         return any(
-            ratio > LARGEST_NULL_RATIO for ratio in (self.null_ratio, self.trained_null_ratio)
+            is_null(ratio, self.amplitude_change, self.displacement_rms_angstrom)
+            for ratio in (self.null_ratio, self.trained_null_ratio)
         )
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.palette import ACCENT, INK, MUTED, part_colour
-from cryoparts.parts.null_amplitude import LARGEST_NULL_RATIO
+from cryoparts.parts.null_amplitude import RULE
 from cryoparts.parts.trust_record import UNSTABLE
 from cryoparts.report.pictures import new_figure, picture_of
 
@@ -57,9 +57,9 @@ def null_against_data(parts: Sequence[PartAgainstNull], titles: Sequence[str]) -
             figure,
             "trust_null",
             "What each part does along its main change in particles that were not trained on "
-            "(filled), and in null particles (line), which show the neutral model with the same "
+            "(filled), and in null particles (line), which show the mean model with the same "
             "poses, CTFs and noise, so that nothing in them changes. A part is real only as far as "
-            f"the particles spread more; above a ratio of {LARGEST_NULL_RATIO} it is flagged."
+            f"the particles spread more; above a ratio of {RULE} it is flagged."
             + (f" {rest} more are not drawn." if rest > 0 else ""),
         )
 

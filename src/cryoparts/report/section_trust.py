@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoparts.palette import part_colour
-from cryoparts.parts.null_amplitude import LARGEST_NULL_RATIO
+from cryoparts.parts.null_amplitude import RULE
 from cryoparts.parts.null_judgement import NullTest
 from cryoparts.parts.trust_record import PartTrust, TrustRecord
 from cryoparts.report.figures_trust import found_again, half_set_errors, null_against_data
@@ -81,7 +81,7 @@ def trust_section(folder: Path) -> TrustSection:
             rows=[_row(part, number) for number, part in enumerate(parts, start=1)],
             trained_null=any(np.isfinite(part.trained_null_ratio) for part in parts),
             dropped=_dropped(tested),
-            threshold=LARGEST_NULL_RATIO,
+            threshold=RULE,
             leaks=[] if record is None else record.summary.get("worrying_leaks", []),
             percent=percent,
             trainings=_trainings(again),
