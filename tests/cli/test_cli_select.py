@@ -54,6 +54,8 @@ class StoredDecoder:
 
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()
+        self.particles = range(PARTICLES)
+        self.config = run.config().training
 
     def decode(self, indices=None, gaussians=None) -> Decoded:
         rows = np.arange(PARTICLES) if indices is None else indices

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cryoparts.training.calibration import reference_gaussians, scale_of_particles
+from cryoparts.training.calibration import own_levels, reference_gaussians, scale_of_particles
 
 
 def test_what_never_changes_sets_the_scale():
@@ -28,3 +28,18 @@ def test_what_is_never_there_sets_no_scale():
 
 def test_a_single_gaussian_is_its_own_reference():
     assert reference_gaussians(np.ones((3, 1), dtype=np.float32)).tolist() == [True]
+
+
+def test_being_there_is_1_whatever_mass_a_gaussian_has():
+    random = np.random.default_rng(2)
+    mass = random.uniform(0.5, 1.5, 60)
+    occupancy = np.repeat([1.0, 0.5, 0.2], 20)
+    present = random.random((4000, 60)) < occupancy
+    noise = 1 + 0.05 * random.normal(size=present.shape)
+    amplitudes = (mass * noise * np.where(present, 1.0, 0.1)).astype(np.float32)
+    np.testing.assert_allclose(own_levels(amplitudes), mass, rtol=0.02)
+
+
+def test_what_is_never_there_is_not_blown_up():
+    amplitudes = np.abs(np.random.default_rng(3).normal(0, 0.02, (500, 5))).astype(np.float32)
+    assert (amplitudes / own_levels(amplitudes)).max() < 0.5

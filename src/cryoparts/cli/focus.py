@@ -20,10 +20,18 @@ from cryoparts.parts.focus import FocusedParticles, focus_on_part
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.parts.trajectory import sample_trajectory
 from cryoparts.training.decode import TrainedDecoder
+from cryoparts.training.deformation import channel_count
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+    from cryoparts.training.decode import Decoded
+
+MOST_DECODED = 200_000_000
+"""Numbers of the decoder's output held at once (0.8 GB)."""
 
 PartName = Annotated[
     str | None, Parameter(name="--part", help="Name or number of a part. Default: all.")
@@ -70,14 +78,41 @@ def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> No
         return
     set_threads(run.config().training.threads)
     trained = TrainedDecoder(run)
+    labels = _labels(run).labels
+    for group in _groups(
+        labels, parts, len(trained.particles) * channel_count(trained.config.vary)
+    ):
+        chosen = np.flatnonzero(np.isin(labels, group))
+        decoded = trained.decode(gaussians=chosen)
+        for part in group:
+            own = decoded.of_gaussians(np.flatnonzero(labels[chosen] == part))
+            _focus(run, trained, [part], options, own)
+
+
+def _groups(labels: NDArray[np.int64], parts: list[int], numbers: int) -> Iterator[list[int]]:
+    """Parts that are decoded together, with `numbers` for each of their Gaussians.
+
+    Decoding costs the same however many Gaussians are kept; memory sets the limit.
+    """
+    group: list[int] = []
+    held = 0
     for part in parts:
-        _focus(run, trained, [part], options)
+        size = numbers * int((labels == part).sum())
+        if group and held + size > MOST_DECODED:
+            yield group
+            group, held = [], 0
+        group.append(part)
+        held += size
+    if group:
+        yield group
 
 
 def focus_together(run: RunDirectory, parts: list[int], options: FocusConfig) -> None:
     """Find the states that several parts have together and write their focus/ folder."""
     set_threads(run.config().training.threads)
-    _focus(run, TrainedDecoder(run), parts, options)
+    trained = TrainedDecoder(run)
+    chosen = np.flatnonzero(np.isin(_labels(run).labels, parts))
+    _focus(run, trained, parts, options, trained.decode(gaussians=chosen))
 
 
 def _labels(run: RunDirectory) -> PartLabels:
@@ -86,11 +121,16 @@ def _labels(run: RunDirectory) -> PartLabels:
 
 
 def _focus(
-    run: RunDirectory, trained: TrainedDecoder, parts: list[int], options: FocusConfig
+    run: RunDirectory,
+    trained: TrainedDecoder,
+    parts: list[int],
+    options: FocusConfig,
+    decoded: Decoded,
 ) -> None:
+    """Find the states that the parts have together; `decoded` has their Gaussians alone."""
     labels = _labels(run)
-    members = np.where(np.isin(labels.labels, parts), labels.labels, 0)
-    focused = _focused(trained, members, options, run.config().training.seed)
+    members = labels.labels[np.isin(labels.labels, parts)]
+    focused = _focused(decoded, members, options, run.config().training.seed)
     folder = run.focus_path(parts[0]) if len(parts) == 1 else run.focus_on_several_path(parts)
     focused.save(folder)
     say(f"{folder.name}: {_describe(focused)}")
@@ -101,18 +141,16 @@ def _focus(
 
 
 def _focused(
-    trained: TrainedDecoder, members: NDArray[np.int64], options: FocusConfig, seed: int
+    decoded: Decoded, members: NDArray[np.int64], options: FocusConfig, seed: int
 ) -> FocusedParticles:
     """The particles in states; along a curve where there are no separate ones to be found."""
-    chosen = np.flatnonzero(members)
-    decoded = trained.decode(gaussians=chosen)
     orders: tuple[Order, ...] = (options.order,)
     if options.states is None:
         orders = (*orders, "curve")
     for order in orders:
         focused = focus_on_part(
             decoded.names,
-            members[chosen],
+            members,
             decoded.relative_scalars,
             decoded.displacements,
             n_states=options.states,

@@ -24,6 +24,9 @@ SHARE_OF_STEADIEST = 0.6
 
 ROUNDS = 5
 
+UPPER_QUANTILE = 0.9
+LOWEST_LEVEL = 0.3
+
 
 def reference_gaussians(amplitudes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Gaussians that are there in every particle.
@@ -66,3 +69,24 @@ def scale_of_particles(amplitudes: Tensor, reference: NDArray[np.bool_]) -> Tens
     """
     columns = torch.as_tensor(np.flatnonzero(reference), device=amplitudes.device)
     return amplitudes[:, columns].median(dim=1).values.clamp_min(1e-6)
+
+
+def own_levels(amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each Gaussian's own level (N,): its mean amplitude over the particles that have it.
+
+    The neutral model gives no Gaussian exactly the mass that the data want, and
+    neighbours trade mass at no cost to the agreement, so being there does not
+    mean an amplitude of 1. A particle has a Gaussian if its amplitude is above
+    half of the Gaussian's upper decile; a Gaussian that is hardly ever there
+    keeps a level of `LOWEST_LEVEL`, lest its noise be blown up.
+
+    Parameters
+    ----------
+    amplitudes : array, shape (S, N)
+        Of a sample of particles, on the scale of the reference Gaussians.
+    """
+    upper = np.quantile(amplitudes, UPPER_QUANTILE, axis=0)
+    there = amplitudes > 0.5 * upper
+    level = (amplitudes * there).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    levels: NDArray[np.float32] = np.maximum(level, LOWEST_LEVEL).astype(np.float32)
+    return levels

@@ -13,7 +13,7 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.networks.build import build_networks
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.training.calibration import reference_gaussians, scale_of_particles
+from cryoparts.training.calibration import own_levels, reference_gaussians, scale_of_particles
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.deformation import (
     channel_count,
@@ -47,7 +47,8 @@ class Decoded:
     names : str array, shape (n,)
         The particles' own names.
     relative_amplitudes : float32 array, shape (n, N), or None
-        Amplitudes over the neutral ones, on a scale where what does not vary is 1.
+        Amplitudes over each Gaussian's own where it is there, on a scale where what does
+        not vary is 1.
     displacements : float32 array, shape (n, N, 3), or None
         Å, from the mean over the particles.
     relative_widths : float32 array, shape (n, N), or None
@@ -68,6 +69,11 @@ class Decoded:
         """
         amplitudes = self.relative_amplitudes
         return self.relative_widths if amplitudes is None else amplitudes
+
+    def of_gaussians(self, columns: NDArray[np.int64]) -> Decoded:
+        """The same particles with the chosen Gaussians alone."""
+        kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
+        return Decoded(self.names, *(None if kind is None else kind[:, columns] for kind in kinds))
 
 
 class TrainedDecoder:
@@ -101,6 +107,7 @@ class TrainedDecoder:
         self.networks.encoder.eval()
         self.networks.decoder.eval()
         self._reference: NDArray[np.bool_] | None = None
+        self._levels = torch.ones(())
         self._mean_displacement: Tensor | None = None
         self._latent: Tensor | None = None
         if run.latent_path.is_file():
@@ -166,7 +173,7 @@ class TrainedDecoder:
             amplitude = relative_amplitude(offsets, self.config.vary)
             if amplitude is not None:
                 scale = scale_of_particles(amplitude, self.reference())
-                amplitude = amplitude / scale[:, None]
+                amplitude = amplitude / scale[:, None] / self._levels
             moved = displacement(offsets, self.config.vary)
             if moved is not None:
                 moved = moved - self.mean_displacement()
@@ -185,7 +192,11 @@ class TrainedDecoder:
                 for offsets in self._offsets(self._spread(1000))
                 if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
             ]
-            self._reference = reference_gaussians(np.concatenate(amplitudes))
+            sample = np.concatenate(amplitudes)
+            self._reference = reference_gaussians(sample)
+            scale = scale_of_particles(torch.as_tensor(sample), self._reference).numpy()
+            levels = own_levels(sample / scale[:, None])
+            self._levels = torch.as_tensor(levels, device=self.device)
         return self._reference
 
     def mean_displacement(self) -> Tensor:
