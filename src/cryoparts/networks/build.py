@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 PAPER_LEVELS = (64, 256, 1024)
 LEVELS = (64, 256, 512)
-"""Points of the levels. 1,024 in the last were no better once each Gaussian learned
-how much it takes from which of its nearest points, and cost twice the time."""
+"""Points of the levels. Half of the published last level cost half of the time; on 3,200
+particles of a ribosome the held-out FRC was 0.4303 against 0.4328 at a rate of 1e-3, and
+0.4338 at the rate of 2e-3 that is the default now (1,024 points were not tried at it)."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from cryoparts.training.latent_refinement import LatentRefinement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.training.forward_model import ForwardModel
     from cryoparts.training.setup import TrainingSetup
@@ -38,7 +40,7 @@ def write_latents(
     everyone = np.arange(len(trained.particles))
     encoded = trained.encoded(everyone)
     steps = trained.config.refinement_steps
-    refined = refinement(trained, setup).refine(encoded, everyone, steps, progress)
+    refined = refinement(trained, setup, encoded).refine(encoded, everyone, steps, progress)
     latent = refined.cpu().numpy()
     with write_atomically(run.latent_path) as temporary:
         np.save(temporary, latent)
@@ -48,7 +50,10 @@ def write_latents(
 
 
 def refinement(
-    trained: TrainedDecoder, setup: TrainingSetup, forward: ForwardModel | None = None
+    trained: TrainedDecoder,
+    setup: TrainingSetup,
+    encoded: Tensor,
+    forward: ForwardModel | None = None,
 ) -> LatentRefinement:
     """What refines latent vectors under the trained decoder.
 
@@ -58,10 +63,11 @@ def refinement(
         Of the run.
     setup : TrainingSetup
         Of the run.
+    encoded : Tensor, shape (P, Z)
+        What the encoder says of the run's particles: the prior is theirs.
     forward : ForwardModel or None
         Of the particles to refine, where they are not those of the run.
     """
-    encoded = trained.encoded(np.arange(len(setup.encoder_input)))
     return LatentRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,

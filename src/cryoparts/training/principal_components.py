@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryoparts.config import Channel
 
 COMPONENTS = 256
-"""Components kept; 96 were worse on the ribosome, 512 no better."""
+"""Components kept; 96 were worse on the ribosome."""
 
 LARGEST_SAMPLE = 8000
 LARGEST_ARRAY = 60_000_000

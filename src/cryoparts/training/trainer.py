@@ -232,8 +232,10 @@ class Trainer:
         self.networks.encoder.eval()
         self.networks.decoder.eval()
         with torch.no_grad():
-            inputs = self.setup.encoder_input.rows(indices, device)
-            mean = self.networks.encoder(inputs).mean(dim=0, keepdim=True)
+            rows = self.setup.encoder_input.rows
+            chunks = np.array_split(indices, -(-len(indices) // self.config.batch_size))
+            total = sum(self.networks.encoder(rows(chunk, device)).sum(dim=0) for chunk in chunks)
+            mean = (total / len(indices))[None]
             return self._frc(indices, still=single(self._gaussians(mean), self.setup.neutral))
 
     def _evaluated(self, indices: NDArray[np.int64]) -> Iterator[_Step]:
