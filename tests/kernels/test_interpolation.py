@@ -4,7 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.kernels.interpolation import interpolate, interpolate_reference
+from cryoparts.kernels.interpolation import (
+    interpolate,
+    interpolate_dense,
+    interpolate_reference,
+)
 
 
 def example(seed: int, batch: int, sources: int, targets: int, neighbours: int, channels: int):
@@ -24,19 +28,20 @@ def example(seed: int, batch: int, sources: int, targets: int, neighbours: int, 
     neighbours=st.integers(1, 4),
     channels=st.integers(1, 20),
 )
-def test_kernel_equals_its_definition_in_values_and_gradients(
+def test_fast_ways_equal_the_definition_in_values_and_gradients(
     seed, batch, sources, targets, neighbours, channels
 ):
     values, indices, weights = example(seed, batch, sources, targets, neighbours, channels)
     cotangent = torch.randn(batch, targets, channels)
     results = []
-    for function in (interpolate, interpolate_reference):
+    for function in (interpolate_reference, interpolate, interpolate_dense):
         leaves = values.clone().requires_grad_(), weights.clone().requires_grad_()
         out = function(leaves[0], indices, leaves[1])
         out.backward(cotangent)
         results.append((out.detach(), *(leaf.grad for leaf in leaves)))
-    for of_kernel, of_definition in zip(*results, strict=True):
-        torch.testing.assert_close(of_kernel, of_definition, atol=1e-5, rtol=1e-5)
+    for of_definition, *others in zip(*results, strict=True):
+        for other in others:
+            torch.testing.assert_close(other, of_definition, atol=1e-5, rtol=1e-5)
 
 
 def test_fixed_weights_get_no_gradient():

@@ -28,15 +28,15 @@ class TrainingConfig:
     latent_dimensions: int = 8
     """Length of the latent vector of a particle."""
 
-    epochs: int = 10
+    epochs: int = 8
     """Passes over the training particles."""
 
     batch_size: int = 64
     """Particles a training step."""
 
     learning_rate: float | None = None
-    """Peak learning rate of Adam. Default: 2e-3 (point-transformer), 5e-4 (mlp),
-    1e-4 (preset paper)."""
+    """Peak learning rate of Adam. Default: 2e-3 (point-transformer; 1e-3 beyond 1,000
+    steps), 5e-4 (mlp), 1e-4 (preset paper)."""
 
     loss: LossName = "whitened"
     """Objective: correlation whitened by the measured noise, or mean FRC."""
@@ -45,7 +45,7 @@ class TrainingConfig:
     """Coarsest resolution compared, Å. Default: half of the box."""
 
     max_resolution_angstrom: float | None = None
-    """Finest resolution compared, Å. Default: 3 working pixels."""
+    """Finest resolution compared, Å. Default: 2.5 working pixels."""
 
     half: Literal[1, 2] | None = None
     """Train on one half set only."""

@@ -16,6 +16,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.report.part_states import PartStates, read_part_states
 from cryoparts.report.tables import read_array, read_json, read_table
+from cryoparts.training.epoch_choice import chosen_epoch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +66,13 @@ class Training:
 
     @property
     def best_row(self) -> int | None:
-        """Row of the learned epoch with the highest held-out FRC; None without one."""
-        usable = np.isfinite(self.held_out_frc) & (self.epoch > 0)
-        return int(np.argmax(np.where(usable, self.held_out_frc, -np.inf))) if any(usable) else None
+        """Row of the learned epoch that was kept; None where none has a held-out FRC."""
+        rows = np.flatnonzero(np.isfinite(self.held_out_frc) & (self.epoch > 0))
+        if not len(rows):
+            return None
+        scores = self.held_out_frc[rows]
+        neutral = self.neutral_frc
+        return int(rows[chosen_epoch(scores, scores.min() if neutral is None else neutral)])
 
     @property
     def learned_epochs(self) -> int:

@@ -7,6 +7,7 @@ vary from particle to particle sets the scale: it is the same matter everywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,15 @@ ROUNDS = 5
 
 UPPER_QUANTILE = 0.9
 LOWEST_LEVEL = 0.3
+
+SHARE_OF_UNIFORM = 0.75
+"""Share of a uniform distribution's variance that lies between its halves."""
+
+LARGEST_ABSENT = 0.5
+"""Of the level of being there: what stays above half of it in every particle never is away."""
+
+COLUMNS = 1024
+"""Gaussians whose levels are found at a time: bounds the memory."""
 
 
 def reference_gaussians(amplitudes: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -71,14 +81,38 @@ def scale_of_particles(amplitudes: Tensor, reference: NDArray[np.bool_]) -> Tens
     return amplitudes[:, columns].median(dim=1).values.clamp_min(1e-6)
 
 
-def own_levels(amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each Gaussian's own level (N,): its mean amplitude over the particles that have it.
+@dataclass(frozen=True)
+class OwnLevels:
+    """What each Gaussian's amplitude is without it and with it, on the reference's scale.
 
-    The neutral model gives no Gaussian exactly the mass that the data want, and
-    neighbours trade mass at no cost to the agreement, so being there does not
-    mean an amplitude of 1. A particle has a Gaussian if its amplitude is above
-    half of the Gaussian's upper decile; a Gaussian that is hardly ever there
-    keeps a level of `LOWEST_LEVEL`, lest its noise be blown up.
+    Parameters
+    ----------
+    absent, present : array, shape (N,)
+        `absent` is 0 where the amplitudes do not fall into two groups.
+    """
+
+    absent: NDArray[np.float32]
+    present: NDArray[np.float32]
+
+    def relative(self, amplitudes: Tensor) -> Tensor:
+        """Amplitudes (B, N) between 0, not there, and 1, there."""
+        absent, present = (
+            torch.as_tensor(level, device=amplitudes.device)
+            for level in (self.absent, self.present)
+        )
+        return (amplitudes - absent) / (present - absent)
+
+
+def own_levels(amplitudes: NDArray[np.float32]) -> OwnLevels:
+    """Each Gaussian's own levels.
+
+    The neutral model gives no Gaussian exactly the mass that the data want,
+    neighbours trade mass at no cost to the agreement, and a network does not
+    reach 0; so being there does not mean an amplitude of 1, nor being away one
+    of 0. Where the amplitudes fall into two groups, these are the levels
+    (`_two_groups`). Elsewhere the level is the mean over the particles that have
+    the Gaussian, those above half of its upper decile; a Gaussian that is hardly
+    ever there keeps a level of `LOWEST_LEVEL`, lest its noise be blown up.
 
     Parameters
     ----------
@@ -87,6 +121,39 @@ def own_levels(amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     upper = np.quantile(amplitudes, UPPER_QUANTILE, axis=0)
     there = amplitudes > 0.5 * upper
-    level = (amplitudes * there).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    levels: NDArray[np.float32] = np.maximum(level, LOWEST_LEVEL).astype(np.float32)
-    return levels
+    mean = (amplitudes * there).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    absent = np.zeros_like(mean)
+    present = np.maximum(mean, LOWEST_LEVEL)
+    for start in range(0, amplitudes.shape[1], COLUMNS):
+        chosen = slice(start, start + COLUMNS)
+        low, high, clear = _two_groups(amplitudes[:, chosen])
+        clear &= high >= LOWEST_LEVEL
+        absent[chosen] = np.where(clear, low, absent[chosen])
+        present[chosen] = np.where(clear, high, present[chosen])
+    return OwnLevels(absent.astype(np.float32), present.astype(np.float32))
+
+
+def _two_groups(
+    amplitudes: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Means (n,) of the two groups of each column (S, n), and whether they are two.
+
+    Cut where the variance between the groups is largest (Otsu 1979, IEEE Trans.
+    Syst. Man Cybern. 9, 62). They count as two if that is more than its share in
+    a uniform distribution and the lower mean is less than half of the upper one.
+    """
+    ordered = np.sort(amplitudes.astype(np.float64), axis=0)
+    size = len(ordered)
+    if size < 2:
+        nothing = np.zeros(amplitudes.shape[1])
+        return nothing, nothing, nothing.astype(bool)
+    below = np.arange(1, size)[:, None]
+    sums = np.cumsum(ordered, axis=0)
+    low, high = sums[:-1] / below, (sums[-1] - sums[:-1]) / (size - below)
+    between = (high - low) ** 2 * below * (size - below) / size**2
+    cut = between.argmax(axis=0)[None]
+    lower, upper, share = (
+        np.take_along_axis(values, cut, axis=0)[0] for values in (low, high, between)
+    )
+    clear = (share > SHARE_OF_UNIFORM * ordered.var(axis=0)) & (lower < LARGEST_ABSENT * upper)
+    return lower, upper, clear

@@ -13,7 +13,12 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.networks.build import build_networks
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.training.calibration import own_levels, reference_gaussians, scale_of_particles
+from cryoparts.training.calibration import (
+    OwnLevels,
+    own_levels,
+    reference_gaussians,
+    scale_of_particles,
+)
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.deformation import (
     channel_count,
@@ -107,7 +112,7 @@ class TrainedDecoder:
         self.networks.encoder.eval()
         self.networks.decoder.eval()
         self._reference: NDArray[np.bool_] | None = None
-        self._levels = torch.ones(())
+        self._levels: OwnLevels | None = None
         self._mean_displacement: Tensor | None = None
         self._latent: Tensor | None = None
         if run.latent_path.is_file():
@@ -173,7 +178,9 @@ class TrainedDecoder:
             amplitude = relative_amplitude(offsets, self.config.vary)
             if amplitude is not None:
                 scale = scale_of_particles(amplitude, self.reference())
-                amplitude = amplitude / scale[:, None] / self._levels
+                amplitude = amplitude / scale[:, None]
+                assert self._levels is not None  # found with the reference
+                amplitude = self._levels.relative(amplitude)
             moved = displacement(offsets, self.config.vary)
             if moved is not None:
                 moved = moved - self.mean_displacement()
@@ -195,8 +202,7 @@ class TrainedDecoder:
             sample = np.concatenate(amplitudes)
             self._reference = reference_gaussians(sample)
             scale = scale_of_particles(torch.as_tensor(sample), self._reference).numpy()
-            levels = own_levels(sample / scale[:, None])
-            self._levels = torch.as_tensor(levels, device=self.device)
+            self._levels = own_levels(sample / scale[:, None])
         return self._reference
 
     def mean_displacement(self) -> Tensor:

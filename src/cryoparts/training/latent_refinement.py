@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from cryoparts.training.losses import Objective
 
 BATCH = 16
-"""Particles at a time; each is decoded once a latent dimension."""
+"""Particles at a time on the processor; each is decoded once a latent dimension."""
+
+GAUSSIANS_AT_A_TIME = 1 << 20
+"""Gaussians decoded at a time on other devices, which need larger batches to be busy."""
 
 DIFFERENCE = 0.2
 """Step of the finite differences, in deviations of the latent vectors."""
@@ -41,24 +44,8 @@ SHORTENED = 0.4
 """Factor on a step after one that made the particle less probable, and was not taken."""
 
 
-STEPS_A_TANGENT = 3
-"""Gauss-Newton steps with the same slopes."""
-
-
-@dataclass(frozen=True)
-class _Tangent:
-    """Slopes (Z, B, M) of the whitened images, curvature (B, Z, Z) of the posterior, noise (B,)."""
-
-    slopes: Tensor
-    curvature: Tensor
-    noise: Tensor
-
-    def step(self, data: Tensor, model: Tensor, pull: Tensor) -> Tensor:
-        """The step (B, Z) towards the highest posterior; `pull` (B, Z) is the prior's slope."""
-        rest = data - _scale(model, data)[:, None] * model
-        slope = torch.einsum("zbm,bm->bz", self.slopes, rest) / self.noise[:, None]
-        step: Tensor = torch.linalg.solve(self.curvature, slope - pull)
-        return step
+STEPS_A_TANGENT = 5
+"""Gauss-Newton steps after slopes by finite differences; each corrects them by what it saw."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +101,19 @@ class LatentRefinement:
         refined = latent.clone()
         if steps == 0:
             return refined
-        for start in range(0, len(indices), BATCH):
-            rows = slice(start, start + BATCH)
+        size = self._batch_size(latent)
+        for start in range(0, len(indices), size):
+            rows = slice(start, start + size)
             refined[rows] = self._refine_batch(latent[rows], indices[rows], steps)
             if progress is not None:
-                progress(min(start + BATCH, len(indices)), len(indices))
+                progress(min(start + size, len(indices)), len(indices))
         return refined
+
+    def _batch_size(self, latent: Tensor) -> int:
+        if latent.device.type == "cpu":
+            return BATCH
+        decoded = latent.shape[1] * len(self.neutral.amplitudes)
+        return max(1, min(4 * BATCH, GAUSSIANS_AT_A_TIME // decoded))
 
     def _refine_batch(self, latent: Tensor, indices: NDArray[np.int64], steps: int) -> Tensor:
         batch = self.forward.batch(indices)
@@ -131,14 +125,16 @@ class LatentRefinement:
         degrees = 2 * int((weight > 0).sum())
         noise = (data - _scale(model, data)[:, None] * model).square().sum(1) / degrees
         for _ in range(steps):
-            tangent = self._tangent(latent, batch, weight, data, model, noise, precision)
+            slopes = self._slopes(latent, batch, weight, model)
             length = torch.ones_like(latent[:, 0])
             score = self._log_posterior(latent, model, data, noise, precision)
             # The slopes cost a decoding a dimension, a step along them but one.
             for _ in range(STEPS_A_TANGENT):
-                step = tangent.step(data, model, (latent - self.mean) @ precision)
-                tried = latent + length[:, None] * step
+                pull = (latent - self.mean) @ precision
+                move = length[:, None] * _newton_step(slopes, model, data, noise, precision, pull)
+                tried = latent + move
                 image = self._images(tried[None], batch, weight)[0]
+                slopes = _secant(slopes, move, image - model)
                 reached = self._log_posterior(tried, image, data, noise, precision)
                 better = reached > score
                 latent = torch.where(better[:, None], tried, latent)
@@ -147,26 +143,14 @@ class LatentRefinement:
                 length = torch.where(better, length, SHORTENED * length)
         return latent
 
-    def _tangent(
-        self,
-        latent: Tensor,
-        batch: ParticleBatch,
-        weight: Tensor,
-        data: Tensor,
-        model: Tensor,
-        noise: Tensor,
-        precision: Tensor,
-    ) -> _Tangent:
-        """How the images change with each latent dimension."""
+    def _slopes(
+        self, latent: Tensor, batch: ParticleBatch, weight: Tensor, model: Tensor
+    ) -> Tensor:
+        """How the whitened images change with each latent dimension (Z, B, M)."""
         spread = self.covariance.diagonal().mean().sqrt().clamp_min(1e-6)
         moves = DIFFERENCE * spread * torch.eye(latent.shape[1], device=latent.device)
         moved = self._images(latent + moves[:, None], batch, weight)
-        slopes = (moved - model) * (_scale(model, data) / (DIFFERENCE * spread))[:, None]
-        # The scale is free: slopes along the model itself tell nothing.
-        along = model / model.norm(dim=1, keepdim=True).clamp_min(1e-30)
-        slopes = slopes - (slopes * along).sum(dim=-1, keepdim=True) * along
-        curvature = torch.einsum("zbm,ybm->bzy", slopes, slopes) / noise[:, None, None]
-        return _Tangent(slopes, curvature + precision, noise)
+        return (moved - model) / (DIFFERENCE * spread)
 
     def _images(self, latent: Tensor, batch: ParticleBatch, weight: Tensor) -> Tensor:
         """Whitened images (k, B, M) of k latent vectors a particle (k, B, Z)."""
@@ -204,6 +188,31 @@ class LatentRefinement:
         weights = self.objective.ring_weights[rings.clamp(max=ring_count(box) - 1)]
         root: Tensor = (weights * inside * ring_weights(box, device)).sqrt()
         return root
+
+
+def _newton_step(
+    slopes: Tensor, model: Tensor, data: Tensor, noise: Tensor, precision: Tensor, pull: Tensor
+) -> Tensor:
+    """Gauss-Newton step (B, Z) to the highest posterior; `pull` (B, Z) is the prior's slope."""
+    scale = _scale(model, data)[:, None]
+    # The scale is free: slopes along the model itself tell nothing.
+    along = model / model.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    across = scale * (slopes - (slopes * along).sum(dim=-1, keepdim=True) * along)
+    curvature = torch.einsum("zbm,ybm->bzy", across, across) / noise[:, None, None]
+    slope = torch.einsum("zbm,bm->bz", across, data - scale * model) / noise[:, None]
+    step: Tensor = torch.linalg.solve(curvature + precision, slope - pull)
+    return step
+
+
+def _secant(slopes: Tensor, move: Tensor, change: Tensor) -> Tensor:
+    """Slopes (Z, B, M) that explain the change (B, M) that a move (B, Z) has made.
+
+    The smallest correction that does (Broyden 1965, Math. Comp. 19, 577): each
+    step tells for nothing how the images bend along the way that was gone.
+    """
+    unexplained = change - torch.einsum("bz,zbm->bm", move, slopes)
+    share = move / move.square().sum(dim=1, keepdim=True).clamp_min(1e-30)
+    return slopes + share.T[:, :, None] * unexplained
 
 
 def _whitened(images: Tensor, weight: Tensor) -> Tensor:

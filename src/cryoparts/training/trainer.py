@@ -26,6 +26,7 @@ from cryoparts.training.checkpoint import (
     save_epoch,
 )
 from cryoparts.training.deformation import Gaussians, channel_count, deform, single
+from cryoparts.training.epoch_choice import chosen_epoch
 from cryoparts.training.losses import latent_penalty, mean_frc
 from cryoparts.training.memory import peak_memory_mib
 from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
@@ -203,7 +204,8 @@ class Trainer:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
 
     def _set_rate(self, step: int, steps_an_epoch: int) -> float:
-        rate = learning_rate(step, self.config.epochs * steps_an_epoch, peak_rate(self.config))
+        steps = self.config.epochs * steps_an_epoch
+        rate = learning_rate(step, steps, peak_rate(self.config, steps))
         set_rate(self.optimiser, rate)
         return rate
 
@@ -276,11 +278,11 @@ class Trainer:
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int:
-    """Epoch of the highest held-out FRC; the last one where nothing is held out."""
+    """Epoch whose networks are kept (`chosen_epoch`); the last one where nothing is held out."""
     trained = rows[1:]
     if not trained:
         return 0
-    scores = [row["held_out_frc"] for row in trained]
+    scores = np.array([row["held_out_frc"] for row in trained])
     if not np.isfinite(scores).all():
         return int(trained[-1]["epoch"])
-    return int(trained[int(np.argmax(scores))]["epoch"])
+    return int(trained[chosen_epoch(scores, rows[0]["held_out_frc"])]["epoch"])
