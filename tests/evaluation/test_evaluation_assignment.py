@@ -40,3 +40,22 @@ def test_another_frame_is_noticed():
     atoms, segment = grid()
     with pytest.raises(InputError, match=r"lie 100\.0 Å"):
         assign_gaussians(atoms + np.array([0.0, 100.0, 0.0]), atoms, segment)
+
+
+def test_a_gaussian_stands_for_most_of_its_atoms_and_not_for_the_nearest():
+    atoms = np.array([[0.0, 0, 0], [1.0, 0, 0], [2.0, 0, 0], [10.0, 0, 0]])
+    found = assign_gaussians([[0.0, 0, 0], [10.0, 0, 0]], atoms, [1, 2, 2, 1])
+    assert found.segment.tolist() == [2, 1]
+    np.testing.assert_allclose(found.own_share, [2 / 3, 1.0])
+
+
+def test_a_gaussian_between_two_segments_straddles():
+    atoms = np.array([[-1.0, 0, 0], [1.0, 0, 0], [20.0, 0, 0], [21.0, 0, 0], [22.0, 0, 0]])
+    found = assign_gaussians([[0.0, 0, 0], [21.0, 0, 0]], atoms, [0, 1, 0, 0, 0])
+    assert found.straddling.tolist() == [True, False]
+
+
+def test_a_gaussian_without_atoms_takes_the_nearest_one():
+    found = assign_gaussians([[0.0, 0, 0], [5.0, 0, 0]], np.array([[0.0, 0, 0]]), [3])
+    assert found.segment.tolist() == [3, 3]
+    assert not found.straddling.any()

@@ -106,7 +106,7 @@ def test_latent_penalty_begins_at_length_one():
 
 def test_band_follows_the_resolutions():
     assert resolution_band(64, 5.0, 160.0, 20.0) == Band(2, 16)
-    assert resolution_band(64, 5.0, None, None) == Band(2, 26)
+    assert resolution_band(64, 5.0, None, None) == Band(2, 28)
 
 
 @pytest.mark.parametrize(("coarse", "fine"), [(None, 6.0), (16.0, 16.5)])

@@ -43,8 +43,10 @@ class BenchmarkConfig:
         Pattern of the maps of an assembly.
     densities : str or None
         Table of the chains' densities in the maps of an assembly.
+    occupancies : str or None
+        Table of the proteins' occupancies in the maps of an assembly, by their authors.
     chain_prefixes : dict of str to str
-        How a chain's name begins in that table, and in the structure, where they differ.
+        How a chain's name begins in these tables, and in the structure, where they differ.
     poses : str or None
         File of real poses and CTFs.
     snr : tuple of float
@@ -71,6 +73,7 @@ class BenchmarkConfig:
     structure: str | None = None
     maps: str | None = None
     densities: str | None = None
+    occupancies: str | None = None
     chain_prefixes: dict[str, str] = field(default_factory=dict)
     poses: str | None = None
     snr: tuple[float, ...] = (0.1,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ import numpy as np
 from cryoparts.cli.benchmark_config import TOY, BenchmarkConfig, simulation_options
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.errors import InputError
+from cryoparts.evaluation.assembly_agreement import (
+    ProteinOccupancies,
+    read_protein_occupancies,
+)
 from cryoparts.evaluation.benchmark_oracle import ORACLE_FILE, oracle_of_data
 from cryoparts.evaluation.benchmark_record import MapKnowledge
 from cryoparts.evaluation.benchmark_table import DataSetKind
@@ -34,23 +38,24 @@ class BenchmarkFiles:
     structure : Path or None
         None for the toy complex, or for an assembly without a structure.
     maps : tuple of Path
-    densities, poses : Path or None
+    densities, occupancies, poses : Path or None
     tables : Path
         Folder of the tables that the simulation's options name.
     chain_prefixes : dict of str to str
-        How a chain's name in the table of densities begins, and in the structure.
+        How a chain's name in the two tables begins, and in the structure.
     """
 
     structure: Path | None
     maps: tuple[Path, ...]
     densities: Path | None
+    occupancies: Path | None
     poses: Path | None
     tables: Path
     chain_prefixes: dict[str, str]
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each file, by its name."""
-        given = (self.structure, self.densities, self.poses, *self.maps)
+        given = (self.structure, self.densities, self.occupancies, self.poses, *self.maps)
         return {path.name: checksum(path) for path in given if path is not None}
 
 
@@ -108,6 +113,7 @@ def find_files(config: BenchmarkConfig, file: Path, data: Path | None) -> Benchm
         structure=None if config.structure == TOY else found("structure", config.structure),
         maps=maps,
         densities=found("densities", config.densities),
+        occupancies=found("occupancies", config.occupancies),
         poses=found("poses", config.poses) if "real" in config.orientations else None,
         tables=file.parent,
         chain_prefixes=config.chain_prefixes,
@@ -184,7 +190,15 @@ def map_knowledge(files: BenchmarkFiles) -> MapKnowledge | None:
     if files.structure is not None and files.densities is not None:
         half = (len(read[0].density) // 2) * voxel
         chains = _chains(files, files.structure, files.densities, half)
-    return MapKnowledge([each.density for each in read], voxel, chains)
+    return MapKnowledge([each.density for each in read], voxel, chains, _proteins(files))
+
+
+def _proteins(files: BenchmarkFiles) -> ProteinOccupancies | None:
+    """The authors' occupancies, with the structure's chain names."""
+    if files.occupancies is None:
+        return None
+    table = read_protein_occupancies(files.occupancies)
+    return replace(table, proteins=tuple(_renamed(name, files) for name in table.proteins))
 
 
 def _chains(
@@ -220,7 +234,7 @@ def _chains(
 
 
 def _renamed(chain: str, files: BenchmarkFiles) -> str:
-    """What the structure calls a chain of the table of densities."""
+    """What the structure calls a chain of the tables."""
     for prefix, replacement in files.chain_prefixes.items():
         if chain.startswith(prefix):
             return replacement + chain.removeprefix(prefix)

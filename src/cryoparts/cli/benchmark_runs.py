@@ -146,7 +146,9 @@ def run_in_this_process(
     An `InputError` comes back as its three texts, which survive the way between processes.
     """
     # Imported here: the parent process needs none of it.
+    from cryoparts.cli.composition import judge_composition
     from cryoparts.cli.console import ERROR, show_warnings
+    from cryoparts.cli.coordination import find_run_coordination
     from cryoparts.cli.focus import chosen_parts, focus_parts
     from cryoparts.cli.motion import measure_run_motion
     from cryoparts.cli.parts import find_parts
@@ -174,6 +176,8 @@ def run_in_this_process(
                 find_parts(run, config.parts)
                 measure_run_motion(run)
                 focus_parts(run, chosen_parts(run, None), config.focus)
+                judge_composition(run)
+                find_run_coordination(run)
                 took("parts and states")
             else:
                 run_steps(run, config, resume=resume)

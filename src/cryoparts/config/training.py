@@ -45,7 +45,7 @@ class TrainingConfig:
     """Coarsest resolution compared, Å. Default: half of the box."""
 
     max_resolution_angstrom: float | None = None
-    """Finest resolution compared, Å. Default: 2.5 working pixels."""
+    """Finest resolution compared, Å. Default: 2.25 working pixels."""
 
     half: Literal[1, 2] | None = None
     """Train on one half set only."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 FARTHEST_MEDIAN_ANGSTROM = 10.0
 """If the Gaussians are farther from the atoms (median), the two frames differ."""
 
+OWN_SHARE = 2 / 3
+"""A Gaussian with less of its atoms in one segment straddles two."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -26,15 +29,24 @@ class Assignment:
     Parameters
     ----------
     segment : int64 array, shape (N,)
-        Of the nearest atom.
+        That most of the Gaussian's atoms belong to: those nearer to it than to any
+        other Gaussian. A Gaussian without atoms has its nearest atom's.
+    own_share : array, shape (N,)
+        Of its atoms, those of its segment.
     border : bool array, shape (N,)
         Whether an atom of another segment is within `border_angstrom`.
     border_angstrom : float
     """
 
     segment: NDArray[np.int64]
+    own_share: FloatArray
     border: NDArray[np.bool_]
     border_angstrom: float
+
+    @property
+    def straddling(self) -> NDArray[np.bool_]:
+        """Gaussians (N,) with less than `OWN_SHARE` of their atoms in one segment."""
+        return self.own_share < OWN_SHARE
 
 
 def assign_gaussians(
@@ -43,7 +55,7 @@ def assign_gaussians(
     atom_segment: ArrayLike,
     border_angstrom: float | None = None,
 ) -> Assignment:
-    """Give each Gaussian the segment of its nearest atom.
+    """Give each Gaussian the segment that most of its atoms belong to.
 
     Parameters
     ----------
@@ -72,7 +84,7 @@ def assign_gaussians(
             f"truth, at most {FARTHEST_MEDIAN_ANGSTROM:g} Å are expected",
             "Train on the model file that the simulation wrote; it shares the truth's frame.",
         )
-    segment = labels[nearest]
+    segment, own_share = _majority(points, atoms, labels, labels[nearest])
     reach = _neighbour_distance(points) if border_angstrom is None else border_angstrom
     border = np.zeros(len(points), dtype=bool)
     for number in np.unique(segment):
@@ -81,7 +93,22 @@ def assign_gaussians(
         if len(others):
             distance, _ = cKDTree(others).query(points[rows])
             border[rows] = distance <= reach
-    return Assignment(segment, border, reach)
+    return Assignment(segment, own_share, border, reach)
+
+
+def _majority(
+    points: FloatArray,
+    atoms: FloatArray,
+    labels: NDArray[np.int64],
+    otherwise: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Commonest label (N,) among the atoms nearest to each point, and their share."""
+    kinds, kind = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(points), len(kinds)))
+    np.add.at(counts, (cKDTree(points).query(atoms)[1], kind), 1.0)
+    atoms_of = counts.sum(axis=1)
+    segment = np.where(atoms_of > 0, kinds[counts.argmax(axis=1)], otherwise)
+    return segment, np.where(atoms_of > 0, counts.max(axis=1) / np.maximum(atoms_of, 1.0), 1.0)
 
 
 def _neighbour_distance(points: FloatArray) -> float:

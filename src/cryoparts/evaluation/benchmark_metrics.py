@@ -46,9 +46,17 @@ _PARTS = (
     Metric("unassigned", "Gaussians in no part", "share"),
 )
 
+_COORDINATION = (
+    Metric("independent_pairs", "independent pairs of parts tested", "count"),
+    Metric("false_coordination", "of these, called coordinated", "count"),
+)
+
 METRICS: dict[str, tuple[Metric, ...]] = {
     "composition": (
         Metric("accuracy", "accuracy, Gaussians of optional segments", "share"),
+        Metric("clear_accuracy", "of these, not straddling two segments", "share"),
+        Metric("straddling_accuracy", "of these, straddling two segments", "share"),
+        Metric("straddling_share", "share of those that straddle", "share"),
         Metric("interior_accuracy", "of these, away from borders", "share"),
         Metric("border_accuracy", "of these, next to another segment", "share"),
         Metric("best_threshold_accuracy", "accuracy at the best threshold", "share"),
@@ -60,6 +68,9 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("state_accuracy", "particles in the right state, mean over parts", "share"),
         Metric("presence_accuracy", "part there or not, from the images, mean", "share"),
         Metric("presence_minimum", "part there or not, from the images, worst", "share"),
+        Metric("occupancy_error", "error of the occupancy, mean over parts", "share"),
+        Metric("occupancy_error_maximum", "error of the occupancy, worst part", "share"),
+        *_COORDINATION,
         *_COSTS,
     ),
     "motion": (
@@ -73,6 +84,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("angle_correlation_minimum", "correlation with the angle, worst region", "number"),
         Metric("coordinate_correlation", "of the particles' coordinate, mean", "number"),
         Metric("axis_error_degrees", "error of the axis, mean over regions", "degrees"),
+        Metric("axis_error_maximum", "error of the axis, worst region", "degrees"),
+        *_COORDINATION,
         *_COSTS,
     ),
     "assembly": (
@@ -85,6 +98,12 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("joint_information", "states of all parts and maps, NMI", "number"),
         Metric("joint_purity", "states of all parts and maps, purity", "share"),
         Metric("classes", "combinations of states", "count"),
+        Metric(
+            "protein_correlation", "presence and proteins' occupancy, mean r", "number"
+        ),
+        Metric("protein_agreement", "maps in which presence and proteins agree, mean", "share"),
+        Metric("requirements", "order of assembly, requirements found", "count"),
+        Metric("requirements_upheld", "of these, upheld by the proteins' occupancies", "count"),
         *_COSTS,
     ),
 }
@@ -109,8 +128,15 @@ def composition_values(
     optional = [s for s in found["segments"] if s["amplitude_absent"] is not None]
     by_segment = [s["mean_accuracy"] for s in optional if s["mean_accuracy"] is not None]
     states = [state["accuracy"] for state in details.get("states", {}).values()]
+    wrong = [one["error_points"] / 100 for one in details.get("occupancies", {}).values()]
+    n_optional = sum(s["gaussians"] for s in optional)
     return _known(
         accuracy=found["optional_accuracy"],
+        clear_accuracy=found["clear_accuracy"],
+        straddling_accuracy=found["straddling_accuracy"],
+        straddling_share=found["straddling_gaussians"] / n_optional if n_optional else None,
+        occupancy_error=mean(wrong) if wrong else None,
+        occupancy_error_maximum=max(wrong, default=None),
         interior_accuracy=found["interior_accuracy"],
         border_accuracy=found["border_accuracy"],
         best_threshold_accuracy=histogram["best_accuracy"],
@@ -120,6 +146,7 @@ def composition_values(
         state_accuracy=mean(states) if states else None,
         presence_accuracy=mean(presence.values()) if presence else None,
         presence_minimum=min(presence.values(), default=None),
+        **_coordination_values(details),
         **_part_values(details),
     )
 
@@ -146,12 +173,30 @@ def motion_values(details: Mapping[str, Any]) -> Values:
         angle_correlation_minimum=min(correlations, default=None),
         coordinate_correlation=mean(coordinates) if coordinates else None,
         axis_error_degrees=mean(errors) if errors else None,
+        axis_error_maximum=max(errors, default=None),
+        **_coordination_values(details),
         **_part_values(details),
     )
 
 
-def assembly_values(agreement: Mapping[str, Any]) -> Values:
-    """Values of a run on an assembly, from `ChainAgreement.as_dict`."""
+def assembly_values(agreement: Mapping[str, Any], proteins: Mapping[str, Any] | None) -> Values:
+    """Values of a run on an assembly.
+
+    Parameters
+    ----------
+    agreement : dict
+        `ChainAgreement.as_dict`.
+    proteins : dict or None
+        `AssemblyAgreement.as_dict`, where the proteins' occupancies are known.
+    """
+    order: dict[str, float | None] = {}
+    if proteins is not None and proteins["parts"]:
+        order = {
+            "protein_correlation": mean(part["correlation"] for part in proteins["parts"]),
+            "protein_agreement": mean(part["agreement"] for part in proteins["parts"]),
+            "requirements": proteins["requirements"],
+            "requirements_upheld": proteins["upheld"],
+        }
 
     def over_parts(key: str) -> float | None:
         known = [part[key] for part in agreement["parts"] if part[key] is not None]
@@ -168,6 +213,7 @@ def assembly_values(agreement: Mapping[str, Any]) -> Values:
         joint_information=agreement["joint_information"],
         joint_purity=agreement["joint_purity"],
         classes=agreement["classes"],
+        **order,
     )
 
 
@@ -227,6 +273,16 @@ def motion_references(
             angle_correlation_minimum=min(correlations),
         )
     return references
+
+
+def _coordination_values(details: Mapping[str, Any]) -> dict[str, float | None]:
+    found = details.get("coordination")
+    if found is None:
+        return {}
+    return {
+        "independent_pairs": found["independent"],
+        "false_coordination": found["false_positives"],
+    }
 
 
 def _part_values(details: Mapping[str, Any]) -> dict[str, float | None]:

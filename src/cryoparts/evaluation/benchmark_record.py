@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from cryoparts.evaluation.amplitude_histogram import amplitude_histogram
+from cryoparts.evaluation.assembly_agreement import assembly_agreement
 from cryoparts.evaluation.assignment import assign_gaussians
 from cryoparts.evaluation.benchmark_metrics import (
     ORACLE,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.evaluation.assembly_agreement import ProteinOccupancies
     from cryoparts.evaluation.chain_agreement import ChainDensities
     from cryoparts.io.run_directory import RunDirectory
 
@@ -53,11 +56,14 @@ class MapKnowledge:
     voxel_size_angstrom : float
     chains : ChainDensities or None
         A structure that lies in the maps.
+    proteins : ProteinOccupancies or None
+        How much of each protein the maps hold, with the structure's chain names.
     """
 
     densities: list[NDArray[np.float32]]
     voxel_size_angstrom: float
     chains: ChainDensities | None
+    proteins: ProteinOccupancies | None = None
 
     def at(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
         """Density (M, N) of every map at points (N, 3) about the box centre, Å."""
@@ -246,14 +252,41 @@ def _assembly(
             "joint_purity": float(oracle["accuracy"]),
         }
     kept = None if oracle is None else {k: oracle[k] for k in oracle if k not in _LONG}
+    order = _order_of_assembly(run, truth, labels, agreement, maps)
     return Measured(
-        assembly_values(agreement),
+        assembly_values(agreement, order),
         references,
         {
             "evaluation": details,
             "assembly": agreement,
+            "proteins": order,
             "oracle": kept,
             "map_names": truth.map_names.tolist(),
         },
         {"gaussian_density": density.astype(np.float32)},
     )
+
+
+def _order_of_assembly(
+    run: RunDirectory,
+    truth: MapsTruth,
+    labels: PartLabels,
+    agreement: dict[str, Any],
+    maps: MapKnowledge,
+) -> dict[str, Any] | None:
+    """Presence of the parts and their order against the proteins' occupancies, if known."""
+    if maps.proteins is None or not (run.composition_path / "summary.json").is_file():
+        return None
+    found = Composition.load(run.composition_path)
+    rows = rows_of(found.names, truth.names, str(run.composition_path))
+    name = {part: f"part_{part}" for part in range(1, labels.n_parts + 1)}
+    path = run.coordination_path / "assembly.json"
+    graph = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return assembly_agreement(
+        {name[part]: found.probability[rows, part - 1] for part in found.optional},
+        truth.map_index,
+        truth.map_names.tolist(),
+        maps.proteins,
+        chains={name[part["part"]]: part["chains"] for part in agreement["parts"]},
+        requirements=[(r["earlier"], r["later"]) for r in graph.get("requirements", [])],
+    ).as_dict()

@@ -60,6 +60,11 @@ class CompositionAccuracy:
         Over the optional segments' Gaussians away from and next to another segment.
     border_gaussians : int
         How many optional Gaussians are next to another segment.
+    clear_accuracy, straddling_accuracy : float or None
+        Over the optional segments' Gaussians that lie in one segment, and over
+        those whose atoms belong to two.
+    straddling_gaussians : int
+        How many optional Gaussians straddle.
     segments : tuple of SegmentAccuracy
     """
 
@@ -69,6 +74,9 @@ class CompositionAccuracy:
     interior_accuracy: float | None
     border_accuracy: float | None
     border_gaussians: int
+    clear_accuracy: float | None
+    straddling_accuracy: float | None
+    straddling_gaussians: int
     segments: tuple[SegmentAccuracy, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,6 +91,7 @@ def composition_accuracy(
     core: int,
     *,
     border: ArrayLike | None = None,
+    straddling: ArrayLike | None = None,
     segment_names: Sequence[str] | None = None,
     threshold: float = PRESENT_ABOVE,
 ) -> CompositionAccuracy:
@@ -100,6 +109,8 @@ def composition_accuracy(
         The segment that is always present.
     border : bool array, shape (N,), optional
         Gaussians next to another segment.
+    straddling : bool array, shape (N,), optional
+        Gaussians whose atoms belong to two segments.
     segment_names : sequence of str, length S, optional
     threshold : float
         A Gaussian is present if its relative amplitude exceeds it.
@@ -126,7 +137,9 @@ def composition_accuracy(
             _segment_accuracy(str(names[number]), values, there[:, number], right[own], threshold)
         )
     optional = segment != core
-    edge = np.zeros(len(segment), dtype=bool) if border is None else np.asarray(border, dtype=bool)
+    none = np.zeros(len(segment), dtype=bool)
+    edge = none if border is None else np.asarray(border, dtype=bool)
+    shared = none if straddling is None else np.asarray(straddling, dtype=bool)
     truly = there.mean(axis=0)[segment[optional]]
     return CompositionAccuracy(
         optional_accuracy=_share(right[optional], count),
@@ -135,6 +148,9 @@ def composition_accuracy(
         interior_accuracy=_share(right[optional & ~edge], count),
         border_accuracy=_share(right[optional & edge], count),
         border_gaussians=int((optional & edge).sum()),
+        clear_accuracy=_share(right[optional & ~shared], count),
+        straddling_accuracy=_share(right[optional & shared], count),
+        straddling_gaussians=int((optional & shared).sum()),
         segments=tuple(segments),
     )
 

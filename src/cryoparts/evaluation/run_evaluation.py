@@ -106,10 +106,12 @@ def _composition(
         truth.presence,
         truth.core,
         border=assigned.border,
+        straddling=assigned.straddling,
         segment_names=[str(name) for name in truth.segment_names],
     )
     headline = {
         "amplitude accuracy, optional segments": _percent(accuracy.optional_accuracy),
+        "of these, Gaussians that do not straddle two segments": _percent(accuracy.clear_accuracy),
         "amplitude accuracy, all Gaussians": _percent(accuracy.all_accuracy),
         "calling everything present would give": _percent(accuracy.all_present_accuracy),
     }

@@ -230,17 +230,21 @@ class _Fit:
 
         The mask around the particle makes neighbouring frequencies alike (by one
         over the area it leaves). Measured by fitting what is left of each
-        particle with the templates of another.
+        particle with the templates of another. What the two particles' templates
+        have in common is no longer in it, and counts for nothing.
         """
-        total, number = 0.0, 0
+        total, expected = 0.0, 0.0
         for rows in chunks:
             images, templates = self.inputs(rows)
             residual = _least_squares(images, templates, weights)[2]
             strange = torch.roll(residual, 1, dims=0)
             amplitudes, normal, _ = _least_squares(strange, templates, weights)
             total += float((amplitudes[:, None] @ normal @ amplitudes[..., None]).sum())
-            number += len(rows) * self.groups if len(rows) > 1 else 0
-        return max(total / number, 1.0) if number else 1.0
+            own = torch.roll(templates, 1, dims=0)
+            expected += len(rows) * self.groups - _common(templates, own, weights)
+        # particles that are all seen alike leave nothing to measure on
+        enough = expected > 0.05 * self.groups * sum(len(rows) for rows in chunks)
+        return max(total / expected, 1.0) if enough else 1.0
 
     def solve(self, rows: NDArray[np.int64], noise: _Noise) -> tuple[FloatArray, FloatArray]:
         """Amplitudes (B, G) and their covariances (B, G, G)."""
@@ -251,6 +255,14 @@ class _Fit:
         own = (residual.abs().square() * noise.weights).sum(dim=1).double() / free
         covariance = torch.linalg.inv(normal) * (noise.inflation * own)[:, None, None]
         return amplitudes.cpu().numpy(), covariance.cpu().numpy()
+
+
+def _common(one: Tensor, other: Tensor, weights: Tensor) -> float:
+    """Dimensions that the spaces of templates (B, G, M) and (B, G, M) share, in all B."""
+    root = weights.sqrt()
+    bases = [torch.view_as_real(t * root).flatten(2).double() for t in (one, other)]
+    a, b = (torch.linalg.qr(basis.transpose(1, 2))[0] for basis in bases)
+    return float((a.transpose(1, 2) @ b).square().sum())
 
 
 def _least_squares(
