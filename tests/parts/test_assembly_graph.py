@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,3 +74,79 @@ def test_the_folder_is_written_and_reported(chain, tmp_path):
     save_coordination(tmp_path / "coordination", pairs, composition.part_names, 9, None)
     assert not (tmp_path / "coordination" / "assembly.json").exists()
     assert coordination_section(tmp_path / "nothing").html == ""
+
+
+@pytest.fixture(scope="module")
+def clear():
+    """Without doubt: 2 only where 3 is, 4 by itself; 1 is always there. Numbers unlike places."""
+    presence = np.random.default_rng(2).random((900, 4)) < np.array([1.0, 0.55, 0.8, 0.3])
+    presence[:, 1] &= presence[:, 2]
+    pairs, composition = pairs_of(presence, error=0.1)
+    return presence, pairs, composition, assembly_graph(composition, pairs)
+
+
+def test_what_is_told_of_a_requirement_is_counted(clear):
+    presence, _, composition, graph = clear
+    assert composition.optional == [2, 3, 4]
+    assert graph.occupancies == pytest.approx({k: presence[:, k - 1].mean() for k in (2, 3, 4)})
+    (found,) = graph.requirements
+    assert (found.earlier, found.later) == (3, 2)
+    later, earlier = presence[:, 1], presence[:, 2]
+    counted = [(earlier & later), (earlier & ~later), (~earlier & later), (~earlier & ~later)]
+    told = [found.both, found.only_earlier, found.only_later, found.neither]
+    np.testing.assert_allclose(told, [c.sum() for c in counted], atol=0.1)
+    assert found.exceptions == pytest.approx(0, abs=1e-4)
+    # none of n seen leaves 1.92 / n: the likelihood falls by n times the share
+    assert found.exceptions_high == pytest.approx(1.92 / later.sum(), rel=0.1)
+    assert found.expected_exceptions == pytest.approx(1 - earlier.mean(), abs=1e-3)
+
+
+def test_the_patterns_are_those_of_the_particles_most_frequent_first(clear):
+    presence, _, _, graph = clear
+    found, counts = np.unique(presence[:, 1:], axis=0, return_counts=True)
+    expected = {
+        tuple((np.flatnonzero(row) + 2).tolist()): int(n)
+        for row, n in zip(found, counts, strict=True)
+    }
+    assert {p.parts: p.particles for p in graph.patterns} == expected
+    numbers = [p.particles for p in graph.patterns]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_only_pairs_that_are_believed_and_say_more_than_occupancies_do_are_requirements(clear):
+    _, pairs, composition, _ = clear
+    doubted = [replace(pair, verdict="no sign") for pair in pairs]
+    assert assembly_graph(composition, doubted).requirements == ()
+    presence = np.random.default_rng(3).random((900, 2)) < np.array([0.5, 0.98])
+    pairs, composition = pairs_of(presence, error=0.1)
+    believed = [replace(pair, verdict="coordinated", correlation=0.1) for pair in pairs]
+    assert composition.optional == [1, 2]
+    assert assembly_graph(composition, believed).requirements == ()
+
+
+def test_the_tables_count_and_name_what_they_should(clear, tmp_path):
+    presence, pairs, _, graph = clear
+    save_coordination(tmp_path, pairs, ("core", "arm", "leg", "tail"), 900, graph)
+    tables = []
+    for name in ("pairs.csv", "assembly.csv"):
+        with (tmp_path / name).open(encoding="utf-8", newline="") as stream:
+            tables.append(list(csv.DictReader(stream)))
+    rows, (requirement,) = tables
+    assert [(r["name_a"], r["name_b"]) for r in rows] == [
+        ("arm", "leg"), ("arm", "tail"), ("leg", "tail")
+    ]  # fmt: skip
+    for row in rows:
+        number = {key: int(row[key].removeprefix("part_")) for key in ("part_a", "part_b")}
+        a, b = (presence[:, part - 1] for part in number.values())
+        cases = {"both": a & b, "only_a": a & ~b, "only_b": b & ~a, "neither": ~a & ~b}
+        for name, there in cases.items():
+            assert float(row[name]) == pytest.approx(there.sum(), abs=0.2)
+    assert (requirement["name_earlier"], requirement["name_later"]) == ("leg", "arm")
+    assert requirement["direct"] == "yes"
+    content = json.loads((tmp_path / "assembly.json").read_text())
+    assert [node["names"] for node in content["nodes"]] == [["arm"], ["leg"], ["tail"]]
+    assert content["edges"] == [{"from_node": 1, "to_node": 0}]
+    occupancies = [node["occupancies"][0] for node in content["nodes"]]
+    np.testing.assert_allclose(occupancies, presence[:, 1:].mean(axis=0), atol=1e-3)
+    found = {tuple(one["present"]): one["particles"] for one in content["compositions"]}
+    assert found["part_3",] == (presence[:, 2] & ~presence[:, 1] & ~presence[:, 3]).sum()

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cryoparts.cli.benchmark_config import BenchmarkConfig
 from cryoparts.cli.benchmark_data import BenchmarkFiles
 from cryoparts.cli.benchmark_runs import program_fingerprint
@@ -97,6 +99,7 @@ def machine() -> dict[str, Any]:
         "cores": affinity,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.system(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

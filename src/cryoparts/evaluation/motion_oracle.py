@@ -2,10 +2,10 @@
 
 Each particle's image is fitted, in its true pose and CTF, by the projections of the
 regions turned about their true axes; unknown are one angle a region and the image's
-scale. Gauss-Newton steps solve for the most probable angles: least squares, each
-frequency weighted by the inverse of the noise's power as in the composition's oracle,
-and a normal prior of the true angles' variance. Where this errs by an ångström, no
-method can do much better.
+scale. Gauss-Newton steps, from coarse waves to fine, solve for the most probable angles:
+least squares, each frequency weighted by the inverse of the noise's power as in the
+composition's oracle, and a normal prior of the true angles' variance. Where this errs by
+an ångström, no method can do much better.
 """
 
 from __future__ import annotations
@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     from cryoparts.simulation.ground_truth import MotionTruth
     from cryoparts.simulation.options import Progress
 
-STEPS = 6
+FINEST_ANGSTROM = (20.0, 10.0, 5.0, 0.0)
+"""Finest resolution of one round of steps after the other: a region that is turned by more than
+half a period of a fine wave is drawn to the wrong crest unless coarse waves have led it."""
+
+STEPS = 3
+"""Gauss-Newton steps a round."""
+
 DIFFERENCE_DEGREES = 0.5
 """Step of the numerical derivative by an angle; motions of interest are of degrees."""
 
@@ -111,9 +117,10 @@ def motion_oracle(
     found = np.zeros((len(rows), len(truth.axes)))
     for start in range(0, len(rows), BATCH):
         part = slice(start, min(start + BATCH, len(rows)))
-        for _ in range(STEPS):
+        for finest in np.repeat(FINEST_ANGSTROM, STEPS):
             inputs = projector.inputs(rows[part], found[part])
-            weights = noise.weights(inputs.squared_ctf)
+            shown = noise.ring * finest <= box_size * pixel_size_angstrom
+            weights = noise.weights(inputs.squared_ctf) * shown
             moved = found[part] + most_probable_step(inputs, weights, found[part], variance)
             found[part] = np.clip(moved, -limit, limit)
         if progress is not None:
