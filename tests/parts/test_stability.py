@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.parts.agreement import agreement
-from cryoparts.parts.leakage import measure_leaks
+from cryoparts.parts.leakage import beyond_mass, measure_leaks
 from cryoparts.parts.null_amplitude import Outputs
 from cryoparts.parts.stability import best_overlaps, stability_over_subsamples
 
@@ -96,3 +96,12 @@ def test_only_what_predicts_beyond_permuted_particles_leaks() -> None:
     assert leaks["image mean"].explained > 0.8
     assert leaks["image mean"].space == "part_1"
     assert not leaks["defocus"].worrying
+
+
+def test_the_mass_of_a_missing_part_is_no_leak():
+    random = np.random.default_rng(3)
+    amplitudes = (random.random((800, 3)) < 0.5).astype(float)
+    background = random.normal(size=800)
+    left = beyond_mass(amplitudes @ [3.0, 2.0, 1.0] + 0.1 * background, amplitudes)
+    assert np.abs(np.corrcoef(left, amplitudes.T)[0, 1:]).max() < 1e-9
+    assert np.corrcoef(left, background)[0, 1] > 0.98

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cryoparts.training.deformation import deform
-from cryoparts.training.latent_refinement import LatentRefinement
+from cryoparts.training.latent_refinement import LatentRefinement, _secant
 from cryoparts.training.setup import prepare_training
 from training_example import QUICK, make_example
 
@@ -87,3 +87,36 @@ def test_no_steps_change_nothing_and_batches_do_not_matter(case):
         atol=1e-3,
         rtol=1e-3,
     )
+
+
+def test_corrected_slopes_explain_the_move_and_stay_elsewhere():
+    random = torch.Generator().manual_seed(4)
+    slopes, move, change = (
+        torch.randn(shape, generator=random, dtype=torch.float64)
+        for shape in ((3, 5, 7), (5, 3), (5, 7))
+    )
+    corrected = _secant(slopes, move, change)
+    torch.testing.assert_close(torch.einsum("bz,zbm->bm", move, corrected), change)
+    across = torch.linalg.cross(move, torch.randn(5, 3, generator=random, dtype=torch.float64))
+    before, after = (torch.einsum("bz,zbm->bm", across, s) for s in (slopes, corrected))
+    torch.testing.assert_close(after, before)
+
+
+def test_no_move_corrects_nothing():
+    slopes = torch.ones(2, 3, 4)
+    assert torch.equal(_secant(slopes, torch.zeros(3, 2), torch.zeros(3, 4)), slopes)
+
+
+def test_a_bent_decoder_is_solved_better_with_more_steps_of_one_tangent(case, monkeypatch):
+    _, refinement = case
+    start = torch.full((96, 2), -1.0)
+
+    def score(steps):
+        monkeypatch.setattr("cryoparts.training.latent_refinement.STEPS_A_TANGENT", steps)
+        refined = refinement.refine(start, EVERYONE, steps=1)
+        batch = refinement.forward.batch(EVERYONE)
+        gaussians = deform(refinement.neutral, refinement.decoder(refined), refinement.vary)
+        images = refinement.forward.images_of(gaussians, batch)
+        return float(refinement.objective.agreement(batch.data, images).mean())
+
+    assert score(5) > score(1)

@@ -14,7 +14,7 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.focus import FocusedParticles
-from cryoparts.parts.leakage import Leak, as_columns, measure_leaks
+from cryoparts.parts.leakage import Leak, as_columns, beyond_mass, measure_leaks
 from cryoparts.parts.null_judgement import (
     NULL_TEST,
     NullTest,
@@ -140,11 +140,15 @@ def _leaks(run: RunDirectory, trained: TrainedDecoder, labels: PartLabels) -> li
         else [particles.images(rows).mean(dim=(1, 2)).numpy()]
     ).astype(np.float64)
     spaces = {"latent": trained.latent().astype(np.float64)}
+    amplitudes = []
     for part in range(1, labels.n_parts + 1):
         if (run.focus_path(part) / "particles.csv").is_file():
             focused = FocusedParticles.load(run.focus_path(part))
             if np.array_equal(focused.names, particles.names):
                 spaces[f"part_{part}"] = focused.coordinate[:, None]
+                amplitudes.append(focused.mean_amplitude)
+    if amplitudes and "amplitude" in trained.config.vary:
+        mean = beyond_mass(mean, np.column_stack(amplitudes))
     return [
         leak
         for space, z in spaces.items()

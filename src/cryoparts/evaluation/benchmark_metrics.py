@@ -98,9 +98,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("joint_information", "states of all parts and maps, NMI", "number"),
         Metric("joint_purity", "states of all parts and maps, purity", "share"),
         Metric("classes", "combinations of states", "count"),
-        Metric(
-            "protein_correlation", "presence and proteins' occupancy, mean r", "number"
-        ),
+        Metric("protein_correlation", "presence and proteins' occupancy, mean r", "number"),
         Metric("protein_agreement", "maps in which presence and proteins agree, mean", "share"),
         Metric("requirements", "order of assembly, requirements found", "count"),
         Metric("requirements_upheld", "of these, upheld by the proteins' occupancies", "count"),

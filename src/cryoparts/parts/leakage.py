@@ -97,6 +97,18 @@ def imaging_quantities(
     }
 
 
+def beyond_mass(image_mean: FloatArray, amplitudes: FloatArray) -> FloatArray:
+    """Image means (P,) without what the parts' amplitudes (P, K) explain linearly.
+
+    A part that is missing takes its mass out of the image; that the latent space
+    knows it is no leak.
+    """
+    columns = np.column_stack([np.ones(len(image_mean)), amplitudes])
+    factors = np.linalg.lstsq(columns, image_mean, rcond=None)[0]
+    rest: FloatArray = image_mean - columns @ factors
+    return rest
+
+
 def measure_leaks(
     z: FloatArray,
     poses: Poses,

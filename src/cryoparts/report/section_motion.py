@@ -134,8 +134,16 @@ def _described(row: dict[str, str], trust: dict[str, str], columns: list[str]) -
         kind=row["kind"],
         numbers=_numbers(row) if row["kind"] else "",
         chains=row["chains"],
-        stability=tuple(trust.get(key, "") for key in columns),
+        stability=tuple(_rounded(trust.get(key, "")) for key in columns),
     )
+
+
+def _rounded(cell: str) -> str:
+    """A number with two digits after the point; words as they are."""
+    try:
+        return f"{float(cell):.2f}"
+    except ValueError:
+        return cell
 
 
 def _numbers(row: dict[str, str]) -> str:
