@@ -85,7 +85,7 @@ def true_displacements(
     gaussian_positions : array, shape (N, 3)
         Of the neutral model, about the box centre, Å.
     region_of_gaussian : int array, shape (N,)
-        0 still, 1..R moving: the region of the nearest atom.
+        0 still, 1..R moving: the region of most of its atoms.
     hinges : Hinges
     angles_degrees : array, shape (P, R)
 
