@@ -6,7 +6,7 @@ answer, a Gauss-Newton step on the posterior (white noise of the particle's own
 strength in the whitened band, free scale, and the normal distribution that the
 latent vectors of the data set follow) corrects what it missed. On 3,200
 particles of a ribosome in nine segments it removed half of the encoder's errors
-by segment, on 12,800 of a transporter a sixth of the error in ångström.
+by segment, on 12,800 of a transporter a fifth of the error in ångström.
 """
 
 from __future__ import annotations
