@@ -165,6 +165,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         return _resumed(config, output)
     require_new_folder(output)
     particles = open_particles(config)
+    chosen = config.preprocessing.box_size is not None
     config = with_working_box(config, particles)
     assert config.preprocessing.box_size is not None
     table = particles.table
@@ -190,6 +191,9 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
+    finer = 2 * config.preprocessing.box_size
+    if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
+        say(f"--box-size {finer} would see smaller motions, at little more time a step")
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
         inputs.append(Path(config.selection))
