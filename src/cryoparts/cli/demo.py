@@ -23,7 +23,7 @@ from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 N_PARTICLES = 2000
 N_GAUSSIANS = 768
-EPOCHS = 12
+EPOCHS = 8
 
 
 def demo(
