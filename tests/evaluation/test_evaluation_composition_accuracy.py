@@ -93,3 +93,14 @@ def test_segments_without_gaussians_have_no_figures_and_the_result_is_json():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 2\)"):
         composition_accuracy(np.ones((3, 3)), [0, 0], np.ones((3, 2)), 0)
+
+
+def test_straddling_gaussians_are_counted_apart():
+    presence = np.array([[True, True], [True, False]])
+    amplitudes = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])  # the last one is always wrong
+    found = composition_accuracy(
+        amplitudes, [0, 1, 1], presence, 0, straddling=[False, False, True]
+    )
+    assert found.optional_accuracy == 0.5
+    assert (found.clear_accuracy, found.straddling_accuracy) == (1.0, 0.0)
+    assert found.straddling_gaussians == 1

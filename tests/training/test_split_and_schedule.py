@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.config import TrainingConfig
 from cryoparts.errors import InputError
+from cryoparts.training.optimiser import MANY_STEPS, PAPER_PEAK_RATE, peak_rate
 from cryoparts.training.schedule import learning_rate
 from cryoparts.training.split import split_particles
 
@@ -44,3 +46,17 @@ def test_rate_warms_up_and_falls_to_a_hundredth():
     assert all(np.diff(rates[:top]) > 0)
     assert all(np.diff(rates[top + 1 :]) < 0)
     assert rates[-1] == pytest.approx(1e-5, rel=0.1)
+
+
+def test_a_long_training_of_the_point_transformer_goes_at_half_the_rate():
+    config = TrainingConfig()
+    assert peak_rate(config, MANY_STEPS + 1) == 0.5 * peak_rate(config, MANY_STEPS)
+    assert peak_rate(TrainingConfig(decoder="mlp"), 10**6) == peak_rate(
+        TrainingConfig(decoder="mlp"), 1
+    )
+
+
+def test_a_rate_that_is_asked_for_is_kept_and_the_published_one_too():
+    assert peak_rate(TrainingConfig(learning_rate=3e-4), 10**6) == 3e-4
+    paper = TrainingConfig(preset="paper")
+    assert peak_rate(paper, 10**6) == peak_rate(paper, 1) == PAPER_PEAK_RATE

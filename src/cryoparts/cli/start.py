@@ -193,7 +193,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
     )
     finer = 2 * config.preprocessing.box_size
     if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
-        say(f"--box-size {finer} would see smaller motions, at little more time a step")
+        say(f"--box-size {finer} would see smaller motions and take longer")
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
         inputs.append(Path(config.selection))

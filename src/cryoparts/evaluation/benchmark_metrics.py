@@ -190,7 +190,7 @@ def assembly_values(agreement: Mapping[str, Any], proteins: Mapping[str, Any] | 
     order: dict[str, float | None] = {}
     if proteins is not None and proteins["parts"]:
         order = {
-            "protein_correlation": mean(part["correlation"] for part in proteins["parts"]),
+            "protein_correlation": proteins["mean_correlation"],
             "protein_agreement": mean(part["agreement"] for part in proteins["parts"]),
             "requirements": proteins["requirements"],
             "requirements_upheld": proteins["upheld"],

@@ -163,11 +163,11 @@ def _presence_accuracy(
     Of the probabilities that `cryoparts composition` finds in the images; segments whose
     part is not one that comes and goes are left out, as is everything where it has not run.
     """
-    if not (run.composition_path / "summary.json").is_file():
+    judged = _judged_composition(run, truth)
+    if judged is None:
         return {}
-    found = Composition.load(run.composition_path)
-    rows = rows_of(found.names, truth.names, str(run.composition_path))
-    there = found.probability[rows] > PRESENT_ABOVE
+    found, probability = judged
+    there = probability > PRESENT_ABOVE
     part_of = {
         match["segment"]: match["part"]
         for match in details.get("parts", {}).get("matches", [])
@@ -178,6 +178,19 @@ def _presence_accuracy(
         for number, name in enumerate(truth.segment_names.tolist())
         if part_of.get(name) in found.optional
     }
+
+
+def _judged_composition(
+    run: RunDirectory, truth: CompositionTruth | MapsTruth
+) -> tuple[Composition, NDArray[np.float64]] | None:
+    """What `cryoparts composition` found, and its probabilities (P, K) in the truth's order.
+
+    None where it has not run.
+    """
+    if not (run.composition_path / "summary.json").is_file():
+        return None
+    found = Composition.load(run.composition_path)
+    return found, found.probability[rows_of(found.names, truth.names, str(run.composition_path))]
 
 
 def _motion(
@@ -252,7 +265,7 @@ def _assembly(
             "joint_purity": float(oracle["accuracy"]),
         }
     kept = None if oracle is None else {k: oracle[k] for k in oracle if k not in _LONG}
-    order = _order_of_assembly(run, truth, labels, agreement, maps)
+    order = _order_of_assembly(run, truth, agreement, maps)
     return Measured(
         assembly_values(agreement, order),
         references,
@@ -268,25 +281,20 @@ def _assembly(
 
 
 def _order_of_assembly(
-    run: RunDirectory,
-    truth: MapsTruth,
-    labels: PartLabels,
-    agreement: dict[str, Any],
-    maps: MapKnowledge,
+    run: RunDirectory, truth: MapsTruth, agreement: dict[str, Any], maps: MapKnowledge
 ) -> dict[str, Any] | None:
     """Presence of the parts and their order against the proteins' occupancies, if known."""
-    if maps.proteins is None or not (run.composition_path / "summary.json").is_file():
+    judged = _judged_composition(run, truth)
+    if maps.proteins is None or judged is None:
         return None
-    found = Composition.load(run.composition_path)
-    rows = rows_of(found.names, truth.names, str(run.composition_path))
-    name = {part: f"part_{part}" for part in range(1, labels.n_parts + 1)}
+    found, probability = judged
     path = run.coordination_path / "assembly.json"
     graph = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return assembly_agreement(
-        {name[part]: found.probability[rows, part - 1] for part in found.optional},
+        {f"part_{part}": probability[:, part - 1] for part in found.optional},
         truth.map_index,
         truth.map_names.tolist(),
         maps.proteins,
-        chains={name[part["part"]]: part["chains"] for part in agreement["parts"]},
+        chains={f"part_{part['part']}": part["chains"] for part in agreement["parts"]},
         requirements=[(r["earlier"], r["later"]) for r in graph.get("requirements", [])],
     ).as_dict()

@@ -111,8 +111,7 @@ class TrainedDecoder:
         )
         self.networks.encoder.eval()
         self.networks.decoder.eval()
-        self._reference: NDArray[np.bool_] | None = None
-        self._levels: OwnLevels | None = None
+        self._amplitude_scale: tuple[NDArray[np.bool_], OwnLevels] | None = None
         self._mean_displacement: Tensor | None = None
         self._latent: Tensor | None = None
         if run.latent_path.is_file():
@@ -177,10 +176,9 @@ class TrainedDecoder:
         for offsets in self._offsets(chosen):
             amplitude = relative_amplitude(offsets, self.config.vary)
             if amplitude is not None:
-                scale = scale_of_particles(amplitude, self.reference())
-                amplitude = amplitude / scale[:, None]
-                assert self._levels is not None  # found with the reference
-                amplitude = self._levels.relative(amplitude)
+                reference, levels = self._calibrated()
+                scale = scale_of_particles(amplitude, reference)
+                amplitude = levels.relative(amplitude / scale[:, None])
             moved = displacement(offsets, self.config.vary)
             if moved is not None:
                 moved = moved - self.mean_displacement()
@@ -193,17 +191,21 @@ class TrainedDecoder:
 
     def reference(self) -> NDArray[np.bool_]:
         """Gaussians (N,) whose amplitudes vary least: the scale of amplitudes is theirs."""
-        if self._reference is None:
+        return self._calibrated()[0]
+
+    def _calibrated(self) -> tuple[NDArray[np.bool_], OwnLevels]:
+        """The reference Gaussians and every Gaussian's own levels, found once."""
+        if self._amplitude_scale is None:
             amplitudes = [
                 amplitude.cpu().numpy()
                 for offsets in self._offsets(self._spread(1000))
                 if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
             ]
             sample = np.concatenate(amplitudes)
-            self._reference = reference_gaussians(sample)
-            scale = scale_of_particles(torch.as_tensor(sample), self._reference).numpy()
-            self._levels = own_levels(sample / scale[:, None])
-        return self._reference
+            reference = reference_gaussians(sample)
+            scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
+            self._amplitude_scale = reference, own_levels(sample / scale[:, None])
+        return self._amplitude_scale
 
     def mean_displacement(self) -> Tensor:
         """Mean displacement (N, 3) over the particles, Å: the neutral model's own misfit.

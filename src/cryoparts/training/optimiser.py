@@ -17,9 +17,9 @@ PAPER_PEAK_RATE = 1e-4
 
 MANY_STEPS = 1000
 RATE_FACTOR_OF_MANY_STEPS = 0.5
-"""On the Point Transformer's rate where a training has more steps than that. With 450 steps the
-higher rate was better (held-out FRC 0.4338, 0.4328 at half of it); with 1,800 the lower one (a
-transporter's error 0.43 Å, 0.45 Å at twice the rate)."""
+"""On the Point Transformer's rate where a training has more steps than that. With 540 steps (a
+ribosome, 3,200 particles) the higher rate was better (held-out FRC 0.4338, 0.4303 at half of it);
+with 1,800 (a transporter, 12,800) the lower one (0.423 Å, 0.435 Å at twice the rate)."""
 
 OWN_RATE_FACTOR = 5.0
 """On the rate of what belongs to single Gaussians: on a ribosome of 3,200 particles the
