@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,20 +108,37 @@ def _acquired(count: int) -> tuple[Poses, CtfParameters]:
     )
 
 
+def _motion_images(moving, poses, ctf, box, pixel):
+    """Clean images of the 40 particles."""
+    atoms = AtomGroups.of(moving.atom_positions, moving.atom_masses, moving.atom_region, 3)
+    hinges = Hinges(moving.axes, moving.pivots)
+    scene = MotionScene(atoms, hinges, moving.angles_degrees, box, pixel)
+    planes = scene.half_planes(np.arange(40), poses) * contrast_transfer(ctf, box, pixel).numpy()
+    return inverse_transform(_tensor(planes)).numpy()
+
+
 @pytest.mark.parametrize("factor", [1.0, -0.03])
 def test_the_told_solver_finds_the_angles_whatever_the_scale_of_the_images(moving, factor):
     poses, ctf = _acquired(40)
-    atoms = AtomGroups.of(moving.atom_positions, moving.atom_masses, moving.atom_region, 3)
-    hinges = Hinges(moving.axes, moving.pivots)
-    scene = MotionScene(atoms, hinges, moving.angles_degrees, BOX, PIXEL)
-    planes = scene.half_planes(np.arange(40), poses) * contrast_transfer(ctf, BOX, PIXEL).numpy()
-    images = inverse_transform(_tensor(planes)).numpy()
+    images = _motion_images(moving, poses, ctf, BOX, PIXEL)
     noise = np.random.default_rng(2).normal(0, 0.05 * images.std(), images.shape)
     noisy = (factor * (images + noise)).astype(np.float32)
     rows = np.arange(0, 40, 3)
     found = motion_oracle(lambda r: noisy[r], moving, poses, ctf, BOX, PIXEL, rows)
     assert min(found.correlation.values()) > 0.99
     assert np.abs(found.angles_degrees - moving.angles_degrees[rows]).mean() < 0.5
+
+
+def test_turns_by_several_periods_of_the_finest_waves_are_found(moving):
+    far = replace(moving, angles_degrees=2.5 * moving.angles_degrees)
+    poses, ctf = _acquired(40)
+    images = _motion_images(far, poses, ctf, 96, 1.25)
+    noise = np.random.default_rng(3).normal(0, 0.05 * images.std(), images.shape)
+    noisy = (images + noise).astype(np.float32)
+    rows = np.arange(0, 40, 3)
+    found = motion_oracle(lambda r: noisy[r], far, poses, ctf, 96, 1.25, rows)
+    # by all waves at once, from the start, three quarters of them are missed
+    assert (np.abs(found.angles_degrees - far.angles_degrees[rows]) > 2.0).mean() < 0.1
 
 
 def _tensor(planes: np.ndarray):
