@@ -2,7 +2,8 @@
 
 Matrix products are counted where they happen: `MatrixProducts` sees every one that
 torch computes, so the counts follow the networks as they change. The compiled
-kernels are counted by formula, from the sizes in the network.
+kernels are counted by formula, from the sizes in the network; of products that leave
+out zeros, what is left.
 
 A multiplication with its addition is two operations, an exponential or sine
 `FUNCTION` of them. Bytes are the least that must move: every array that a piece
@@ -115,6 +116,43 @@ def attention_work(
     return (
         Work(forward, taken + rows * channels),
         Work(backward, 2 * taken + rows * channels),
+    )
+
+
+def pair_attention_work(
+    particles: int,
+    points: int,
+    degree: int,
+    width: int,
+    active_share: tuple[float, float],
+    backward_dtype: torch.dtype,
+) -> tuple[Work, Work]:
+    """Pairwise part of `cryoparts.kernels.pair_attention`, forward and backward.
+
+    Two layers of C x C by every pair, in sixteens of pairs, over their active inputs
+    alone; backward twice that. Other operations a pair and channel: subtract, encode and
+    rectify (8), bias and rectify (2), softmax and weighted sum (12 and an exponential);
+    backward the inputs again (8), softmax (26) and points (22). Of a pair are kept and
+    read again, in ``backward_dtype``, hidden layer and softmax.
+
+    Parameters
+    ----------
+    active_share : tuple of float
+        Share of the channels that are not zero for all sixteen pairs: inputs, hidden layer.
+    """
+    pairs = particles * points * degree
+    rows = particles * points * 16 * -(-degree // 16)
+    products = 2.0 * rows * width * width * sum(active_share)
+    half = backward_dtype.itemsize == 2
+    kept = 2.0 * pairs * width * backward_dtype.itemsize
+    moved = 4.0 * particles * points * width * FLOAT
+    return (
+        Work(products + pairs * width * (22.0 + FUNCTION), moved + kept),
+        Work(
+            (0.0 if half else 2 * products) + pairs * width * 56.0,
+            2 * moved + kept,
+            2 * products if half else 0.0,
+        ),
     )
 
 

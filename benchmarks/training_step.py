@@ -3,11 +3,12 @@
     python benchmarks/training_step.py                   about 10 minutes
     python benchmarks/training_step.py --epochs-timing   12,800 particles, both decoders
     python benchmarks/training_step.py --memory          13,190 and 131,899 particles of 128 px
+    python benchmarks/training_step.py --definition      the published decoder in plain torch
 
 One factor at a time is varied about 2,048 Gaussians, 64 px, batches of 32 and 2
 threads. Every configuration runs in a process of its own, on particles simulated
 from a toy complex and repeated, through the program's own training code. Each of
-the three parts replaces its own section of training_step.json and
+the four parts replaces its own section of training_step.json and
 training_step.md beside this script; a configuration that fails is recorded with
 its reason. --quick tries everything at tiny sizes and leaves those files alone.
 """
@@ -71,7 +72,9 @@ def configurations(quick: bool) -> list[Configuration]:
             Configuration("mlp", **small),
             Configuration("point-transformer", "paper", **small | {"batch": 1}),
         ]
-    chosen = [Configuration("point-transformer", "paper", batch=4)]
+    chosen = [
+        Configuration("point-transformer", "paper", batch=4, threads=threads) for threads in (1, 2)
+    ]
     for decoder in ("point-transformer", "mlp"):
         chosen += [Configuration(decoder)]
         chosen += [Configuration(decoder, gaussians=count) for count in (8192, 32768)]
@@ -170,6 +173,16 @@ def memory_section(work: Path, quick: bool, counts: list[int], steps: int) -> li
     return rows
 
 
+def definition_section(work: Path, quick: bool) -> list[dict[str, Any]]:
+    """The published decoder, by its definition and by the program."""
+    rows = []
+    for threads in (1, 2):
+        sizes = {"gaussians": 96, "box": 32} if quick else {}
+        chosen = Configuration("point-transformer", "paper", batch=2, threads=threads, **sizes)
+        rows.append(in_a_run(work, chosen, 24, "definition", {"repeats": 2 if quick else 5}))
+    return rows
+
+
 def say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
@@ -188,6 +201,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs-timing", action="store_true", help="time whole epochs instead")
     parser.add_argument("--epochs", type=int, default=2, help="epochs to time")
+    parser.add_argument(
+        "--definition", action="store_true", help="compare with the published decoder instead"
+    )
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
     parser.add_argument(
         "--particles", type=int, nargs="+", default=list(MEMORY_COUNTS), help="for --memory"
@@ -209,6 +225,8 @@ def main(arguments: list[str]) -> int:
         if options.memory:
             section = "memory"
             rows = memory_section(work, options.quick, options.particles, options.steps)
+        elif options.definition:
+            section, rows = "definition", definition_section(work, options.quick)
         elif options.epochs_timing:
             section, rows = "epochs", epochs_section(work, options.quick, options.epochs)
         else:

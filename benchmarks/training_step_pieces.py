@@ -12,6 +12,7 @@ import torch
 from operation_counts import MatrixProducts, Work
 
 from cryoparts.networks.levels import Geometry
+from cryoparts.networks.paper_point_transformer import PaperAttentionLevel
 from cryoparts.networks.point_transformer_decoder import AttentionLevel
 from cryoparts.training.deformation import channel_count, deform
 from cryoparts.training.gradients import agreement_gradients
@@ -103,7 +104,7 @@ def measure_pieces(trainer: Trainer, seconds: float) -> dict[str, dict[str, Any]
 
     _measure_module(watch, "encoder", encoder, inputs, (Work(), Work()))
     latent = encoder(inputs).detach().requires_grad_()
-    _measure_module(watch, "decoder", decoder, latent, _kernel_work(decoder, particles))
+    _measure_module(watch, "decoder", decoder, latent, _kernel_work(decoder, latent))
 
     offsets = decoder(latent).detach().requires_grad_()
 
@@ -156,8 +157,36 @@ def _measure_module(
     )
 
 
-def _kernel_work(decoder: torch.nn.Module, particles: int) -> tuple[Work, Work]:
+def _active_shares(
+    decoder: torch.nn.Module, latent: Tensor
+) -> dict[torch.nn.Module, tuple[float, float]]:
+    """Of each published level, the channels that are not zero for all neighbours of a point.
+
+    Of the attention MLP's inputs and its hidden layer, for the first particle.
+    """
+    found: dict[torch.nn.Module, tuple[float, float]] = {}
+
+    def look(level: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        points, geometry = arguments[0][:1], arguments[1]
+        query, key = level.query(points)[0], level.key(points)[0]
+        delta = level.position(geometry.offsets)
+        inputs = torch.relu(query[:, None] - key[geometry.neighbours] + delta)
+        hidden = torch.relu(level.gamma[1](inputs))
+        shares = [float((x > 0).any(dim=1).float().mean()) for x in (inputs, hidden)]
+        found[level] = (shares[0], shares[1])
+
+    levels = [m for m in decoder.modules() if isinstance(m, PaperAttentionLevel)]
+    hooks = [level.register_forward_pre_hook(look) for level in levels]
+    with torch.no_grad():
+        decoder(latent[:1])
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _kernel_work(decoder: torch.nn.Module, latent: Tensor) -> tuple[Work, Work]:
     """Neighbour attention and interpolation of a decoder of levels; the MLP has none."""
+    particles, active = len(latent), _active_shares(decoder, latent)
     parts: list[tuple[Work, Work]] = []
     levels = [m for m in decoder.modules() if isinstance(m, Geometry)]
     attentions = getattr(decoder, "attention", [])
@@ -166,6 +195,13 @@ def _kernel_work(decoder: torch.nn.Module, particles: int) -> tuple[Work, Work]:
     for geometry, attention, head in zip(levels, attentions, heads, strict=True):
         points, degree = geometry.neighbours.shape
         channels, outputs = head.in_features, head.out_features
+        if isinstance(attention, PaperAttentionLevel):
+            width = attention.query.out_features
+            parts.append(
+                counts.pair_attention_work(
+                    particles, points, degree, width, active[attention], attention.backward_dtype
+                )
+            )
         if isinstance(attention, AttentionLevel):
             gamma = attention.gamma
             sizes = (points, degree, gamma.in_features, channels, gamma.out_features)

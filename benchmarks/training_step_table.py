@@ -16,11 +16,17 @@ PIECES = (
 
 GRADIENT_INPUT = "gradient input"
 
+PUBLISHED_CPU_SECONDS = 3.1
+"""A particle and step of the published program, on 2 cores: 2,048 Gaussians, 64 px."""
+
 
 def markdown(record: dict[str, Any]) -> str:
     """Tables of whatever sections the record has."""
     parts = ["# Training step", ""]
-    for section, table in (("steps", _steps), ("epochs", _epochs), ("memory", _memory)):
+    sections = {
+        "steps": _steps, "definition": _definition, "epochs": _epochs, "memory": _memory,
+    }  # fmt: skip
+    for section, table in sections.items():
         if section in record:
             content = record[section]
             parts += [*_machine(content), "", *table(content["rows"]), ""]
@@ -51,6 +57,11 @@ def whole_step(row: dict[str, Any]) -> float:
     return 1e3 * statistics.median(row["step_seconds"]) / row["batch"]
 
 
+def cpu_of_step(row: dict[str, Any]) -> float:
+    """Median CPU-milliseconds a particle of the program's own training steps."""
+    return 1e3 * statistics.median(row["step_cpu_seconds"]) / row["batch"]
+
+
 def _machine(content: dict[str, Any]) -> list[str]:
     machine = content["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
@@ -79,15 +90,16 @@ def _steps(rows: list[dict[str, Any]]) -> list[str]:
         "## Time, ms a particle",
         "",
         "Medians. *Whole step*: the program's own steps, one after the other, the next batch read "
-        "meanwhile; the pieces: each alone. *Gradient input* is computed once a run. *Peak* is "
-        "all that the process ever had resident, MiB.",
+        "meanwhile; *CPU*: of all its threads; the pieces: each alone. *Gradient input* is "
+        "computed once a run. *Peak* is all that the process ever had resident, MiB.",
         "",
     ]
-    header = [*SIZES, "whole step", "peak", *PIECES, GRADIENT_INPUT]
+    header = [*SIZES, "whole step", "CPU", "peak", *PIECES, GRADIENT_INPUT]
     body = [
         [
             *_name(row),
             f"{whole_step(row):.2f}",
+            f"{cpu_of_step(row):.2f}",
             f"{row['peak_memory_mib'] or float('nan'):.0f}",
             *(
                 f"{row['pieces'][piece]['milliseconds_a_particle']:.3f}"
@@ -113,7 +125,12 @@ def _steps(rows: list[dict[str, Any]]) -> list[str]:
 def _ratios(rows: list[dict[str, Any]]) -> list[str]:
     """What more Gaussians and larger boxes cost, decoder by decoder."""
     known = {tuple(_name(row)): whole_step(row) for row in rows}
-    lines = []
+    lines = [
+        f"- {_label(row)}: {1e3 * PUBLISHED_CPU_SECONDS / cpu_of_step(row):.1f} times faster than "
+        f"the {PUBLISHED_CPU_SECONDS} CPU-seconds a particle of the published program"
+        for row in rows
+        if (row["preset"], row["gaussians"], row["box"]) == ("paper", 2048, 64)
+    ]
     for row in rows:
         for factor, usual in (("gaussians", 2048), ("box", 64)):
             base = known.get(tuple(_name({**row, factor: usual})))
@@ -154,6 +171,35 @@ def _work(row: dict[str, Any]) -> list[str]:
             ]
         )
     return lines + table(["piece", "MFLOP", "MB", "ms", "share of the limit"], body)
+
+
+def _definition(rows: list[dict[str, Any]]) -> list[str]:
+    header = [
+        "batch", "threads", "definition forward", "backward", "program forward", "backward",
+        "times faster", "difference of values", "of gradients",
+    ]  # fmt: skip
+    body = []
+    for row in (r for r in rows if "failed" not in r):
+        times = [
+            1e3 * statistics.median(row[program][f"{way}_cpu_seconds"]) / row["batch"]
+            for program in ("definition", "program")
+            for way in ("forward", "backward")
+        ]
+        body.append(
+            [
+                row["batch"], row["threads"], *(f"{x:.0f}" for x in times),
+                f"{sum(times[:2]) / sum(times[2:]):.1f}",
+                f"{row['value_error']:.1e}", f"{row['gradient_error']:.1e}",
+            ]
+        )  # fmt: skip
+    lines = [
+        "## The published decoder",
+        "",
+        "By its definition in plain torch (float32) and by the program, in turn, in one process: "
+        "CPU-milliseconds a particle. Differences of the largest value and of the gradients' norm.",
+        "",
+    ]
+    return [*lines, *table(header, body), *_failures(rows)]
 
 
 def _epochs(rows: list[dict[str, Any]]) -> list[str]:

@@ -15,9 +15,11 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import machine
+import torch
+from published_definition import attend_as_published, decode_as_defined
 from training_step_data import make_run, model_of, particles_of
 from training_step_pieces import measure_pieces
 
@@ -25,6 +27,11 @@ from cryoparts.config import TrainingConfig
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.training.setup import prepare_training, set_threads
 from cryoparts.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
 
 SAMPLING_SECONDS = 0.02
 
@@ -44,13 +51,13 @@ class Clock:
 
     def __init__(self, steps: int | None = None) -> None:
         self.limit = steps
-        self.step_ends: list[tuple[int, float]] = []
+        self.step_ends: list[tuple[int, float, float]] = []
         self.epoch_ends: list[float] = []
         self.rows: list[dict[str, float]] = []
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Note the end of a step."""
-        self.step_ends.append((epoch, time.perf_counter()))
+        self.step_ends.append((epoch, time.perf_counter(), time.process_time()))
         if self.limit is not None and len(self.step_ends) >= self.limit:
             raise EnoughSteps
 
@@ -61,8 +68,11 @@ class Clock:
 
     def step_seconds(self) -> list[float]:
         """From the end of each step to the end of the next of the same epoch."""
-        pairs = pairwise(self.step_ends)
-        return [later - earlier for (a, earlier), (b, later) in pairs if a == b]
+        return [b[1] - a[1] for a, b in pairwise(self.step_ends) if a[0] == b[0]]
+
+    def step_cpu_seconds(self) -> list[float]:
+        """The same, of all threads together."""
+        return [b[2] - a[2] for a, b in pairwise(self.step_ends) if a[0] == b[0]]
 
 
 def train_some(trainer: Trainer, steps: int | None) -> Clock:
@@ -107,6 +117,7 @@ def step(root: str, steps: int, seconds: float) -> dict[str, Any]:
         "prepare_seconds": prepared,
         "peak_memory_mib": peak,
         "step_seconds": clock.step_seconds(),
+        "step_cpu_seconds": clock.step_cpu_seconds(),
         "limits": limits,
         "pieces": measure_pieces(trainer, seconds),
     }
@@ -173,7 +184,54 @@ def memory(root: str, steps: int) -> dict[str, Any]:
     }
 
 
+def definition(root: str, repeats: int) -> dict[str, Any]:
+    """The published decoder by its definition and by this program, in turn, on one batch.
+
+    CPU-seconds of all threads; how far values and gradients are from the definition's,
+    of their largest and of their norms. Dropout is off: it draws differently.
+    """
+    run = RunDirectory.open(Path(root))
+    config = run.config().training
+    set_threads(config.threads)
+    trainer = Trainer(run, prepare_training(run, config), config)
+    # a few steps in, the output depends on the latent vector
+    train_some(trainer, 3)
+    decoder = trainer.networks.decoder.eval()
+    latent = torch.randn(config.batch_size, config.latent_dimensions).requires_grad_()
+    given = [latent, *decoder.parameters()]
+    programs: dict[str, Callable[[Tensor], Tensor]] = {
+        "definition": lambda latent: decode_as_defined(decoder, latent, attend_as_published),
+        "program": decoder,
+    }
+    found: dict[str, Any] = {
+        name: {"forward_cpu_seconds": [], "backward_cpu_seconds": [], "seconds": []}
+        for name in programs
+    }
+    results = {}
+    for _ in range(repeats + 1):  # the first is to warm up
+        for name, decode in programs.items():
+            wall, started = time.perf_counter(), time.process_time()
+            out = decode(latent)
+            between = time.process_time()
+            grads = torch.autograd.grad(out, given, torch.ones_like(out).cumsum(dim=1))
+            ended = time.process_time()
+            found[name]["forward_cpu_seconds"].append(between - started)
+            found[name]["backward_cpu_seconds"].append(ended - between)
+            found[name]["seconds"].append(time.perf_counter() - wall)
+            results[name] = out.detach(), torch.cat([g.flatten() for g in grads])
+    for times in found.values():
+        for name in times:
+            times[name] = times[name][1:]
+    (ours, our_grads), (theirs, their_grads) = (results[n] for n in ("program", "definition"))
+    return {
+        **found,
+        "value_error": float((ours - theirs).abs().max() / theirs.abs().max()),
+        "gradient_error": float((our_grads - their_grads).norm() / their_grads.norm()),
+    }
+
+
 TASKS = {
+    "definition": definition,
     "data": data,
     "folder_of_run": folder_of_run,
     "step": step,

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
+import operation_counts as counts
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,19 +12,6 @@ from cryoparts.networks.encoder import Encoder
 from cryoparts.networks.mlp_decoder import MlpDecoder
 from cryoparts.networks.paper_point_transformer import PaperPointTransformerDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
-
-PATH = Path(__file__).parents[2] / "benchmarks" / "operation_counts.py"
-
-
-@pytest.fixture(scope="module")
-def counts():
-    """The module; benchmarks are scripts, not part of the package."""
-    spec = importlib.util.spec_from_file_location(PATH.stem, PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[PATH.stem] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[PATH.stem]
 
 
 def networks():
@@ -46,7 +30,7 @@ def networks():
 
 
 @pytest.mark.parametrize("name", ["encoder", "mlp", "point transformer", "paper"])
-def test_matrix_products_are_counted_as_torch_counts_them(counts, name):
+def test_matrix_products_are_counted_as_torch_counts_them(name):
     network, argument = networks()[name]
     with FlopCounterMode(display=False) as expected:
         with counts.MatrixProducts() as forward:
@@ -61,7 +45,7 @@ def test_matrix_products_are_counted_as_torch_counts_them(counts, name):
     assert min(forward.work.bytes, backward.work.bytes) >= 0.5 * weights
 
 
-def test_work_grows_with_what_it_is_done_on(counts):
+def test_work_grows_with_what_it_is_done_on():
     for forward, backward in (
         counts.attention_work(2, 100, 16, 64, 64, 8),
         counts.interpolation_work(2, 100, 30, 8, 64),
@@ -71,10 +55,16 @@ def test_work_grows_with_what_it_is_done_on(counts):
         assert 0 < forward.bytes <= backward.bytes
     once, twice = (counts.attention_work(n, 100, 16, 64, 64, 8)[0].operations for n in (3, 6))
     assert twice == 2 * once
+    sparse, full = (
+        counts.pair_attention_work(2, 100, 16, 64, (share, share), torch.bfloat16)
+        for share in (0.5, 1.0)
+    )
+    assert full[1].half_operations == 2 * sparse[1].half_operations == 8 * 2 * 1600 * 64**2
+    assert full[0].operations - sparse[0].operations == 2 * 2 * 1600 * 64**2
     assert counts.transform_work(1, 128).operations > 4 * counts.transform_work(1, 64).operations
 
 
-def test_support_is_the_kernels_own(counts):
+def test_support_is_the_kernels_own():
     widths = np.array([1.0, 1.3, 2.0, 7.5], dtype=np.float32)
     expected = [2 * half_support.py_func(width) for width in widths]
     assert counts.support_of(widths).tolist() == expected

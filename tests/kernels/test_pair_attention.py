@@ -54,7 +54,7 @@ def error(ours, theirs):
 @given(
     batch=st.integers(1, 3),
     points=st.integers(1, 9),
-    degree=st.integers(1, 12),
+    degree=st.integers(1, 40),
     vectors=st.integers(1, 3),
     threads=st.sampled_from([1, 2]),
     seed=st.integers(0, 99),
@@ -76,17 +76,19 @@ def test_values_and_float32_gradients_equal_the_definitions(
     assert all(torch.equal(x, y) for x, y in zip(tensors, given_tensors, strict=True))
 
 
-def test_several_tiles_give_what_one_gives(monkeypatch):
-    tensors, neighbours = example(2, 11, 4, 32)
-    for pairs in (4, 20):
-        monkeypatch.setattr("cryoparts.kernels.pair_attention_tiles.PAIRS_A_TILE", pairs)
+@pytest.mark.parametrize("degree", [4, 20])
+def test_several_tiles_give_what_one_gives(degree, monkeypatch):
+    tensors, neighbours = example(2, 11, degree, 32)
+    for points in (1, 5):
+        monkeypatch.setattr("cryoparts.kernels.pair_attention_memory.POINTS_A_TILE", points)
         ours, theirs = both(tensors, neighbours, torch.float32)
         assert error(ours[0], theirs[0]) < 1e-5
         assert all(error(x, y) < 1e-4 for x, y in zip(ours[1][:8], theirs[1][:8], strict=True))
 
 
-def test_bfloat16_changes_gradients_by_a_hundredth_at_most_and_values_not():
-    tensors, neighbours = example(2, 40, 8, 64)
+@pytest.mark.parametrize("width", [48, 64])
+def test_bfloat16_changes_gradients_by_a_hundredth_at_most_and_values_not(width):
+    tensors, neighbours = example(2, 40, 8, width)
     ours, theirs = both(tensors, neighbours, torch.bfloat16)
     assert error(ours[0], theirs[0]) < 1e-5
     for name, mine, other in zip(NAMES[:8], ours[1][:8], theirs[1][:8], strict=True):
@@ -130,3 +132,45 @@ def test_what_does_not_fit_is_refused():
     assert not pair_attention_fits(tensors[0].double())
     with pytest.raises(ValueError, match="float32"):
         pair_attention(tensors[0][..., :8], *tensors[1:], neighbours)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_channels_that_are_off_for_all_or_all_but_one_neighbour(dtype):
+    tensors, neighbours = example(1, 6, 5, 32)
+    q, k, b1 = tensors[0], tensors[1], tensors[6]
+    neighbours[0] = torch.arange(5)
+    with torch.no_grad():
+        q[..., :20] -= 100  # off for every pair
+        k[0, 5, :8] -= 500  # but for those with point 5
+        b1[4:] -= 100
+    neighbours[1] = torch.tensor([5, 0, 1, 2, 3])
+    ours, theirs = both(tensors, neighbours, dtype)
+    assert error(ours[0], theirs[0]) < 1e-5
+    bound = 1e-4 if dtype == torch.float32 else 2e-2
+    for name, mine, other in zip(NAMES[:8], ours[1], theirs[1], strict=False):
+        assert error(mine, other) < bound, name
+    assert not ours[1][0][..., 8:20].any()
+    # every channel off: the logits are the same for all neighbours
+    with torch.no_grad():
+        q -= 1000
+    ours, theirs = both(tensors, neighbours, dtype)
+    assert error(ours[0], theirs[0]) < 1e-5
+    assert not ours[1][0].any()
+    assert error(ours[1][2], theirs[1][2]) < bound
+
+
+def test_a_batch_is_the_same_for_any_number_of_threads():
+    tensors, neighbours = example(5, 9, 4, 32)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3, 3):
+            torch.set_num_threads(threads)
+            results.append(both(tensors, neighbours, torch.float32)[0])
+    finally:
+        torch.set_num_threads(before)
+    for out, grads in results[1:]:
+        assert torch.equal(out, results[0][0])
+        # sums over particles are in another order
+        assert all(error(x, y) < 1e-5 for x, y in zip(grads[:8], results[0][1][:8], strict=True))
+    assert all(torch.equal(x, y) for x, y in zip(results[2][1], results[3][1], strict=True))

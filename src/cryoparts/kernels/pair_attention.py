@@ -7,51 +7,59 @@ The pairwise part of the published layer, for points i and their K neighbours j:
     out_i    = sum_j softmax_j(w2 h_ij + b2) (v_j + delta_ij)
 
 The softmax cancels b2, which is the same for all neighbours of a point. Nearly
-all the work is matrix products of pairs by channels, done tile by tile in the
-processor's caches; everything between them is one compiled pass a product.
-Forward everything is float32. The backward pass needs the hidden layer and the
-softmax: they are kept, for as many particles as `KEPT_BYTES` holds, and computed
-again for the others.
+all the work is matrix products of pairs by channels. The neighbours of a point
+resemble each other, so that both rectifiers are off for all of them in nearly half
+of the channels: the products leave these out (`block_products`), forward and back,
+which changes no sum. Everything is done some points at a time in the processor's
+caches, a particle by one thread. Forward everything is float32. The backward pass
+needs the hidden layer and the softmax: they are kept, for as many particles as
+`KEPT_BYTES` holds, and computed again for the others.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
-from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from torch.autograd.function import once_differentiable
 
-from cryoparts.kernels.pair_attention_tiles import (
-    LANES,
-    BackwardTiles,
-    Crew,
-    ForwardTiles,
-    flat,
+from cryoparts.kernels.block_products import ROWS, multiplies_bfloat16
+from cryoparts.kernels.pair_attention_memory import (
+    kept_of,
+    make_kept,
+    make_layer_gradients,
+    make_layer_units,
+    make_layers,
+    make_tile,
+    make_tile_gradients,
+    numbers,
+    room_of_kept,
+    weight_gradient,
 )
+from cryoparts.kernels.pair_attention_passes import Points, attend, attend_back
+from cryoparts.kernels.pair_attention_stages import PairGeometry, PositionGradients
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
+
+Result = TypeVar("Result")
 
 KEPT_BYTES = 1 << 30
 """Memory for what a call keeps for its backward pass."""
 
 
-@cache
 def gradient_dtype() -> torch.dtype:
     """bfloat16 where the processor multiplies it faster than float32, else float32."""
-    try:
-        features = get_host_cpu_features()
-    except RuntimeError:  # LLVM cannot tell on every system
-        return torch.float32
-    fast = any(features.get(name, False) for name in ("avx512bf16", "amx-bf16"))
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def pair_attention_fits(q: Tensor) -> bool:
     """Whether the compiled form takes tensors like ``q``."""
-    return q.device.type == "cpu" and q.dtype == torch.float32 and q.shape[-1] % LANES == 0
+    return q.device.type == "cpu" and q.dtype == torch.float32 and q.shape[-1] % ROWS == 0
 
 
 def pair_attention(
@@ -119,31 +127,97 @@ class _PairAttention(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         *given, dtype, needed = arguments
         tensors = tuple(x.detach().contiguous() for x in given)
-        q, pairs = tensors[0], tensors[-1].numel()
-        batch, _, width = q.shape
-        bytes_a_particle = 2 * pairs * width * dtype.itemsize
-        count = min(batch, KEPT_BYTES // max(1, bytes_a_particle)) if needed else 0
-        hidden, softmax = (torch.empty(count, pairs, width, dtype=dtype) for _ in range(2))
-        out = torch.empty_like(q)
-        with Crew(width) as crew:
-            forward = ForwardTiles(tensors, torch.float32, crew)
-            for particle in range(batch):
-                to = flat(out[particle])
-                for tile in forward.tiles:
-                    of = (particle, forward.rows(tile))
-                    kept = (hidden[of], softmax[of]) if particle < count else None
-                    forward.attend(particle, tile, kept, to)
-        ctx.save_for_backward(*tensors, out, hidden, softmax)
-        ctx.dtype = dtype
+        geometry = _geometry(tensors)
+        batch, points, _ = tensors[0].shape
+        size = dtype.itemsize * sum(room_of_kept(geometry, points))
+        count = min(batch, KEPT_BYTES // max(1, size)) if needed else 0
+        kept = make_kept(geometry, points, count, dtype)
+        layers = make_layers(*tensors[5:8])
+        out = torch.empty_like(tensors[0])
+
+        def work(particles: range) -> None:
+            tile = make_tile(geometry, points)
+            for i in particles:
+                keep = i < count
+                to = kept_of(kept, i if keep else 0)
+                attend(numbers(out[i]), to, keep, _points(tensors, i), layers, geometry, tile)
+
+        _share_out(work, batch)
+        ctx.save_for_backward(*tensors, out, *kept)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, out, hidden, softmax = ctx.saved_tensors
-        with Crew(grad.shape[-1]) as crew:
-            backward = BackwardTiles(tuple(tensors), ctx.dtype, crew)
-            for particle, grad_of in enumerate(grad.contiguous()):
-                kept = (hidden[particle], softmax[particle]) if particle < len(hidden) else None
-                backward.particle(particle, grad_of, out[particle], kept)
-        return (*backward.gradients(), torch.zeros_like(tensors[6]), None, None, None)
+        *tensors, out, hidden, softmax = (x.detach() for x in ctx.saved_tensors)
+        geometry = _geometry(tensors)
+        grad = grad.detach().contiguous()
+        kept = (hidden, softmax)
+        to = [torch.zeros_like(x) for x in tensors[:3]]
+
+        def work(particles: range) -> tuple[Tensor, ...]:
+            return _gradients_of(particles, tensors, out, grad, to, kept, geometry)
+
+        parts = _share_out(work, len(grad))
+        # in the order of the threads, which is always the same
+        encoding, weight, w1, b1, w2 = (sum(x[1:], x[0]) for x in zip(*parts, strict=True))
+        return (*to, encoding, weight, w1, b1, w2, torch.zeros_like(tensors[8]), None, None, None)
+
+
+def _geometry(tensors: Sequence[Tensor]) -> PairGeometry:
+    encoding, weight, neighbours = tensors[3], tensors[4], tensors[9]
+    by_part = numbers(weight.T.contiguous())
+    return PairGeometry(
+        numbers(neighbours), numbers(encoding), by_part, neighbours.shape[1], weight.shape[0]
+    )
+
+
+def _points(tensors: Sequence[Tensor], particle: int) -> Points:
+    return Points(*(numbers(x[particle]) for x in tensors[:3]))
+
+
+def _share_out(work: Callable[[range], Result], batch: int) -> list[Result]:
+    """Give every thread its particles, always the same ones."""
+    threads = max(1, min(torch.get_num_threads(), batch))
+    shares = [range(thread, batch, threads) for thread in range(threads)]
+    if threads == 1:
+        return [work(shares[0])]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, shares))
+
+
+def _gradients_of(
+    particles: range,
+    tensors: Sequence[Tensor],
+    out: Tensor,
+    grad: Tensor,
+    to: Sequence[Tensor],
+    kept: tuple[Tensor, Tensor],
+    geometry: PairGeometry,
+) -> tuple[Tensor, ...]:
+    """Write some particles' gradients to ``to``; sums of those of encoding to w2."""
+    points, width, dtype = grad.shape[1], geometry.width, kept[0].dtype
+    tile = make_tile(geometry, points)
+    back = make_tile_gradients(geometry, tile, dtype)
+    sums = make_layer_gradients(back, width)
+    encoding, weight = torch.zeros_like(tensors[3]), torch.zeros(3, width)
+    position = PositionGradients(numbers(encoding), numbers(weight), np.empty(ROWS, np.float32))
+    layers = make_layers(*tensors[5:8])
+    as_units = make_layer_units(tensors[5], tensors[7], dtype)
+    again: tuple[Tensor, Tensor] | None = None
+    for i in particles:
+        particle = _points(tensors, i)
+        if i < len(kept[0]):
+            known = kept_of(kept, i)
+        else:
+            again = again or make_kept(geometry, points, 1, dtype)
+            known = kept_of(again, 0)
+            unused, keep = numbers(torch.empty_like(out[i])), True
+            attend(unused, known, keep, particle, layers, geometry, tile)
+        attend_back(
+            _points(to, i), sums, position, numbers(grad[i]), numbers(out[i]),
+            known, particle, as_units, geometry, tile, back,
+        )  # fmt: skip
+    w1, w2 = (weight_gradient(x, back, width) for x in (sums.first, sums.second))
+    bias = torch.from_numpy(sums.bias).view(width, ROWS).sum(dim=1)
+    return encoding, weight.T.contiguous(), w1, bias, w2

@@ -1,13 +1,14 @@
 """The stages of `pair_attention` between its matrix products, compiled.
 
-Each stage reads and writes a tile of pairs once and does everything to a pair
-that needs no matrix product. Arrays are flat and contiguous, offsets unchecked;
-those that may hold float32 or bfloat16 (as int16) go through `load_any` and
-`store_any`. A stage works on the channels ``[first, last)`` of every row, so that
-threads share out the channels and never write the same number. ``start`` and
-``stop`` are the points of the tile.
+The neighbours of a point are worked on sixteen at a time. What the matrix products
+take the rows of is a *block*, (channels, 16 neighbours), beside a list of the
+channels that are not zero in all of them; what belongs to single neighbours is in
+*rows*, (16 neighbours, channels). Rows beyond the last neighbour are zero, or are
+not looked at. Arrays are flat and contiguous, offsets unchecked; those that may
+hold float32 or bfloat16 (as int16) go through `load_any` and `store_any`.
 
-The compiled kernels on disk do not notice a change of `lanes` or `half_lanes`.
+The compiled kernels on disk do not notice a change of `lanes`, `half_lanes`,
+`lane_shuffles` or `block_products`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, NamedTuple
 
 from numba import njit
 
+from cryoparts.kernels.block_products import ROWS
 from cryoparts.kernels.half_lanes import load_any, store_any
+from cryoparts.kernels.lane_shuffles import any_positive, transpose
 from cryoparts.kernels.lanes import (
     exponential,
     filled16,
@@ -43,8 +46,17 @@ class PairGeometry(NamedTuple):
 class PositionGradients(NamedTuple):
     """Sums of what the position encoding is told, both levels of it."""
 
-    encoding: Any  # (n, K, 3), each thread its own
+    encoding: Any  # (n, K, 3)
     weight: Any  # (3, C)
+    lanes: Any  # 16 numbers to work with
+
+
+class Channels(NamedTuple):
+    """The channels of each block that are not zero in all its rows."""
+
+    listed: Any  # (blocks, room) int32; those beyond the count are any channels
+    count: Any  # (blocks,) int64
+    room: int  # C and what completes the last GATHERED
 
 
 @njit(nogil=True, forceinline=True)
@@ -60,69 +72,82 @@ def _delta(start: Any, geometry: Any, pair: Any, at: Any) -> Any:
     )
 
 
+@njit(nogil=True, forceinline=True)
+def rows_of(geometry: Any, part: Any) -> Any:
+    """Neighbours in a point's ``part``-th block."""
+    return min(ROWS, geometry.degree - part * ROWS)
+
+
+@njit(cache=True, nogil=True)
+def list_channels(channels: Any, block: Any, values: Any, at: Any, width: Any) -> None:
+    """List the channels of a block of ``values`` that have any positive number, or a NaN."""
+    start, count = block * channels.room, 0
+    for channel in range(width):
+        channels.listed[start + count] = channel
+        count += any_positive(load_any(values, at + ROWS * channel))
+    channels.count[block] = count
+
+
 @njit(cache=True, nogil=True)
 def hidden_inputs(
-    out: Any, q: Any, k: Any, geometry: Any, start: Any, stop: Any, first: Any, last: Any
+    out: Any, at: Any, rows: Any, particle: Any, geometry: Any, point: Any, part: Any
 ) -> None:
-    """relu(q_i - k_j + delta_ij)."""
-    degree, width = geometry.degree, geometry.width
-    for point in range(start, stop):
-        for pair in range(point * degree, (point + 1) * degree):
-            row = (pair - start * degree) * width
-            other = geometry.neighbours[pair] * width
-            for at in range(first, last, 16):
-                difference = load16(q, point * width + at) - load16(k, other + at)
-                # in this order a NaN stays one
-                store_any(out, row + at, larger(zero16(), _delta(difference, geometry, pair, at)))
+    """relu(q_i - k_j + delta_ij) as a block; ``rows`` is zero beyond the neighbours."""
+    width = geometry.width
+    first = point * geometry.degree + part * ROWS
+    count = rows_of(geometry, part)
+    for row in range(count, ROWS):
+        for channel in range(0, width, ROWS):
+            store16(rows, row * width + channel, zero16())
+    for row in range(count):
+        other = geometry.neighbours[first + row] * width
+        for channel in range(0, width, ROWS):
+            own = load16(particle.q, point * width + channel)
+            difference = own - load16(particle.k, other + channel)
+            # in this order a NaN stays one
+            x = larger(zero16(), _delta(difference, geometry, first + row, channel))
+            store16(rows, row * width + channel, x)
+    for channel in range(0, width, ROWS):
+        transpose(out, at + ROWS * channel, ROWS, rows, channel, width)
 
 
 @njit(cache=True, nogil=True)
-def rectify(kept: Any, values: Any, bias: Any, keep: Any, first: Any, last: Any) -> None:
-    """relu(values + bias) in place, and into ``kept`` if asked to."""
-    width = bias.size
-    for row in range(0, values.size, width):
-        for at in range(first, last, 16):
-            x = larger(zero16(), load_any(values, row + at) + load16(bias, at))
-            store_any(values, row + at, x)
-            if keep:
-                store_any(kept, row + at, x)
+def rectify(values: Any, at: Any, bias: Any, kept: Any, kept_at: Any, keep: Any) -> None:
+    """relu(values + bias) of a block in place, and into ``kept`` if asked to."""
+    for channel in range(bias.size):
+        place = ROWS * channel
+        x = larger(zero16(), load16(values, at + place) + splat16(bias, channel))
+        store16(values, at + place, x)
+        if keep:
+            store_any(kept, kept_at + place, x)
 
 
 @njit(cache=True, nogil=True)
 def weighted_values(
-    out: Any,
-    kept: Any,
-    logits: Any,
-    v: Any,
-    geometry: Any,
-    keep: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    last: Any,
+    out: Any, kept: Any, logits: Any, at: Any, v: Any, geometry: Any, keep: Any, point: Any
 ) -> None:
     """sum_j softmax_j(logits) (v_j + delta_ij); the softmax into ``kept``. Spoils ``logits``."""
     degree, width = geometry.degree, geometry.width
     one = filled16(1.0)
-    for point in range(start, stop):
-        for at in range(first, last, 16):
-            own = (point - start) * degree * width + at
-            top = load_any(logits, own)
-            for row in range(own + width, own + degree * width, width):
-                top = larger(top, load_any(logits, row))
-            total, summed = zero16(), zero16()
+    for channel in range(0, width, ROWS):
+        own = at + channel
+        top = load16(logits, own)
+        for row in range(own + width, own + degree * width, width):
+            top = larger(top, load16(logits, row))
+        total, summed = zero16(), zero16()
+        for slot in range(degree):
+            pair = point * degree + slot
+            power = exponential(load16(logits, own + slot * width) - top)
+            store16(logits, own + slot * width, power)
+            value = load16(v, geometry.neighbours[pair] * width + channel)
+            total = total + power
+            summed = muladd(power, _delta(value, geometry, pair, channel), summed)
+        share = one / total
+        store16(out, point * width + channel, summed * share)
+        if keep:
             for slot in range(degree):
-                pair = point * degree + slot
-                power = exponential(load_any(logits, own + slot * width) - top)
-                store_any(logits, own + slot * width, power)
-                value = load16(v, geometry.neighbours[pair] * width + at)
-                total = total + power
-                summed = muladd(power, _delta(value, geometry, pair, at), summed)
-            share = one / total
-            store16(out, point * width + at, summed * share)
-            if keep:
-                for row in range(own, own + degree * width, width):
-                    store_any(kept, row, load_any(logits, row) * share)
+                weight = load16(logits, own + slot * width) * share
+                store_any(kept, (point * degree + slot) * width + channel, weight)
 
 
 @njit(nogil=True, forceinline=True)
@@ -140,19 +165,20 @@ def _position_gradient(gradients: Any, geometry: Any, pair: Any, at: Any, x: Any
 
 
 @njit(nogil=True, forceinline=True)
-def _add_lanes(lanes: Any, array: Any, pair: Any, sums: Any) -> None:
+def _add_lanes(gradients: Any, pair: Any, sums: Any) -> None:
     """Add the lanes' sums of three vectors to a pair's encoding gradient."""
     for part in range(3):
-        store16(lanes, 0, sums[part])
-        total = lanes[0]
-        for lane in range(1, 16):
-            total += lanes[lane]
-        array[3 * pair + part] += total
+        store16(gradients.lanes, 0, sums[part])
+        total = gradients.lanes[0]
+        for lane in range(1, ROWS):
+            total += gradients.lanes[lane]
+        gradients.encoding[3 * pair + part] += total
 
 
 @njit(cache=True, nogil=True)
 def softmax_gradients(
     out: Any,
+    at: Any,
     grad_v: Any,
     gradients: Any,
     grad: Any,
@@ -160,74 +186,69 @@ def softmax_gradients(
     weights: Any,
     v: Any,
     geometry: Any,
-    lanes: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    last: Any,
+    point: Any,
 ) -> None:
-    """The logits' gradient into ``out``; adds the values' and the encoding's.
+    """The logits' gradient of a point as rows; adds the values' and the encoding's.
 
     Since the weights add up to 1, the logits' gradient is w_ij g_i (value_ij - attended_i).
     """
     degree, width = geometry.degree, geometry.width
     weight = geometry.weight
-    for point in range(start, stop):
-        for pair in range(point * degree, (point + 1) * degree):
-            row = (pair - start * degree) * width
-            other = geometry.neighbours[pair] * width
-            a, b, c = zero16(), zero16(), zero16()
-            for at in range(first, last, 16):
-                share = load_any(weights, row + at) * load16(grad, point * width + at)
-                value = _delta(load16(v, other + at), geometry, pair, at)
-                store_any(out, row + at, share * (value - load16(attended, point * width + at)))
-                _add_to(grad_v, other + at, share)
-                _position_gradient(gradients, geometry, pair, at, share)
-                a = muladd(share, load16(weight, at), a)
-                b = muladd(share, load16(weight, width + at), b)
-                c = muladd(share, load16(weight, 2 * width + at), c)
-            _add_lanes(lanes, gradients.encoding, pair, (a, b, c))
+    for slot in range(degree):
+        pair = point * degree + slot
+        other = geometry.neighbours[pair] * width
+        a, b, c = zero16(), zero16(), zero16()
+        for channel in range(0, width, ROWS):
+            own = point * width + channel
+            share = load_any(weights, pair * width + channel) * load16(grad, own)
+            value = _delta(load16(v, other + channel), geometry, pair, channel)
+            store_any(out, at + slot * width + channel, share * (value - load16(attended, own)))
+            _add_to(grad_v, other + channel, share)
+            _position_gradient(gradients, geometry, pair, channel, share)
+            a = muladd(share, load16(weight, channel), a)
+            b = muladd(share, load16(weight, width + channel), b)
+            c = muladd(share, load16(weight, 2 * width + channel), c)
+        _add_lanes(gradients, pair, (a, b, c))
 
 
 @njit(cache=True, nogil=True)
-def rectify_gradients(grad: Any, grad_bias: Any, hidden: Any, first: Any, last: Any) -> None:
-    """``grad`` where ``hidden`` is positive, in place; its sum over rows to ``grad_bias``."""
-    width = grad_bias.size
-    for row in range(0, grad.size, width):
-        for at in range(first, last, 16):
-            x = where_positive(load_any(hidden, row + at), load_any(grad, row + at))
-            store_any(grad, row + at, x)
-            _add_to(grad_bias, at, x)
+def rectify_gradients(grad: Any, values: Any, at: Any, width: Any) -> None:
+    """``grad`` of a block where ``values`` is positive, zero elsewhere, in place."""
+    for place in range(0, ROWS * width, ROWS):
+        x = where_positive(load_any(values, at + place), load16(grad, place))
+        store16(grad, place, x)
+
+
+@njit(cache=True, nogil=True)
+def store_block(out: Any, at: Any, block: Any, width: Any) -> None:
+    """A block in the precision of ``out``."""
+    for place in range(0, ROWS * width, ROWS):
+        store_any(out, at + place, load16(block, place))
+
+
+@njit(cache=True, nogil=True)
+def add_block(total: Any, block: Any, width: Any) -> None:
+    """Add a block to ``total``."""
+    for place in range(0, ROWS * width, ROWS):
+        _add_to(total, place, load16(block, place))
 
 
 @njit(cache=True, nogil=True)
 def point_gradients(
-    grad_q: Any,
-    grad_k: Any,
-    gradients: Any,
-    grad: Any,
-    hidden: Any,
-    geometry: Any,
-    lanes: Any,
-    start: Any,
-    stop: Any,
-    first: Any,
-    last: Any,
+    grad_q: Any, grad_k: Any, gradients: Any, rows: Any, geometry: Any, point: Any, part: Any
 ) -> None:
-    """Add queries', keys' and encoding's gradients, from that of the hidden inputs."""
-    degree, width = geometry.degree, geometry.width
-    weight = geometry.weight
-    for point in range(start, stop):
-        for pair in range(point * degree, (point + 1) * degree):
-            row = (pair - start * degree) * width
-            other = geometry.neighbours[pair] * width
-            a, b, c = zero16(), zero16(), zero16()
-            for at in range(first, last, 16):
-                x = where_positive(load_any(hidden, row + at), load_any(grad, row + at))
-                _add_to(grad_q, point * width + at, x)
-                store16(grad_k, other + at, load16(grad_k, other + at) - x)
-                _position_gradient(gradients, geometry, pair, at, x)
-                a = muladd(x, load16(weight, at), a)
-                b = muladd(x, load16(weight, width + at), b)
-                c = muladd(x, load16(weight, 2 * width + at), c)
-            _add_lanes(lanes, gradients.encoding, pair, (a, b, c))
+    """Add queries', keys' and encoding's gradients, from that of the hidden inputs as rows."""
+    width, weight = geometry.width, geometry.weight
+    for row in range(rows_of(geometry, part)):
+        pair = point * geometry.degree + part * ROWS + row
+        other = geometry.neighbours[pair] * width
+        a, b, c = zero16(), zero16(), zero16()
+        for channel in range(0, width, ROWS):
+            x = load16(rows, row * width + channel)
+            _add_to(grad_q, point * width + channel, x)
+            store16(grad_k, other + channel, load16(grad_k, other + channel) - x)
+            _position_gradient(gradients, geometry, pair, channel, x)
+            a = muladd(x, load16(weight, channel), a)
+            b = muladd(x, load16(weight, width + channel), b)
+            c = muladd(x, load16(weight, 2 * width + channel), c)
+        _add_lanes(gradients, pair, (a, b, c))
