@@ -64,6 +64,7 @@ def relative(difference: torch.Tensor, to: torch.Tensor) -> float:
     shared=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     seed=st.integers(0, 99),
 )
+@example(1, 1, 14, 0.5, 1.0, 4.25, (False, False, False), 1)  # a gradient of almost zero
 @example(40, 3, 8, 0.5, 1.0, 1.0, (True, True, True), 0)  # more particles than chunks
 @example(2, 3, 8, 2.0, 1.5, 5.0, (False, False, False), 0)  # supports that wrap many times
 @example(3, 5, 16, 1.0, 1.0, 1.0, (False, True, False), 1)  # the support of eight
@@ -81,10 +82,13 @@ def test_the_compiled_kernel_equals_its_definition(
     )
     fast = values_and_gradients(tensors, box, "cpu")
     slow = values_and_gradients(tensors, box, "reference")
+    # the gradient of a single number can cancel to nothing
+    least = 0.01 * slow[0].norm()
     for got, expected in zip(fast, slow, strict=True):
         assert got.shape == expected.shape
         # Positions are rounded to float32 pixels, so what is far out is placed less precisely.
-        assert relative(got - expected, expected) < 3e-5 * (1 + spread)
+        bound = 3e-5 * (1 + spread)
+        assert (got - expected).norm() <= bound * torch.maximum(expected.norm(), least)
 
 
 @pytest.mark.parametrize("only", range(4))

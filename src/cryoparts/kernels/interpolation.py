@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from cryoparts.kernels.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
@@ -100,7 +102,7 @@ class _Interpolation(torch.autograd.Function):
         return by_values, None, by_weights
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@compiled(parallel=True, fastmath=True)
 def _gather(
     values: NDArray[np.float32],
     indices: NDArray[np.int64],
@@ -117,7 +119,7 @@ def _gather(
                     out[b, i, c] += weight * values[b, source, c]
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@compiled(parallel=True, fastmath=True)
 def _scatter(
     gradient: NDArray[np.float32],
     indices: NDArray[np.int64],
@@ -132,7 +134,7 @@ def _scatter(
                     out[b, source, c] += weight * gradient[b, i, c]
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@compiled(parallel=True, fastmath=True)
 def _weight_gradients(
     gradient: NDArray[np.float32],
     indices: NDArray[np.int64],

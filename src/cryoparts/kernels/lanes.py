@@ -9,8 +9,7 @@ the vectors to whatever the processor has (AVX-512, AVX2, NEON, or scalars).
 `load8`, `load16`, `store8`, `store16` and `splat8`, `splat16` (one element of an
 array, repeated) take a one-dimensional contiguous float32 array and an element
 offset, **unchecked**; `filled8` and `filled16` repeat a number. ``+ - * /`` work on
-vectors of equal length. The compiled kernels on disk do not notice a change of
-this file: numba's cache looks at the kernel's own file only.
+vectors of equal length.
 """
 
 from __future__ import annotations

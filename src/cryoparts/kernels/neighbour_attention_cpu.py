@@ -25,6 +25,7 @@ from numba import njit
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from cryoparts.kernels.compiled import compiled
 from cryoparts.kernels.lanes import prefetch
 from cryoparts.kernels.neighbour_attention_gradients import (
     clear,
@@ -66,7 +67,7 @@ def _prefetch_row(array: Any, row: Any, length: Any) -> None:
         prefetch(array, at)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _forward(
     out: Any, inputs: Any, scratch: Any, sizes: Any, schedule: Any, first: Any, last: Any
 ) -> None:
@@ -90,7 +91,7 @@ def _forward(
                 weighted_sum(out, scratch, inputs, sizes, row, point)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _backward(
     gradients: Any,
     grad_out: Any,

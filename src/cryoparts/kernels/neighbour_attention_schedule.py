@@ -15,6 +15,8 @@ from numba import njit
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+from cryoparts.kernels.compiled import compiled
+
 POINTS_PER_BLOCK = 32
 """Position encodings of a block and their gradients, at 16 neighbours and 64 channels: 0.5 MB."""
 
@@ -44,7 +46,7 @@ def plan_visits(neighbours: Any) -> Schedule:
     return Schedule(order, *_rows_of_blocks(neighbours, order, POINTS_PER_BLOCK))
 
 
-@njit(cache=True)
+@compiled()
 def _rows_of_blocks(neighbours: Any, order: Any, length: Any) -> Any:
     points, degree = neighbours.shape
     starts = np.zeros((points + length - 1) // length + 1, np.int64)

@@ -4,9 +4,6 @@ Everything works on flat contiguous arrays and element offsets, unchecked; the
 sizes are rounded up to whole vectors by `neighbour_attention_cpu`. The pairs of
 the point at hand live in `Scratch`, a few kilobytes that stay in the processor's
 first-level cache. ``row`` counts rows of (B, n, .), ``point`` rows of (n, K, .).
-
-The compiled kernels on disk do not notice a change of this file: delete
-``__pycache__`` here after one.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from cryoparts.kernels.block_products import ROWS, multiplies_bfloat16
 from cryoparts.kernels.pair_attention_memory import (
+    Points,
     kept_of,
     make_kept,
     make_layer_gradients,
@@ -38,7 +39,7 @@ from cryoparts.kernels.pair_attention_memory import (
     room_of_kept,
     weight_gradient,
 )
-from cryoparts.kernels.pair_attention_passes import Points, attend, attend_back
+from cryoparts.kernels.pair_attention_passes import attend, attend_back
 from cryoparts.kernels.pair_attention_stages import PairGeometry, PositionGradients
 
 if TYPE_CHECKING:

@@ -1,21 +1,13 @@
-"""The memory that the passes of `pair_attention` work in, a thread's at a time."""
+"""What the passes of `pair_attention` work on: arguments, and each thread's memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from cryoparts.kernels.block_products import GATHERED, ROWS, columns_at_once
-from cryoparts.kernels.pair_attention_passes import (
-    Kept,
-    LayerGradients,
-    Layers,
-    LayerUnits,
-    Tile,
-    TileGradients,
-)
 from cryoparts.kernels.pair_attention_stages import Channels, PairGeometry
 
 if TYPE_CHECKING:
@@ -23,6 +15,79 @@ if TYPE_CHECKING:
 
 POINTS_A_TILE = 8
 """Points worked on at once: some hundred kilobytes."""
+
+
+class Points(NamedTuple):
+    """One particle's queries, keys and values, or their gradients: (n, C) each."""
+
+    q: Any
+    k: Any
+    v: Any
+
+
+class Kept(NamedTuple):
+    """What the way back needs of one particle, float32 or bfloat16."""
+
+    hidden: Any  # a block (C, 16) for every sixteen neighbours of a point
+    hidden_units: Any  # the same memory
+    softmax: Any  # (n, K, C)
+
+
+class Layers(NamedTuple):
+    """Weights of the attention MLP, by sixteen outputs: (C / 16, inputs, 16)."""
+
+    first: Any
+    bias: Any  # (C,)
+    second: Any
+
+
+class Tile(NamedTuple):
+    """A thread's memory for some points on their way forward."""
+
+    points: int
+    rows: Any  # (16, C)
+    inputs: Any  # blocks of the attention MLP's input
+    active_inputs: Any  # Channels of ``inputs``
+    hidden: Any  # blocks
+    active_hidden: Any
+    logits: Any  # rows, sixteen a block
+
+
+class TileGradients(NamedTuple):
+    """A thread's memory for some points on their way back, beside that of a `Tile`.
+
+    Of everything float32 or bfloat16, ``numbers`` and ``units`` are two views.
+    """
+
+    unit: int  # numbers a unit
+    columns: int  # that `add_products` works on
+    padded: int  # C, rounded up to whole ``columns``
+    logit_numbers: Any  # rows, sixteen a block
+    logit_units: Any
+    logit_block: Any  # (C / unit, 16) units, of one block
+    logit_columns: Any  # (16 / unit, padded) units, a block
+    block: Any  # float32, of one block
+    hidden_numbers: Any  # one block
+    hidden_units: Any
+    hidden_block: Any  # as of the logits
+    hidden_columns: Any
+    input_numbers: Any  # blocks
+    input_units: Any
+
+
+class LayerUnits(NamedTuple):
+    """Weights of the attention MLP as units: (inputs, C / unit)."""
+
+    first: Any
+    second: Any
+
+
+class LayerGradients(NamedTuple):
+    """A thread's sums for the attention MLP."""
+
+    first: Any  # (padded / columns, inputs, columns)
+    bias: Any  # a block
+    second: Any  # as ``first``
 
 
 def numbers(tensor: Tensor) -> Any:

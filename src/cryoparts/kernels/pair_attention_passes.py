@@ -1,13 +1,13 @@
 """A particle's way through `pair_attention` and back: stages and matrix products in order.
 
 The points are taken some at a time, so that what passes between the products, and
-the weights that it meets, stay in the processor's caches. Blocks, units and their
-layouts: `block_products`.
+the weights that it meets, stay in the processor's caches. Blocks and units are those of
+`block_products`; the arguments are made by `pair_attention_memory`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from numba import njit
 
@@ -18,6 +18,7 @@ from cryoparts.kernels.block_products import (
     gather_products,
     sum_products,
 )
+from cryoparts.kernels.compiled import compiled
 from cryoparts.kernels.lane_shuffles import store_pairs, transpose, transpose_block
 from cryoparts.kernels.pair_attention_stages import (
     add_block,
@@ -32,80 +33,7 @@ from cryoparts.kernels.pair_attention_stages import (
 )
 
 
-class Points(NamedTuple):
-    """One particle's queries, keys and values, or their gradients: (n, C) each."""
-
-    q: Any
-    k: Any
-    v: Any
-
-
-class Kept(NamedTuple):
-    """What the way back needs of one particle, float32 or bfloat16."""
-
-    hidden: Any  # a block (C, 16) for every sixteen neighbours of a point
-    hidden_units: Any  # the same memory
-    softmax: Any  # (n, K, C)
-
-
-class Layers(NamedTuple):
-    """Weights of the attention MLP, by sixteen outputs: (C / 16, inputs, 16)."""
-
-    first: Any
-    bias: Any  # (C,)
-    second: Any
-
-
-class Tile(NamedTuple):
-    """A thread's memory for some points on their way forward."""
-
-    points: int
-    rows: Any  # (16, C)
-    inputs: Any  # blocks of the attention MLP's input
-    active_inputs: Any  # Channels of ``inputs``
-    hidden: Any  # blocks
-    active_hidden: Any
-    logits: Any  # rows, sixteen a block
-
-
-class TileGradients(NamedTuple):
-    """A thread's memory for some points on their way back, beside that of a `Tile`.
-
-    Of everything float32 or bfloat16, ``numbers`` and ``units`` are two views.
-    """
-
-    unit: int  # numbers a unit
-    columns: int  # that `add_products` works on
-    padded: int  # C, rounded up to whole ``columns``
-    logit_numbers: Any  # rows, sixteen a block
-    logit_units: Any
-    logit_block: Any  # (C / unit, 16) units, of one block
-    logit_columns: Any  # (16 / unit, padded) units, a block
-    block: Any  # float32, of one block
-    hidden_numbers: Any  # one block
-    hidden_units: Any
-    hidden_block: Any  # as of the logits
-    hidden_columns: Any
-    input_numbers: Any  # blocks
-    input_units: Any
-
-
-class LayerUnits(NamedTuple):
-    """Weights of the attention MLP as units: (inputs, C / unit)."""
-
-    first: Any
-    second: Any
-
-
-class LayerGradients(NamedTuple):
-    """A thread's sums for the attention MLP."""
-
-    first: Any  # (padded / columns, inputs, columns)
-    bias: Any  # a block
-    second: Any  # as ``first``
-
-
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def attend(
     out: Any, kept: Any, keep: Any, particle: Any, layers: Any, geometry: Any, tile: Any
 ) -> None:
@@ -175,7 +103,7 @@ def _multiply_to_rows(tile: Any, weight: Any, blocks: Any, width: Any) -> None:
             )
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def attend_back(
     to: Any,
     sums: Any,

@@ -6,9 +6,6 @@ channels that are not zero in all of them; what belongs to single neighbours is 
 *rows*, (16 neighbours, channels). Rows beyond the last neighbour are zero, or are
 not looked at. Arrays are flat and contiguous, offsets unchecked; those that may
 hold float32 or bfloat16 (as int16) go through `load_any` and `store_any`.
-
-The compiled kernels on disk do not notice a change of `lanes`, `half_lanes`,
-`lane_shuffles` or `block_products`.
 """
 
 from __future__ import annotations
@@ -78,7 +75,7 @@ def rows_of(geometry: Any, part: Any) -> Any:
     return min(ROWS, geometry.degree - part * ROWS)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def list_channels(channels: Any, block: Any, values: Any, at: Any, width: Any) -> None:
     """List the channels of a block of ``values`` that have any positive number, or a NaN."""
     start, count = block * channels.room, 0
@@ -88,7 +85,7 @@ def list_channels(channels: Any, block: Any, values: Any, at: Any, width: Any) -
     channels.count[block] = count
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def hidden_inputs(
     out: Any, at: Any, rows: Any, particle: Any, geometry: Any, point: Any, part: Any
 ) -> None:
@@ -111,7 +108,7 @@ def hidden_inputs(
         transpose(out, at + ROWS * channel, ROWS, rows, channel, width)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def rectify(values: Any, at: Any, bias: Any, kept: Any, kept_at: Any, keep: Any) -> None:
     """relu(values + bias) of a block in place, and into ``kept`` if asked to."""
     for channel in range(bias.size):
@@ -122,7 +119,7 @@ def rectify(values: Any, at: Any, bias: Any, kept: Any, kept_at: Any, keep: Any)
             store_any(kept, kept_at + place, x)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def weighted_values(
     out: Any, kept: Any, logits: Any, at: Any, v: Any, geometry: Any, keep: Any, point: Any
 ) -> None:
@@ -175,7 +172,7 @@ def _add_lanes(gradients: Any, pair: Any, sums: Any) -> None:
         gradients.encoding[3 * pair + part] += total
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def softmax_gradients(
     out: Any,
     at: Any,
@@ -211,7 +208,7 @@ def softmax_gradients(
         _add_lanes(gradients, pair, (a, b, c))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def rectify_gradients(grad: Any, values: Any, at: Any, width: Any) -> None:
     """``grad`` of a block where ``values`` is positive, zero elsewhere, in place."""
     for place in range(0, ROWS * width, ROWS):
@@ -219,21 +216,21 @@ def rectify_gradients(grad: Any, values: Any, at: Any, width: Any) -> None:
         store16(grad, place, x)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def store_block(out: Any, at: Any, block: Any, width: Any) -> None:
     """A block in the precision of ``out``."""
     for place in range(0, ROWS * width, ROWS):
         store_any(out, at + place, load16(block, place))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def add_block(total: Any, block: Any, width: Any) -> None:
     """Add a block to ``total``."""
     for place in range(0, ROWS * width, ROWS):
         _add_to(total, place, load16(block, place))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def point_gradients(
     grad_q: Any, grad_k: Any, gradients: Any, rows: Any, geometry: Any, point: Any, part: Any
 ) -> None:

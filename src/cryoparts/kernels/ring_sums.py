@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import prange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cryoparts.kernels.compiled import compiled
 from cryoparts.kernels.threads import ONE_PARALLEL_REGION
 
 _FAST: Any = {"contract", "nsz"}
@@ -56,7 +57,7 @@ def ring_sums_reference(a: Tensor, b: Tensor, ring: Tensor, weights: Tensor, rin
     return sums.index_add(2, index, products.flatten(2))[..., :rings]
 
 
-@njit(parallel=True, cache=True, fastmath=_FAST)
+@compiled(parallel=True, fastmath=_FAST)
 def _sums(a: Any, b: Any, ring: Any, weights: Any, sums: Any) -> None:
     count, box, columns = a.shape
     rings = sums.shape[2]
@@ -87,7 +88,7 @@ def _sums(a: Any, b: Any, ring: Any, weights: Any, sums: Any) -> None:
                 sums[kind, i, r] = bins[r, kind]
 
 
-@njit(parallel=True, cache=True, fastmath=_FAST)
+@compiled(parallel=True, fastmath=_FAST)
 def _gradient(
     own: Any, other: Any, ring: Any, weights: Any, cross: Any, square: Any, gradient: Any
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from cryoparts.kernels.compiled import compiled
 from cryoparts.kernels.lanes import load8, muladd, store8
 from cryoparts.kernels.splat_gaussian import FAST, factors, half_support, locate, spread8
 
@@ -85,7 +86,7 @@ def _fold(padded: Any, margin: Any, box: Any, image: Any) -> None:
                 row[c - first] += padded[r * stride + c]
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
+@compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def splat_forward(
     images: Any,
     positions: Any,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from cryoparts.kernels.compiled import compiled
 from cryoparts.kernels.lanes import load8, muladd, zero8
 from cryoparts.kernels.splat_gaussian import (
     FAST,
@@ -179,7 +180,7 @@ def _amplitude_gradients_of_particle(
         amplitude_gradient[n] += total8(total)
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
+@compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def splat_backward(
     image_gradients: Any,
     positions: Any,

@@ -1,0 +1,59 @@
+"""Compiled code on disk that is of the kernels as they are.
+
+Numba keeps compiled functions beside their source and compiles again when that one
+file has changed. The kernels are made of each other across files, and their arguments
+are classes of this package: after an update, code kept on disk could be of an earlier
+version, or ask for a class that is gone. Here it has a folder for every state of the
+sources.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numba import njit
+from numba.core import config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SOURCES = Path(__file__).parent
+
+
+def digest_of(folder: Path) -> str:
+    """Twelve digits that change with any source file of a folder."""
+    digest = sha256()
+    for source in sorted(folder.glob("*.py")):
+        digest.update(f"{source.name} {source.stat().st_size} ".encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _folder() -> str:
+    # a folder that cannot be written is left out by numba, which then takes its own
+    root = Path(config.CACHE_DIR or _SOURCES / "__pycache__")
+    return str(root / f"kernels-{digest_of(_SOURCES)}")
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`numba.njit`, its result kept on disk for as long as no kernel changes.
+
+    Parameters
+    ----------
+    **options
+        As of `numba.njit`.
+    """
+
+    def compile_function(function: Callable[..., Any]) -> Any:
+        usual = config.CACHE_DIR
+        config.CACHE_DIR = _folder()  # numba looks at it here and not later
+        try:
+            return njit(cache=True, **options)(function)
+        finally:
+            config.CACHE_DIR = usual
+
+    return compile_function

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import config
+
+from cryoparts.kernels import compiled as module
+from cryoparts.kernels.compiled import compiled, digest_of
+from cryoparts.kernels.pair_attention_passes import attend
+from cryoparts.kernels.splat_cpu import splat_forward
+
+
+def test_every_change_of_a_source_has_a_folder_of_its_own(tmp_path):
+    (tmp_path / "one.py").write_text("a = 1")
+    digests = [digest_of(tmp_path)]
+    (tmp_path / "one.py").write_text("a = 2")
+    digests.append(digest_of(tmp_path))
+    (tmp_path / "two.py").write_text("")
+    digests.append(digest_of(tmp_path))
+    (tmp_path / "two.py").rename(tmp_path / "three.py")
+    digests.append(digest_of(tmp_path))
+    assert len(set(digests)) == 4
+    (tmp_path / "notes.txt").write_text("not a source")
+    assert digest_of(tmp_path) == digests[-1]
+
+
+def test_kernels_are_kept_in_the_folder_of_their_sources():
+    digest = digest_of(Path(module.__file__).parent)
+    for kernel in (attend, splat_forward):
+        assert f"kernels-{digest}" in kernel.stats.cache_path
+
+
+def test_numba_is_left_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    module._folder.cache_clear()
+    try:
+
+        @compiled(nogil=True)
+        def twice(x):
+            return x + x
+
+        with pytest.raises(TypeError):
+            compiled(cache=False)(twice.py_func)
+        assert str(tmp_path) == config.CACHE_DIR
+        assert np.isclose(twice(1.5), 3)
+        assert list(tmp_path.glob("kernels-*/*/*.nbi"))
+    finally:
+        module._folder.cache_clear()
