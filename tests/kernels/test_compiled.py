@@ -48,3 +48,13 @@ def test_numba_is_left_as_it_was(tmp_path, monkeypatch):
         assert list(tmp_path.glob("kernels-*/*/*.nbi"))
     finally:
         module._folder.cache_clear()
+
+
+def test_an_installation_that_cannot_be_written_uses_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    assert module._root() == Path(module.__file__).parent / "__pycache__"
+    monkeypatch.setattr(module.os, "access", lambda *_: False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert module._root() == tmp_path / "cryoparts"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert module._root() == Path.home() / ".cache" / "cryoparts"

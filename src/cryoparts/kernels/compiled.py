@@ -9,6 +9,7 @@ sources.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -32,11 +33,19 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _root() -> Path:
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR)
+    if os.access(_SOURCES, os.W_OK):
+        return _SOURCES / "__pycache__"
+    # installed by somebody else, for many users
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cryoparts"
+
+
 @cache
 def _folder() -> str:
-    # a folder that cannot be written is left out by numba, which then takes its own
-    root = Path(config.CACHE_DIR or _SOURCES / "__pycache__")
-    return str(root / f"kernels-{digest_of(_SOURCES)}")
+    # if it cannot be written, numba takes a folder of its own
+    return str(_root() / f"kernels-{digest_of(_SOURCES)}")
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
