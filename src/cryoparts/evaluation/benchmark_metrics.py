@@ -33,7 +33,7 @@ class Metric:
 
 
 _COSTS = (
-    Metric("held_out_frc", "held-out FRC, best epoch", "number"),
+    Metric("held_out_frc", "held-out FRC, highest of all epochs", "number"),
     Metric("total_seconds", "time, particles to report", "seconds"),
     Metric("training_seconds", "of it the training", "seconds"),
     Metric("milliseconds_a_particle", "training step, a particle", "milliseconds"),
