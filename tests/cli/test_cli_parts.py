@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
 import pytest
 
 from cryoparts.cli.main import main
-from cryoparts.config import RunConfig
+from cryoparts.config import RunConfig, TrainingConfig
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import Structure, write_structure
@@ -57,7 +58,8 @@ def run(tmp_path, monkeypatch):
         np.full(count, "ALA"), np.full(count, "CA"), np.full(count, "C"),
     )  # fmt: skip
     write_structure(tmp_path / "model.cif", structure)
-    config = RunConfig("p.star", str(tmp_path / "model.cif"))
+    training = TrainingConfig(refinement=0)  # there are no images
+    config = RunConfig("p.star", str(tmp_path / "model.cif"), training=training)
     run = RunDirectory.create(tmp_path / "run", config, [])
     model = gaussians_from_structure(structure, 64, 12.0, BOX, PIXEL)
     model.save(run.gaussians_path)
@@ -107,6 +109,28 @@ def test_motion_and_masks_of_a_run(run, capsys):
     assert (run.motion_path / "arrows.bild").read_text().count(".arrow") > 5
     with mrcfile.open(run.masks_path / "part_2.mrc") as file:
         assert file.data.shape == (96, 96, 96)
+
+
+def test_images_correct_the_motion_where_they_are_asked(run, monkeypatch):
+    def summary():
+        return json.loads((run.motion_path / "motions.json").read_text())
+
+    assert call("motion", run.root) == 0
+    assert summary()["corrected_by_the_images"] is False
+    asked = []
+
+    def corrected(motion, labels, setup, offsets_of, vary, *, relative_to_core, seed, progress):
+        asked.append((labels.n_parts, setup, vary, relative_to_core))
+        return replace(motion, by_images=True)
+
+    monkeypatch.setattr("cryoparts.cli.motion.refine_motion", corrected)
+    monkeypatch.setattr("cryoparts.cli.motion.prepare_training", lambda run, config: "setup")
+    monkeypatch.setattr(StoredDecoder, "offsets", None, raising=False)
+    assert call("motion", run.root, "--refine", "--frame", "lab") == 0
+    assert asked == [(2, "setup", ("position", "amplitude"), False)]
+    assert summary()["corrected_by_the_images"] is True
+    assert call("motion", run.root, "--no-refine") == 0
+    assert summary()["corrected_by_the_images"] is False
 
 
 def test_editing_by_hand(run, capsys, monkeypatch):

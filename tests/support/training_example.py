@@ -1,10 +1,11 @@
-"""A small data set whose truth is Gaussians: half of them come and go together."""
+"""A small data set whose truth is Gaussians: half of them come and go together, or move."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import inverse_transform, shift_phases
 from cryoparts.imaging.projection import project
 from cryoparts.io.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BOX, PIXEL = 32, 5.0
 PARTICLES = 96
@@ -31,13 +35,22 @@ class Example:
     present: np.ndarray
 
 
-def make_example(folder: Path, config: TrainingConfig, noise: float = 0.5) -> Example:
+def make_example(
+    folder: Path,
+    config: TrainingConfig,
+    noise: float = 0.5,
+    displaced: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> Example:
+    """Make a run; ``displaced`` takes all positions and the mask of the optional half.
+
+    It returns displacements (P, N, 3) in Å; then all Gaussians are there in every particle.
+    """
     random = np.random.default_rng(0)
     positions = random.uniform(-35, 35, size=(40, 3))
     positions[:, 0] += np.where(np.arange(40) < 20, -15, 15)
     model = GaussianModel.of(positions, random.uniform(1, 2, 40), random.uniform(5, 7, 40))
     optional = np.arange(40) >= 20
-    present = random.random(PARTICLES) < 0.5
+    present = random.random(PARTICLES) < (0.5 if displaced is None else 1.1)
     amplitudes = model.amplitudes * np.where(present[:, None] | ~optional, 1.0, 0.0)
     shifts = random.normal(scale=4.0, size=(PARTICLES, 2))
     rotations = Rotation.random(PARTICLES, random_state=1).as_matrix()
@@ -56,8 +69,11 @@ def make_example(folder: Path, config: TrainingConfig, noise: float = 0.5) -> Ex
         column(0),
         column(1),
     )
+    places = model.positions
+    if displaced is not None:
+        places = (places + displaced(places, optional)).astype(np.float32)
     half_planes = project(
-        torch.as_tensor(model.positions),
+        torch.as_tensor(places),
         torch.as_tensor(amplitudes, dtype=torch.float32),
         torch.as_tensor(model.widths),
         torch.as_tensor(rotations, dtype=torch.float32),

@@ -14,9 +14,10 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.motion_files import write_motion_summary, write_part_motion
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.rigid_refinement import refine_motion
 from cryoparts.parts.run_motion import Frame, RunMotion, measure_motion, summarise
 from cryoparts.training.decode import TrainedDecoder
-from cryoparts.training.setup import set_threads
+from cryoparts.training.setup import prepare_training, set_threads
 
 
 def motion(
@@ -29,6 +30,13 @@ def motion(
             "molecule is an error of the pose); lab: as decoded."
         ),
     ] = "core",
+    refine: Annotated[
+        bool | None,
+        Parameter(
+            help="Move the parts as rigid bodies until each particle's image is most probable, "
+            "from where the decoder puts them. Default: where training refined latent vectors."
+        ),
+    ] = None,
 ) -> None:
     """Fit a rotation and a shift to every part in every particle; find the common axis.
 
@@ -45,10 +53,12 @@ def motion(
                 "positions did not vary in this run, so nothing in it moves",
                 "Train with --vary position, or position and amplitude.",
             )
-        measure_run_motion(folder, frame)
+        measure_run_motion(folder, frame, refine=refine)
 
 
-def measure_run_motion(run: RunDirectory, frame: Frame = "core") -> None:
+def measure_run_motion(
+    run: RunDirectory, frame: Frame = "core", *, refine: bool | None = None
+) -> None:
     """Write the motion/ folder of a run, if its positions vary and it has parts."""
     config = run.config().training
     if "position" not in config.vary:
@@ -60,9 +70,10 @@ def measure_run_motion(run: RunDirectory, frame: Frame = "core") -> None:
         return
     set_threads(config.threads)
     trained = TrainedDecoder(run)
+    model = GaussianModel.load(run.gaussians_path)
     with progress_bar("motion") as shown:
         measured = measure_motion(
-            GaussianModel.load(run.gaussians_path),
+            model,
             labels,
             trained.decode,
             len(trained.particles),
@@ -70,6 +81,19 @@ def measure_run_motion(run: RunDirectory, frame: Frame = "core") -> None:
             seed=config.seed,
             progress=shown,
         )
+    if config.refinement_steps > 0 if refine is None else refine:
+        setup = prepare_training(run, config)
+        with progress_bar("motion, by the images") as shown:
+            measured = refine_motion(
+                measured,
+                labels,
+                setup,
+                trained.offsets,
+                config.vary,
+                relative_to_core=frame == "core",
+                seed=config.seed,
+                progress=shown,
+            )
     for part, one in measured.parts.items():
         write_part_motion(run.motion_path, part, trained.particles.names, one)
     write_motion_summary(run.motion_path, summarise(measured, labels, frame))

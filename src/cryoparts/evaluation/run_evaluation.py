@@ -20,6 +20,7 @@ from cryoparts.evaluation.part_agreement import (
     part_agreement,
     state_agreement,
 )
+from cryoparts.evaluation.rigid_displacements import rigid_displacements
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.parts.focus import FocusedParticles
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from cryoparts.evaluation.motion_rmsd import MotionAccuracy
     from cryoparts.evaluation.part_agreement import PartAgreement
     from cryoparts.io.run_directory import RunDirectory
 
@@ -163,19 +167,26 @@ def _motion(run: RunDirectory, trained: TrainedDecoder, truth: MotionTruth) -> R
             "Train with --vary position.",
         )
     names = [str(name) for name in truth.region_names]
-    accuracy = motion_rmsd(
-        displacements,
-        GaussianModel.load(run.gaussians_path).positions,
-        assigned.segment,
-        Hinges(truth.axes, truth.pivots),
-        truth.angles_degrees,
-        names,
-    )
+    positions = GaussianModel.load(run.gaussians_path).positions
+
+    def compared(predicted: NDArray[np.float32]) -> MotionAccuracy:
+        hinges = Hinges(truth.axes, truth.pivots)
+        return motion_rmsd(
+            predicted, positions, assigned.segment, hinges, truth.angles_degrees, names
+        )
+
+    accuracy = compared(displacements)
+    del displacements
     headline = {
         "displacement error": f"{accuracy.rmsd_angstrom:.2f} Å",
         "no motion would give": f"{accuracy.no_motion_rmsd_angstrom:.2f} Å",
     }
     details: dict[str, Any] = {"kind": truth.kind, "motion": accuracy.as_dict()}
+    rigid = _rigid(run, trained, positions)
+    if rigid is not None:
+        bodies = compared(rigid)
+        details["rigid_motion"] = bodies.as_dict()
+        headline["the same, parts as rigid bodies"] = f"{bodies.rmsd_angstrom:.2f} Å"
     agreement = _parts(run, assigned.segment, 0, ["still", *names])
     if agreement is not None:
         details["parts"] = agreement.as_dict()
@@ -202,6 +213,15 @@ def _motion(run: RunDirectory, trained: TrainedDecoder, truth: MotionTruth) -> R
                 f"{axis.angle_correlation:.3f}"
             )
     return RunEvaluation(headline, details)
+
+
+def _rigid(
+    run: RunDirectory, trained: TrainedDecoder, positions: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    if not run.parts_path.exists():
+        return None
+    labels = PartLabels.load(run.parts_path)
+    return rigid_displacements(run.motion_path, labels, positions, trained.particles.names)
 
 
 def _maps(run: RunDirectory, truth: MapsTruth) -> RunEvaluation:

@@ -106,7 +106,7 @@ def mean_screw(motions: RigidMotions, *, seed: int = 0, resamples: int = BOOTSTR
     turns = (Rotation.from_matrix(motions.rotation) * mean.inv()).as_rotvec()
     middle = motions.shift_angstrom.mean(axis=0)
     second = mean.as_matrix() @ motions.second @ mean.as_matrix().T
-    root, inverse_root = _displacement_metric(second)
+    root, inverse_root = displacement_metric(second)
     screws = np.concatenate([turns, motions.shift_angstrom - middle], axis=1) @ root
     covariance = np.cov(screws.T, bias=True)
     variance, patterns = np.linalg.eigh(covariance)
@@ -141,7 +141,7 @@ def distribution(values: FloatArray) -> dict[str, float]:
     }
 
 
-def _displacement_metric(second: FloatArray) -> tuple[FloatArray, FloatArray]:
+def displacement_metric(second: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Root of the quadratic form that gives the mean square displacement, and its inverse.
 
     A rotation vector w displaces by w x a: its form is trace(S) - S with S the mean

@@ -63,10 +63,13 @@ class RunMotion:
     core : RigidMotions or None
         The core's own motion, in the frame of the poses; None without a core.
     parts : dict of int to PartMotion
+    by_images : bool
+        Whether the images have corrected what the decoder says (`refine_motion`).
     """
 
     core: RigidMotions | None
     parts: dict[int, PartMotion]
+    by_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, 
     core = motion.core
     return {
         "frame": frame,
+        "corrected_by_the_images": motion.by_images,
         "particles": len(next(iter(motion.parts.values())).motions) if motion.parts else 0,
         "core": None
         if core is None

@@ -189,6 +189,12 @@ class TrainedDecoder:
         amplitudes, displacements, widths = (np.concatenate(c) if c else None for c in columns)
         return Decoded(self.particles.names[chosen], amplitudes, displacements, widths)
 
+    @torch.no_grad()
+    def offsets(self, indices: NDArray[np.int64]) -> Tensor:
+        """The decoder's output (n, N, channels) for the chosen particles, all at once."""
+        offsets: Tensor = self.networks.decoder(self.latent_of(indices))
+        return offsets
+
     def reference(self) -> NDArray[np.bool_]:
         """Gaussians (N,) whose amplitudes vary least: the scale of amplitudes is theirs."""
         return self._calibrated()[0]
@@ -228,7 +234,7 @@ class TrainedDecoder:
     @torch.no_grad()
     def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
         for chunk in self._chunks(indices):
-            yield self.networks.decoder(self.latent_of(chunk))
+            yield self.offsets(chunk)
 
     def _inputs(self, indices: NDArray[np.int64]) -> Tensor:
         return self.encoder_input.rows(indices, self.device)

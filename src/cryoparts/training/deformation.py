@@ -59,6 +59,19 @@ def displacement(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | None:
     return POSITION_UNIT_ANGSTROM * offsets[..., _slice("position", vary)]
 
 
+def moved_further(offsets: Tensor, moves: Tensor, vary: tuple[Channel, ...]) -> Tensor:
+    """Offsets (B, N, channels) with further displacements (B, N, 3), Å.
+
+    Raises
+    ------
+    ValueError
+        If positions do not vary.
+    """
+    result = offsets.clone()
+    result[..., _slice("position", vary)] += moves / POSITION_UNIT_ANGSTROM
+    return result
+
+
 def relative_amplitude(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | None:
     """Amplitudes (B, N) relative to the neutral ones, or None where they do not vary.
 

@@ -101,7 +101,7 @@ class LatentRefinement:
         refined = latent.clone()
         if steps == 0:
             return refined
-        size = self._batch_size(latent)
+        size = self.batch_size(latent)
         for start in range(0, len(indices), size):
             rows = slice(start, start + size)
             refined[rows] = self._refine_batch(latent[rows], indices[rows], steps)
@@ -109,7 +109,8 @@ class LatentRefinement:
                 progress(min(start + size, len(indices)), len(indices))
         return refined
 
-    def _batch_size(self, latent: Tensor) -> int:
+    def batch_size(self, latent: Tensor) -> int:
+        """Particles at a time that memory and speed like, for latent vectors (n, Z)."""
         if latent.device.type == "cpu":
             return BATCH
         decoded = latent.shape[1] * len(self.neutral.amplitudes)
