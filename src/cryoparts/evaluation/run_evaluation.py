@@ -186,7 +186,7 @@ def _motion(run: RunDirectory, trained: TrainedDecoder, truth: MotionTruth) -> R
     if rigid is not None:
         bodies = compared(rigid)
         details["rigid_motion"] = bodies.as_dict()
-        headline["the same, parts as rigid bodies"] = f"{bodies.rmsd_angstrom:.2f} Å"
+        headline["displacement error, parts as rigid bodies"] = f"{bodies.rmsd_angstrom:.2f} Å"
     agreement = _parts(run, assigned.segment, 0, ["still", *names])
     if agreement is not None:
         details["parts"] = agreement.as_dict()
