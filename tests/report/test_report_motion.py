@@ -79,3 +79,14 @@ def test_parts_without_motions_are_a_table_alone(moving):
     assert "rotation" in section.html
     assert "as seen from the core" not in section.html
     assert section.pictures == ()
+
+
+def test_it_says_whether_the_images_have_corrected_the_motions(moving):
+    assert "most probable" not in motion_section(read_run(moving.folder)).html
+    path = moving.folder / "motion" / "motions.json"
+    before = path.read_text()
+    path.write_text(
+        before.replace('"corrected_by_the_images": false', '"corrected_by_the_images": true')
+    )
+    assert path.read_text() != before
+    assert "most probable" in motion_section(read_run(moving.folder)).html

@@ -93,6 +93,8 @@ def motion_section(results: RunResults) -> MotionSection:
             motions=[_motion(results.parts, part, content) for part, content in contents.items()],
             frame="" if summary is None else summary["frame"],
             core=None if summary is None else summary["core"],
+            # runs of earlier versions do not say
+            corrected=bool(summary and summary.get("corrected_by_the_images")),
             pictures=pictures,
         )
     )
