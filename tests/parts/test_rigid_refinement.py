@@ -102,20 +102,16 @@ def test_moved_parts_add_what_has_changed_and_nothing_else(with_core):
     motions = fit_rigid_motions(case.positions, relative[:, members], case.masses)
     modes = find_modes(motions, np.ones(6, dtype=bool))
     start = torch.as_tensor(modes.coordinates, dtype=torch.float32)
-    rest = screws_of(motions) - modes.coordinates @ modes.modes
-    tensors = (case.positions - motions.centre, modes.modes)
-    arms, patterns = (torch.as_tensor(x, dtype=torch.float32) for x in tensors)
-    body = rigid_refinement._Body(
-        torch.as_tensor(members), arms, patterns, slice(0, len(patterns)),
-        torch.as_tensor(rest, dtype=torch.float32),
-    )  # fmt: skip
+    arrays = (case.positions - motions.centre, modes.modes, screws_of(motions))
+    arms, patterns, screws = (torch.as_tensor(x, dtype=torch.float32) for x in arrays)
+    body = rigid_refinement._Body(torch.as_tensor(members), arms, patterns, slice(0, len(patterns)))
     vary = ("amplitude", "position")
     amplitudes = torch.randn(6, 80, 1)
     offsets = torch.cat(
         [amplitudes, torch.as_tensor(lab / POSITION_UNIT_ANGSTROM, dtype=torch.float32)], dim=2
     )
     rotation = torch.as_tensor(core.rotation, dtype=torch.float32) if with_core else None
-    decoder = MovedParts(offsets, [body], start, rotation, vary)
+    decoder = MovedParts(offsets, [body], [screws], start, rotation, vary)
     torch.testing.assert_close(decoder(start), offsets, atol=1e-6, rtol=0)
     both = decoder(torch.cat([start, start + 0.5]))
     torch.testing.assert_close(both[:6], offsets, atol=1e-6, rtol=0)

@@ -81,7 +81,9 @@ def measure_run_motion(
             seed=config.seed,
             progress=shown,
         )
-    if config.refinement_steps > 0 if refine is None else refine:
+    if refine is None:
+        refine = config.refinement_steps > 0
+    if refine:
         setup = prepare_training(run, config)
         with progress_bar("motion, by the images") as shown:
             measured = refine_motion(

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.parts.motion_files import read_motion_summary, read_part_motion
 from cryoparts.parts.part_signals import rows_by_name
+from cryoparts.parts.rigid_motion import displaced_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def rigid_displacements(
         )
         angles = np.deg2rad(columns["angle_degrees"][rows])
         members = np.flatnonzero(labels.members(part))
-        arms = points[members] - np.asarray(content["centre_angstrom"])
-        turned = Rotation.from_rotvec(angles[:, None] * axis).as_matrix() - np.eye(3)
-        moved[:, members] = arms @ np.swapaxes(turned, 1, 2) + shift[:, None, :]
+        rotation = Rotation.from_rotvec(angles[:, None] * axis).as_matrix()
+        centre = content["centre_angstrom"]
+        moved[:, members] = displaced_by(points[members], centre, rotation, shift)
     return moved

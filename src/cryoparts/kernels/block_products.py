@@ -22,7 +22,8 @@ from numba import types
 from numba.core.cgutils import alloca_once_value, for_range, get_or_insert_function
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+
+from cryoparts.kernels.lanes import element_pointer, multiply_add, repeated
 
 ROWS = 16
 """Rows of a block: the lanes of a vector."""
@@ -58,8 +59,7 @@ def _index(value: int) -> Any:
 
 def _start(context: Any, builder: Any, sig: Any, args: Any, array: int, offset: int) -> Any:
     """Pointer to an element; ``array`` and ``offset`` are the places of the arguments."""
-    data = make_array(sig.args[array])(context, builder, args[array]).data
-    return builder.gep(data, [args[offset]])
+    return element_pointer(context, builder, sig.args[array], args[array], args[offset])
 
 
 def _load(builder: Any, pointer: Any, offset: Any) -> Any:
@@ -73,32 +73,28 @@ def _store(builder: Any, vector: Any, pointer: Any, offset: Any) -> None:
     builder.store(vector, place, align=4)
 
 
-def _repeated(builder: Any, pointer: Any, offset: Any) -> Any:
+def _repeated_unit(builder: Any, pointer: Any, offset: Any) -> Any:
     """One unit in all lanes."""
-    unit = builder.load(builder.gep(pointer, [offset]))
-    empty = ir.Constant(ir.VectorType(unit.type, ROWS), ir.Undefined)
-    first = builder.insert_element(empty, unit, _INT(0))
-    return builder.shuffle_vector(first, empty, ir.Constant(_UNITS, [0] * ROWS))
+    return repeated(builder, builder.load(builder.gep(pointer, [offset])), ROWS)
 
 
 def _listed(builder: Any, channels: Any, position: Any) -> Any:
     return builder.sext(builder.load(builder.gep(channels, [position])), _INDEX)
 
 
-def _multiply_add(builder: Any, a: Any, b: Any, total: Any) -> Any:
+def _add_product(builder: Any, a: Any, b: Any, total: Any) -> Any:
     """``total`` plus the products of two vectors of units."""
     if a.type == _UNITS and not multiplies_bfloat16():
         upper, shift = ir.Constant(_UNITS, [0xFFFF0000] * ROWS), ir.Constant(_UNITS, [16] * ROWS)
         for one, operand in ((builder.shl, shift), (builder.and_, upper)):
             left, right = (builder.bitcast(one(x, operand), _FLOATS) for x in (a, b))
-            total = _multiply_add(builder, left, right, total)
+            total = _add_product(builder, left, right, total)
         return total
-    if a.type == _UNITS:
-        name, order = "llvm.x86.avx512bf16.dpbf16ps.512", [total, a, b]
-    else:
-        name, order = "llvm.fmuladd.v16f32", [a, b, total]
-    kind = ir.FunctionType(_FLOATS, [x.type for x in order])
-    return builder.call(get_or_insert_function(builder.module, kind, name), order)
+    if a.type != _UNITS:
+        return multiply_add(builder, a, b, total)
+    kind = ir.FunctionType(_FLOATS, [_FLOATS, _UNITS, _UNITS])
+    name = "llvm.x86.avx512bf16.dpbf16ps.512"
+    return builder.call(get_or_insert_function(builder.module, kind, name), [total, a, b])
 
 
 @intrinsic
@@ -130,8 +126,8 @@ def sum_products(
                 offset = builder.shl(_listed(builder, listed, loop.index), _index(4))
                 factor = _load(builder, vector, offset)
                 for i, total in enumerate(sums, first):
-                    other = _repeated(builder, number, builder.add(offset, _index(i)))
-                    more = _multiply_add(builder, factor, other, builder.load(total))
+                    other = _repeated_unit(builder, number, builder.add(offset, _index(i)))
+                    more = _add_product(builder, factor, other, builder.load(total))
                     builder.store(more, total)
             for i, total in enumerate(sums, first):
                 _store(builder, builder.load(total), to, builder.mul(args[2], _index(i)))
@@ -164,7 +160,7 @@ def gather_products(
         to, vector, listed = (
             _start(context, builder, sig, args, *x) for x in ((0, 1), (2, 3), (5, 6))
         )
-        whole = make_array(sig.args[4])(context, builder, args[4]).data
+        whole = element_pointer(context, builder, sig.args[4], args[4], _index(0))
         at_once = min(GATHERED, _sums_at_once())
         for first in range(0, GATHERED, at_once):
             chosen = [_listed(builder, listed, _index(first + i)) for i in range(at_once)]
@@ -173,8 +169,8 @@ def gather_products(
             with for_range(builder, args[7]) as loop:
                 factor = _load(builder, vector, builder.shl(loop.index, _index(4)))
                 for row, total in zip(rows, sums, strict=True):
-                    other = _repeated(builder, row, loop.index)
-                    more = _multiply_add(builder, factor, other, builder.load(total))
+                    other = _repeated_unit(builder, row, loop.index)
+                    more = _add_product(builder, factor, other, builder.load(total))
                     builder.store(more, total)
             for channel, total in zip(chosen, sums, strict=True):
                 _store(builder, builder.load(total), to, builder.shl(channel, _index(4)))
@@ -229,9 +225,9 @@ def add_products(
             told = builder.gep(number, [builder.mul(channel, _index(units))])
             sums = [_load(builder, row, _index(column)) for column in columns]
             for place, parts in enumerate(factors):
-                other = _repeated(builder, told, _index(place))
+                other = _repeated_unit(builder, told, _index(place))
                 sums = [
-                    _multiply_add(builder, part, other, total)
+                    _add_product(builder, part, other, total)
                     for part, total in zip(parts, sums, strict=True)
                 ]
             for column, total in zip(columns, sums, strict=True):

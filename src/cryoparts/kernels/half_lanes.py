@@ -12,9 +12,8 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-from cryoparts.kernels.lanes import Lanes, lanes16
+from cryoparts.kernels.lanes import Lanes, element_pointer, lanes16
 
 _COUNT = 16
 _FLOATS = ir.VectorType(ir.FloatType(), _COUNT)
@@ -23,9 +22,9 @@ _HALVES = ir.VectorType(ir.IntType(16), _COUNT)
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
-    start = make_array(array_type)(context, builder, array).data
     kind = _HALVES if array_type.dtype == types.int16 else _FLOATS
-    return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
+    place = element_pointer(context, builder, array_type, array, offset)
+    return builder.bitcast(place, kind.as_pointer())
 
 
 def _repeated(value: int) -> Any:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+
+from cryoparts.kernels.lanes import element_pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 _COUNT = 16
 _INT, _INDEX = ir.IntType(32), ir.IntType(64)
 _INTS, _HALVES = ir.VectorType(_INT, _COUNT), ir.VectorType(ir.IntType(16), _COUNT)
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
-    return builder.gep(make_array(array_type)(context, builder, array).data, [offset])
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
@@ -45,7 +42,7 @@ def _transposer(stored: Callable[[Any], int]) -> Callable[..., Any]:
             def place(first: int, row: int) -> Any:
                 offset = builder.mul(args[first + 2], ir.Constant(_INDEX, row))
                 start = builder.add(args[first + 1], offset)
-                pointer = _pointer(context, builder, sig.args[first], args[first], start)
+                pointer = element_pointer(context, builder, sig.args[first], args[first], start)
                 return builder.bitcast(pointer, _INTS.as_pointer())
 
             loaded = [builder.load(place(3, row), align=4) for row in range(_COUNT)]
@@ -82,7 +79,7 @@ def store_pairs(typingctx: Any, out: Any, out_at: Any, numbers: Any, at: Any, st
         kind = _HALVES if half else _INTS
 
         def row(offset: Any) -> Any:
-            pointer = _pointer(context, builder, sig.args[2], args[2], offset)
+            pointer = element_pointer(context, builder, sig.args[2], args[2], offset)
             loaded = builder.load(
                 builder.bitcast(pointer, kind.as_pointer()), align=2 if half else 4
             )
@@ -92,7 +89,7 @@ def store_pairs(typingctx: Any, out: Any, out_at: Any, numbers: Any, at: Any, st
         if half:
             upper = builder.shl(row(builder.add(*args[3:])), ir.Constant(_INTS, [16] * _COUNT))
             units = builder.or_(units, upper)
-        to = _pointer(context, builder, sig.args[0], *args[:2])
+        to = element_pointer(context, builder, sig.args[0], *args[:2])
         builder.store(units, builder.bitcast(to, _INTS.as_pointer()), align=4)
         return context.get_dummy_value()
 

@@ -59,7 +59,8 @@ def _order(lanes: list[int]) -> Any:
     return ir.Constant(ir.VectorType(_INT, len(lanes)), lanes)
 
 
-def _muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c`` of float vectors."""
     kind = a.type
     function = get_or_insert_function(
         builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{kind.count}f32"
@@ -67,7 +68,8 @@ def _muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(function, [a, b, c])
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+def element_pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+    """Of an array's element."""
     return builder.gep(make_array(array_type)(context, builder, array).data, [offset])
 
 
@@ -76,7 +78,7 @@ def _loader(lanes: Lanes) -> Callable[..., Any]:
 
     def load(typingctx: Any, array: Any, offset: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            pointer = _pointer(context, builder, sig.args[0], *args)
+            pointer = element_pointer(context, builder, sig.args[0], *args)
             return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
 
         return lanes(array, types.intp), codegen
@@ -89,7 +91,7 @@ def _storer(lanes: Lanes) -> Callable[..., Any]:
 
     def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            pointer = _pointer(context, builder, sig.args[0], *args[:2])
+            pointer = element_pointer(context, builder, sig.args[0], *args[:2])
             builder.store(args[2], builder.bitcast(pointer, vector.as_pointer()), align=4)
             return context.get_dummy_value()
 
@@ -98,8 +100,9 @@ def _storer(lanes: Lanes) -> Callable[..., Any]:
     return intrinsic(store)  # type: ignore[no-any-return]
 
 
-def _repeated(builder: Any, value: Any, count: int) -> Any:
-    empty = ir.Constant(ir.VectorType(_FLOAT, count), ir.Undefined)
+def repeated(builder: Any, value: Any, count: int) -> Any:
+    """A vector of ``count`` times the same value."""
+    empty = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(empty, value, _INT(0))
     return builder.shuffle_vector(first, empty, _order([0] * count))
 
@@ -107,8 +110,8 @@ def _repeated(builder: Any, value: Any, count: int) -> Any:
 def _splatter(lanes: Lanes) -> Callable[..., Any]:
     def splat(typingctx: Any, array: Any, offset: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            value = builder.load(_pointer(context, builder, sig.args[0], *args))
-            return _repeated(builder, value, lanes.count)
+            value = builder.load(element_pointer(context, builder, sig.args[0], *args))
+            return repeated(builder, value, lanes.count)
 
         return lanes(array, types.intp), codegen
 
@@ -118,7 +121,7 @@ def _splatter(lanes: Lanes) -> Callable[..., Any]:
 def _filler(lanes: Lanes) -> Callable[..., Any]:
     def filled(typingctx: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return _repeated(builder, args[0], lanes.count)
+            return repeated(builder, args[0], lanes.count)
 
         return lanes(types.float32), codegen
 
@@ -157,7 +160,7 @@ def prefetch(typingctx: Any, array: Any, offset: Any) -> Any:
     """Ask for an element's cache line in the second-level cache."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, sig.args[0], *args)
+        pointer = element_pointer(context, builder, sig.args[0], *args)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _INT, _INT, _INT])
         function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [pointer, _INT(0), _INT(2), _INT(1)])
@@ -183,7 +186,7 @@ def muladd(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c``, in one rounding where the processor can."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _muladd(builder, *args)
+        return multiply_add(builder, *args)
 
     return a(a, b, c), codegen
 
@@ -227,14 +230,14 @@ def exponential(typingctx: Any, x: Any) -> Any:
         x = builder.select(builder.fcmp_ordered("<", args[0], low), low, args[0])
         # Adding 1.5 * 2**23 rounds to an integer and leaves it in the low bits.
         magic = constant(12582912.0)
-        shifted = _muladd(builder, x, constant(1.4426950408889634), magic)
+        shifted = multiply_add(builder, x, constant(1.4426950408889634), magic)
         power = builder.fsub(shifted, magic)
-        rest = _muladd(builder, power, constant(-0.693359375), x)
-        rest = _muladd(builder, power, constant(2.12194440e-4), rest)
+        rest = multiply_add(builder, power, constant(-0.693359375), x)
+        rest = multiply_add(builder, power, constant(2.12194440e-4), rest)
         series = constant(1.9875691500e-4)
         for term in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5):
-            series = _muladd(builder, series, rest, constant(term))
-        series = _muladd(builder, series, builder.fmul(rest, rest), rest)
+            series = multiply_add(builder, series, rest, constant(term))
+        series = multiply_add(builder, series, builder.fmul(rest, rest), rest)
         series = builder.fadd(series, constant(1.0))
         exponent = builder.add(builder.bitcast(shifted, ints), ir.Constant(ints, [127] * count))
         scale = builder.bitcast(builder.shl(exponent, ir.Constant(ints, [23] * count)), floats)

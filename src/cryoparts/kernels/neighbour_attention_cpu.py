@@ -14,9 +14,6 @@ points are asked for, since no processor can foresee a gather.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,10 +44,9 @@ from cryoparts.kernels.neighbour_attention_stages import (
     softmax,
     weighted_sum,
 )
+from cryoparts.kernels.threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from cryoparts.kernels.neighbour_attention_schedule import Schedule
@@ -183,19 +179,6 @@ def _threads(batch: int) -> int:
     return max(1, min(torch.get_num_threads(), batch // PARTICLES_PER_THREAD))
 
 
-def _in_threads(batch: int, run: Callable[[int, int, int], None]) -> None:
-    """Call ``run(thread, first, last)`` on equal runs of particles."""
-    threads = _threads(batch)
-    edges = [batch * i // threads for i in range(threads + 1)]
-    if threads == 1:
-        run(0, 0, batch)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        tasks = [partial(run, i, *ends) for i, ends in enumerate(pairwise(edges))]
-        for future in [pool.submit(task) for task in tasks]:
-            future.result()
-
-
 class CpuNeighbourAttention(torch.autograd.Function):
     """`neighbour_attention` for float32 tensors on the processor."""
 
@@ -235,7 +218,7 @@ class CpuNeighbourAttention(torch.autograd.Function):
         def run(thread: int, first: int, last: int) -> None:
             _forward(_flat(out), inputs, _scratch(sizes), sizes, schedule, first, last)
 
-        _in_threads(len(q), run)
+        in_threads(len(q), _threads(len(q)), run)
         ctx.save_for_backward(*tensors)
         ctx.schedule, ctx.sizes = schedule, sizes
         ctx.shapes = (groups, q.shape[-1], v.shape[-1])
@@ -260,7 +243,7 @@ class CpuNeighbourAttention(torch.autograd.Function):
             gradients = Gradients._make([_flat(x) for x in (*own, *copies[thread])])
             _backward(gradients, incoming, inputs, _scratch(sizes), sizes, schedule, first, last)
 
-        _in_threads(batch, run)
+        in_threads(batch, _threads(batch), run)
         for copy in copies[1:]:
             for total, part in zip(copies[0], copy, strict=True):
                 # numpy's sum: torch's would wake its own threads, which then spin for a while

@@ -18,8 +18,7 @@ needs the hidden layer and the softmax: they are kept, for as many particles as
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,13 +40,12 @@ from cryoparts.kernels.pair_attention_memory import (
 )
 from cryoparts.kernels.pair_attention_passes import attend, attend_back
 from cryoparts.kernels.pair_attention_stages import PairGeometry, PositionGradients
+from cryoparts.kernels.threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
-
-Result = TypeVar("Result")
 
 KEPT_BYTES = 1 << 30
 """Memory for what a call keeps for its backward pass."""
@@ -136,14 +134,14 @@ class _PairAttention(torch.autograd.Function):
         layers = make_layers(*tensors[5:8])
         out = torch.empty_like(tensors[0])
 
-        def work(particles: range) -> None:
+        def run(_: int, first: int, last: int) -> None:
             tile = make_tile(geometry, points)
-            for i in particles:
+            for i in range(first, last):
                 keep = i < count
                 to = kept_of(kept, i if keep else 0)
                 attend(numbers(out[i]), to, keep, _points(tensors, i), layers, geometry, tile)
 
-        _share_out(work, batch)
+        in_threads(batch, _threads(batch), run)
         ctx.save_for_backward(*tensors, out, *kept)
         return out
 
@@ -156,10 +154,10 @@ class _PairAttention(torch.autograd.Function):
         kept = (hidden, softmax)
         to = [torch.zeros_like(x) for x in tensors[:3]]
 
-        def work(particles: range) -> tuple[Tensor, ...]:
-            return _gradients_of(particles, tensors, out, grad, to, kept, geometry)
+        def run(_: int, first: int, last: int) -> tuple[Tensor, ...]:
+            return _gradients_of(range(first, last), tensors, out, grad, to, kept, geometry)
 
-        parts = _share_out(work, len(grad))
+        parts = in_threads(len(grad), _threads(len(grad)), run)
         # in the order of the threads, which is always the same
         encoding, weight, w1, b1, w2 = (sum(x[1:], x[0]) for x in zip(*parts, strict=True))
         return (*to, encoding, weight, w1, b1, w2, torch.zeros_like(tensors[8]), None, None, None)
@@ -177,14 +175,8 @@ def _points(tensors: Sequence[Tensor], particle: int) -> Points:
     return Points(*(numbers(x[particle]) for x in tensors[:3]))
 
 
-def _share_out(work: Callable[[range], Result], batch: int) -> list[Result]:
-    """Give every thread its particles, always the same ones."""
-    threads = max(1, min(torch.get_num_threads(), batch))
-    shares = [range(thread, batch, threads) for thread in range(threads)]
-    if threads == 1:
-        return [work(shares[0])]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, shares))
+def _threads(batch: int) -> int:
+    return max(1, min(torch.get_num_threads(), batch))
 
 
 def _gradients_of(

@@ -84,10 +84,7 @@ class RigidMotions:
 
     def displace(self, positions: ArrayLike) -> FloatArray:
         """Displacements (P, n, 3) of points (n, 3) that move along rigidly, Å."""
-        arms = np.asarray(positions, dtype=np.float64) - self.centre
-        # one matrix product for all particles
-        turned = np.swapaxes(np.tensordot(self.rotation, arms, axes=(2, 1)), 1, 2)
-        return np.asarray(turned - arms + self.shift_angstrom[:, None, :])
+        return displaced_by(positions, self.centre, self.rotation, self.shift_angstrom)
 
     def angles_about(self, axis: ArrayLike, pivot: ArrayLike) -> FloatArray:
         """Angle, degrees, by which turning about one axis fits each particle best, shape (P,).
@@ -113,6 +110,28 @@ _PER_PARTICLE = (
     "displacement_rms_angstrom",
     "residual_rms_angstrom",
 )
+
+
+def displaced_by(
+    positions: ArrayLike, centre: ArrayLike, rotation: FloatArray, shift_angstrom: FloatArray
+) -> FloatArray:
+    """Displacements (P, n, 3) of points (n, 3) that move rigidly, Å.
+
+    Parameters
+    ----------
+    positions : array, shape (n, 3)
+        Å.
+    centre : array, shape (3,)
+        Å.
+    rotation : array, shape (P, 3, 3)
+        About the centre.
+    shift_angstrom : array, shape (P, 3)
+        Of the centre.
+    """
+    arms = np.asarray(positions, dtype=np.float64) - np.asarray(centre)
+    # one matrix product for all particles
+    turned = np.swapaxes(np.tensordot(rotation, arms, axes=(2, 1)), 1, 2)
+    return np.asarray(turned - arms + shift_angstrom[:, None, :])
 
 
 def fit_rigid_motions(

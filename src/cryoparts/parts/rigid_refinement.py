@@ -48,18 +48,15 @@ MOST_COORDINATES = 16
 
 @dataclass(frozen=True)
 class _Body:
-    """One part in a batch of B particles: n Gaussians, the columns of its m coordinates."""
+    """One part: n Gaussians, m modes, and the columns of their coordinates."""
 
     members: Tensor  # (n,)
     arms: Tensor  # (n, 3), Å from the part's centre
     modes: Tensor  # (m, 6)
     columns: slice
-    rest: Tensor  # (B, 6), what the coordinates do not say of the decoded motion
 
-    def displacements(self, coordinates: Tensor) -> Tensor:
-        """(k B, n, 3) of coordinates (k B, all), k of every particle."""
-        own = coordinates[:, self.columns] @ self.modes
-        screws = own + self.rest.repeat(len(own) // len(self.rest), 1)
+    def displacements(self, screws: Tensor) -> Tensor:
+        """(B, n, 3) by rotation vectors and shifts (B, 6)."""
         turned = _rotations(screws[:, :3]) - torch.eye(3, device=screws.device)
         return self.arms @ turned.transpose(1, 2) + screws[:, None, 3:]
 
@@ -81,6 +78,8 @@ class MovedParts(nn.Module):
     offsets : Tensor, shape (B, N, channels)
         The decoder's.
     bodies : sequence of _Body
+    screws : sequence of Tensor, shape (B, 6)
+        Each body's motion as decoded.
     coordinates : Tensor, shape (B, m)
         Those of the decoder's own motion: they change nothing.
     core : Tensor, shape (B, 3, 3), or None
@@ -93,20 +92,24 @@ class MovedParts(nn.Module):
         self,
         offsets: Tensor,
         bodies: Sequence[_Body],
+        screws: Sequence[Tensor],
         coordinates: Tensor,
         core: Tensor | None,
         vary: tuple[Channel, ...],
     ) -> None:
         super().__init__()
         self.offsets, self.bodies, self.core, self.vary = offsets, bodies, core, vary
-        self.decoded = [body.displacements(coordinates) for body in bodies]
+        self.screws, self.coordinates = screws, coordinates
+        self.decoded = [body.displacements(x) for body, x in zip(bodies, screws, strict=True)]
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(k B, m) to offsets (k B, N, channels)."""
         times = len(coordinates) // len(self.offsets)
         further = coordinates.new_zeros(len(coordinates), self.offsets.shape[1], 3)
-        for body, decoded in zip(self.bodies, self.decoded, strict=True):
-            change = body.displacements(coordinates) - decoded.repeat(times, 1, 1)
+        moves = coordinates - self.coordinates.repeat(times, 1)
+        for body, screws, decoded in zip(self.bodies, self.screws, self.decoded, strict=True):
+            moved = screws.repeat(times, 1) + moves[:, body.columns] @ body.modes
+            change = body.displacements(moved) - decoded.repeat(times, 1, 1)
             if self.core is not None:
                 change = change @ self.core.repeat(times, 1, 1).transpose(1, 2)
             further[:, body.members] = change
@@ -160,12 +163,15 @@ def refine_motion(
         mean=torch.zeros(count, device=device),
         covariance=torch.eye(count, device=device),
     )
+    bodies = _bodies(motion, modes, setup, labels)
+    screws = [screws_of(motion.parts[part].motions) for part in modes]
     size = likelihood.batch_size(coordinates)
     for first in range(0, total, size):
         rows = np.arange(first, min(first + size, total))
         decoder = MovedParts(
             offsets_of(rows),
-            _bodies(motion, modes, setup, labels, rows),
+            bodies,
+            [_tensor(x[rows], device) for x in screws],
             coordinates[rows],
             _core(motion, rows, device) if relative_to_core else None,
             vary,
@@ -175,11 +181,8 @@ def refine_motion(
             progress(int(rows[-1]) + 1, total)
     moved = refined.cpu().numpy().astype(np.float64) - start
     parts = dict(motion.parts)
-    column = 0
-    for part, found in modes.items():
-        columns = slice(column, column + len(found.modes))
-        parts[part] = _moved(parts[part], moved[:, columns] @ found.modes, seed)
-        column = columns.stop
+    for (part, found), body in zip(modes.items(), bodies, strict=True):
+        parts[part] = _moved(parts[part], moved[:, body.columns] @ found.modes, seed)
     return replace(motion, parts=parts, by_images=True)
 
 
@@ -205,26 +208,19 @@ def _bodies(
     modes: dict[int, RigidModes],
     setup: TrainingSetup,
     labels: PartLabels,
-    rows: NDArray[np.int64],
 ) -> list[_Body]:
     device = setup.forward.device
-
-    def tensor(array: FloatArray) -> Tensor:
-        return torch.as_tensor(array, dtype=torch.float32, device=device)
-
     bodies, column = [], 0
     for part, found in modes.items():
-        motions = motion.parts[part].motions.take(rows)
         members = np.flatnonzero(labels.members(part))
         columns = slice(column, column + len(found.modes))
-        rest = screws_of(motions) - found.coordinates[rows] @ found.modes
+        arms = setup.model.positions[members] - motion.parts[part].motions.centre
         bodies.append(
             _Body(
                 torch.as_tensor(members, device=device),
-                tensor(setup.model.positions[members] - motions.centre),
-                tensor(found.modes),
+                _tensor(arms, device),
+                _tensor(found.modes, device),
                 columns,
-                tensor(rest),
             )
         )
         column = columns.stop
@@ -234,7 +230,11 @@ def _bodies(
 def _core(motion: RunMotion, rows: NDArray[np.int64], device: torch.device) -> Tensor | None:
     if motion.core is None:
         return None
-    return torch.as_tensor(motion.core.rotation[rows], dtype=torch.float32, device=device)
+    return _tensor(motion.core.rotation[rows], device)
+
+
+def _tensor(array: FloatArray, device: torch.device) -> Tensor:
+    return torch.as_tensor(array, dtype=torch.float32, device=device)
 
 
 def _moved(part: PartMotion, change: FloatArray, seed: int) -> PartMotion:
