@@ -127,7 +127,7 @@ def pair_attention_work(
     active_share: tuple[float, float],
     backward_dtype: torch.dtype,
 ) -> tuple[Work, Work]:
-    """Pairwise part of `cryoparts.kernels.pair_attention`, forward and backward.
+    """Pairwise part of `cryoparts.published.pair_attention`, forward and backward.
 
     Two layers of C x C by every pair, in sixteens of pairs, over their active inputs
     alone; backward twice that. Other operations a pair and channel: subtract, encode and

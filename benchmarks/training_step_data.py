@@ -12,8 +12,8 @@ from cryoparts.config import ModelConfig, PreprocessingConfig, RunConfig, Traini
 from cryoparts.gaussians.from_structure import gaussians_from_atoms
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.atomic import make_folder_atomically
-from cryoparts.io.read_particles import read_particles
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING
 from cryoparts.particles.preprocessing import prepare

@@ -11,12 +11,12 @@ import operation_counts as counts
 import torch
 from operation_counts import MatrixProducts, Work
 
+from cryoparts.image_model.deformation import channel_count, deform
+from cryoparts.image_model.gradients import agreement_gradients
+from cryoparts.image_model.losses import latent_penalty
 from cryoparts.networks.levels import Geometry
-from cryoparts.networks.paper_point_transformer import PaperAttentionLevel
 from cryoparts.networks.point_transformer_decoder import AttentionLevel
-from cryoparts.training.deformation import channel_count, deform
-from cryoparts.training.gradients import agreement_gradients
-from cryoparts.training.losses import latent_penalty
+from cryoparts.published.paper_point_transformer import PaperAttentionLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

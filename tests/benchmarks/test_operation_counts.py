@@ -10,8 +10,8 @@ from cryoparts.gaussians.point_hierarchy import build_hierarchy
 from cryoparts.kernels.splat_gaussian import half_support
 from cryoparts.networks.encoder import Encoder
 from cryoparts.networks.mlp_decoder import MlpDecoder
-from cryoparts.networks.paper_point_transformer import PaperPointTransformerDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
+from cryoparts.published.paper_point_transformer import PaperPointTransformerDecoder
 
 
 def networks():

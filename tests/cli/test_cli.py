@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cryoparts.cli.main import COMMANDS, main
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 
 SIMULATED = 64
 

@@ -14,8 +14,8 @@ from cryoparts.cli.main import main
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.mrc import read_map, write_map
 from cryoparts.io.structure import Structure, write_structure
-from cryoparts.parts.focus import FocusedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.states.focus import FocusedParticles
 from training_example import PARTICLES, QUICK, make_example
 
 

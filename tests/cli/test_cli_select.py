@@ -11,15 +11,15 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryoparts.cli import focus as focus_verb
+from cryoparts.cli.analyse import focus as focus_verb
 from cryoparts.cli.main import main
-from cryoparts.cli.start import open_particles
 from cryoparts.config import RunConfig
 from cryoparts.errors import InputError
+from cryoparts.inference.decode import Decoded
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.io.star import read_blocks
-from cryoparts.parts.focus import FocusedParticles
-from cryoparts.training.decode import Decoded
+from cryoparts.particle_files.star import read_blocks
+from cryoparts.pipeline.start import open_particles
+from cryoparts.states.focus import FocusedParticles
 from run_of_particles import PARTICLES, make_run, names_of
 
 STAR = """data_optics

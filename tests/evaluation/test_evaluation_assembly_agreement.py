@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.coordination.assembly_graph import assembly_graph
+from cryoparts.coordination.coordination import find_coordination
+from cryoparts.coordination.part_signals import PartSignal
 from cryoparts.errors import InputError
 from cryoparts.evaluation.assembly_agreement import (
     ProteinOccupancies,
     assembly_agreement,
     read_protein_occupancies,
 )
-from cryoparts.parts.assembly_graph import assembly_graph
-from cryoparts.parts.composition import find_composition
-from cryoparts.parts.coordination import find_coordination
-from cryoparts.parts.image_amplitudes import ImageAmplitudes
-from cryoparts.parts.part_signals import PartSignal
+from cryoparts.occupancy.composition import find_composition
+from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
 
 PROTEINS = ("p_A", "p_B", "p_C", "p_D")
 # D is bound to nothing; B follows A, and C follows B

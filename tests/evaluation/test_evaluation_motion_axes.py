@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.evaluation.motion_axes import axis_accuracy, run_axis_accuracy
-from cryoparts.parts.motion_files import write_motion_summary
-from cryoparts.parts.tables import write_table
+from cryoparts.io.tables import write_table
+from cryoparts.motion.motion_files import write_motion_summary
 from cryoparts.simulation.ground_truth import MotionTruth
 
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.coordination.coordination import Pair
+from cryoparts.coordination.coordination_files import save_coordination
 from cryoparts.evaluation.coordination_accuracy import coordination_accuracy
 from cryoparts.evaluation.occupancy_accuracy import BINS, occupancy_accuracy, reliability
 from cryoparts.evaluation.occupancy_evaluation import evaluate_coordination, evaluate_occupancies
-from cryoparts.parts.composition import Composition
-from cryoparts.parts.coordination import Pair
-from cryoparts.parts.coordination_files import save_coordination
-from cryoparts.parts.image_amplitudes import ImageAmplitudes
-from cryoparts.parts.presence import Presence
+from cryoparts.occupancy.composition import Composition
+from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
+from cryoparts.occupancy.presence import Presence
 from cryoparts.simulation.ground_truth import CompositionTruth, MotionTruth
 
 seeds = st.integers(0, 2**32 - 1)

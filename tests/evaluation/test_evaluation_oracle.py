@@ -10,7 +10,7 @@ from cryoparts.evaluation.oracle import least_squares_amplitudes, oracle_accurac
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.imaging.fourier import ring_weights
 from cryoparts.io.mrc import open_stack
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.composition import CompositionOptions, simulate_composition
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments

@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 from cryoparts.errors import InputError
 from cryoparts.evaluation.rigid_displacements import rigid_displacements
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.parts.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.run_motion import measure_motion, summarise
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.run_motion import measure_motion, summarise
 
 PARTICLES = 12
 

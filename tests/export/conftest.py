@@ -12,8 +12,8 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.mrc import write_map
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import write_gaussians_cif
-from cryoparts.parts.focus import FocusedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from pathlib import Path

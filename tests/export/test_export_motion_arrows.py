@@ -8,8 +8,8 @@ import pytest
 from cryoparts.export.chimerax import write_session_script
 from cryoparts.export.motion_arrows import write_motion_arrows
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.motion.motion_files import write_motion_summary
 from cryoparts.palette import PART_COLOURS
-from cryoparts.parts.motion_files import write_motion_summary
 from cryoparts.parts.part_labels import PartLabels
 
 AXIS, PIVOT = np.array([0.0, 0.6, 0.8]), np.array([30.0, 0.0, 0.0])

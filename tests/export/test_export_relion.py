@@ -9,8 +9,8 @@ import pytest
 
 from cryoparts.errors import InputError
 from cryoparts.export.relion import write_state_star
-from cryoparts.io.star import read_blocks
-from cryoparts.parts.focus import FocusedParticles
+from cryoparts.particle_files.star import read_blocks
+from cryoparts.states.focus import FocusedParticles
 
 
 def source_of(run) -> Path:

@@ -15,8 +15,8 @@ from cryoparts.export.selected import write_selected
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.io.star import read_blocks
-from cryoparts.parts.trajectory import Trajectory
+from cryoparts.particle_files.star import read_blocks
+from cryoparts.states.trajectory import Trajectory
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from numba.core import config
 
 from cryoparts.kernels import compiled as module
 from cryoparts.kernels.compiled import compiled, digest_of
-from cryoparts.kernels.pair_attention_passes import attend
 from cryoparts.kernels.splat_cpu import splat_forward
+from cryoparts.published.pair_attention_passes import attend
 
 
 def test_every_change_of_a_source_has_a_folder_of_its_own(tmp_path):
@@ -27,9 +27,12 @@ def test_every_change_of_a_source_has_a_folder_of_its_own(tmp_path):
 
 
 def test_kernels_are_kept_in_the_folder_of_their_sources():
-    digest = digest_of(Path(module.__file__).parent)
-    for kernel in (attend, splat_forward):
-        assert f"kernels-{digest}" in kernel.stats.cache_path
+    kernels = Path(module.__file__).parent
+    for kernel, folders in (
+        (splat_forward, [kernels]),
+        (attend, [kernels, kernels.parent / "published"]),
+    ):
+        assert f"kernels-{digest_of(*folders)}" in kernel.stats.cache_path
 
 
 def test_numba_is_left_as_it_was(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import shift_phases, transform
 from cryoparts.imaging.projection import project
 from cryoparts.io.mrc import open_stack
-from cryoparts.io.read_particles import read_particles
 from cryoparts.io.structure import Structure
+from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.acquisition import uniform_rotations
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM, AtomGroups
 from cryoparts.simulation.composition import (

@@ -10,11 +10,11 @@ from published_definition import attend_as_published, decode_as_defined
 from cryoparts.config import TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.point_hierarchy import build_hierarchy
-from cryoparts.networks.build import build_networks
 from cryoparts.networks.levels import Geometry
 from cryoparts.networks.mlp_decoder import MlpDecoder
-from cryoparts.networks.paper_point_transformer import PaperPointTransformerDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
+from cryoparts.published.paper_point_transformer import PaperPointTransformerDecoder
+from cryoparts.training.networks import build_networks
 
 LATENT = 4
 CHANNELS = 5
@@ -103,7 +103,7 @@ def test_published_decoder_equals_its_definition(positions, dtype, tolerance):
 
 def test_published_decoder_in_plain_torch_equals_its_definition(positions, monkeypatch):
     monkeypatch.setattr(
-        "cryoparts.networks.paper_point_transformer.pair_attention_fits", lambda _: False
+        "cryoparts.published.paper_point_transformer.pair_attention_fits", lambda _: False
     )
     decoder = published(positions, torch.float32)
     latent = torch.randn(1, LATENT, requires_grad=True)

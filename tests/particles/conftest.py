@@ -14,7 +14,7 @@ from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_axes, inverse_transform, shift_phases
 from cryoparts.io.mrc import write_stack
-from cryoparts.io.particle_table import ParticleTable
+from cryoparts.particle_files.particle_table import ParticleTable
 
 PIXEL, BOX = 2.0, 64
 

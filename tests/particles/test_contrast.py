@@ -9,7 +9,7 @@ import torch
 
 from cryoparts.config import PreprocessingConfig
 from cryoparts.conventions import Poses
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.contrast import contrast_evidence
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare

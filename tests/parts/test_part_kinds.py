@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from moving_parts import turn
 from scipy.spatial.transform import Rotation
 
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.part_labels import PartLabels
+from moving_parts import turn
 
 PARTICLES, CORE, PART = 300, 80, 60
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cryoparts.errors import InputError
+from cryoparts.io.tables import load_array, write_table
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.tables import load_array, write_table
 
 
 @pytest.fixture

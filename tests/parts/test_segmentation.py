@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
-from synthetic import composition, motion
 
 from cryoparts.parts.segmentation import segment_gaussians
+from decoder_outputs import composition, motion
 
 
 def recovered(segments: np.ndarray, labels: np.ndarray) -> int:

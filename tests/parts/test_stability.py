@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses
-from cryoparts.parts.agreement import agreement
-from cryoparts.parts.leakage import beyond_mass, measure_leaks
-from cryoparts.parts.null_amplitude import Outputs
 from cryoparts.parts.stability import best_overlaps, stability_over_subsamples
+from cryoparts.validation.agreement import agreement
+from cryoparts.validation.leakage import beyond_mass, measure_leaks
+from cryoparts.validation.null_amplitude import Outputs
 
 LABELS = st.lists(st.integers(-1, 4), min_size=8, max_size=40).map(
     lambda drawn: np.array([*drawn, 1, 2, 3, 4])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_particles import random_blobs, toy_particles
 
 from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps, split_halves
+from toy_particles import random_blobs, toy_particles
 
 BOX, PIXEL = 32, 5.0
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy_particles import Blobs
 
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.solvent_mask import solvent_mask
+from toy_particles import Blobs
 
 BOX, PIXEL = 40, 4.0
 

@@ -13,8 +13,8 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from cryoparts.io.mrc import open_stack
-from cryoparts.io.particle_table import ParticleTable
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.particle_table import ParticleTable
+from cryoparts.particle_files.read_particles import read_particles
 
 RAW, BOX, PADDED = 64, 32, 64
 USED = np.arange(80)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cryoparts.io.mrc import open_stack
-from cryoparts.io.particle_table import ParticleTable
-from cryoparts.io.read_particles import read_particles
 from cryoparts.io.structure import Structure, read_structure
+from cryoparts.particle_files.particle_table import ParticleTable
+from cryoparts.particle_files.read_particles import read_particles
 
 MAP_CENTRE = 209.6
 BAND = (1 / 150, 1 / 14)

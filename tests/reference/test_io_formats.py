@@ -9,8 +9,8 @@ import pytest
 
 from cryoparts.conventions import euler_from_rotation
 from cryoparts.errors import InputError
-from cryoparts.io.particle_table import ParticleTable
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.particle_table import ParticleTable
+from cryoparts.particle_files.read_particles import read_particles
 
 
 def read(folder: Path, name: str, **options) -> ParticleTable:

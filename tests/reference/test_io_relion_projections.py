@@ -15,7 +15,7 @@ import pytest
 from scipy.ndimage import fourier_shift, map_coordinates
 
 from cryoparts.io.mrc import open_stack, read_map
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 
 BOX = 64
 CENTRES = {"rln_proj_64": 32.5, "rln_proj_64_shifted": 32.0}

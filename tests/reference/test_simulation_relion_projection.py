@@ -8,7 +8,7 @@ import torch
 
 from cryoparts.imaging.fourier import inverse_transform
 from cryoparts.io.mrc import open_stack, read_map
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.map_projection import FourierMap, project_map
 
 

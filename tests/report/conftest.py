@@ -13,17 +13,17 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from cryoparts.conventions import CtfParameters
+from cryoparts.difference_maps.difference_map import difference_map
+from cryoparts.difference_maps.map_files import write_part_maps
+from cryoparts.difference_maps.part_maps import GroupMap, PartMaps
+from cryoparts.difference_maps.surroundings import Surroundings
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.structure import write_gaussians_cif
-from cryoparts.parts.focus import FocusedParticles
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.reconstruction.difference_map import difference_map
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import Reconstruction
-from cryoparts.reconstruction.map_files import write_part_maps
-from cryoparts.reconstruction.part_maps import GroupMap, PartMaps
 from cryoparts.reconstruction.phase_randomisation import FscCurves
-from cryoparts.reconstruction.surroundings import Surroundings
+from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

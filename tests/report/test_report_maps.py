@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.report.map_scene import isosurface, map_scene, triangle_budget
-from cryoparts.report.state_maps import (
+from cryoparts.figures.map_scene import isosurface, map_scene, triangle_budget
+from cryoparts.figures.state_maps import (
     Difference,
     StateMaps,
     contour_level,
@@ -17,8 +17,8 @@ from cryoparts.report.state_maps import (
     telling_pairs,
     without_dust,
 )
-from cryoparts.report.surface_rendering import Surface, render
-from cryoparts.report.viewpoints import facing_views, viewpoint_of
+from cryoparts.figures.surface_rendering import Surface, render
+from cryoparts.figures.viewpoints import facing_views, viewpoint_of
 
 
 def blob(box, centre_xyz, radius):

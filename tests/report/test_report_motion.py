@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from cryoparts.figures.run_results import read_run
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.parts.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.run_motion import measure_motion, summarise
 from cryoparts.parts.part_description import describe_parts, write_description
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.run_motion import measure_motion, summarise
-from cryoparts.report.run_results import read_run
 from cryoparts.report.section_motion import motion_section
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cryoparts.difference_maps.difference_map import DifferenceMap
+from cryoparts.difference_maps.map_files import write_part_maps
+from cryoparts.difference_maps.part_maps import GroupMap, PartMaps
+from cryoparts.difference_maps.surroundings import Surroundings
 from cryoparts.errors import InputError
-from cryoparts.reconstruction.difference_map import DifferenceMap
 from cryoparts.reconstruction.half_maps import Reconstruction
-from cryoparts.reconstruction.map_files import write_part_maps
-from cryoparts.reconstruction.part_maps import GroupMap, PartMaps
 from cryoparts.reconstruction.phase_randomisation import FscCurves
-from cryoparts.reconstruction.surroundings import Surroundings
 from cryoparts.report.page import write_report
 
 LOADS = {"src", "href", "srcset", "data", "poster", "action"}

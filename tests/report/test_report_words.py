@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses, rotation_from_euler
+from cryoparts.figures.latent import principal_plane
+from cryoparts.figures.run_results import read_run
+from cryoparts.figures.tables import match_names, read_table
 from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour
-from cryoparts.parts.leakage import measure_leaks
-from cryoparts.report.figures_latent import principal_plane
-from cryoparts.report.run_results import read_run
-from cryoparts.report.tables import match_names, read_table
 from cryoparts.report.verdict import findings, headline, judge
 from cryoparts.report.wording import duration, flattened, percent
+from cryoparts.validation.leakage import measure_leaks
 
 
 @pytest.fixture(scope="module")

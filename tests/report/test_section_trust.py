@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoparts.parts.null_amplitude import PartAgainstNull
-from cryoparts.parts.null_judgement import NullTest
-from cryoparts.parts.trust_record import PartTrust, TrustRecord
 from cryoparts.report.section_trust import trust_section
 from cryoparts.report.verdict import Verdict
+from cryoparts.validation.null_amplitude import PartAgainstNull
+from cryoparts.validation.null_judgement import NullTest
+from cryoparts.validation.trust_record import PartTrust, TrustRecord
 
 GOOD = Verdict("good", "The model explains particles it has never seen.", ())
 

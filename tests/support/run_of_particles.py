@@ -12,8 +12,8 @@ from cryoparts.config import RunConfig
 from cryoparts.conventions import CtfParameters
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.focus import FocusedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.states.focus import FocusedParticles
 
 PARTICLES = 40
 

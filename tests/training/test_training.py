@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from cryoparts.errors import InputError
+from cryoparts.image_model.gradients import agreement_gradients
+from cryoparts.inference.decode import TrainedDecoder
+from cryoparts.inference.latents import write_latents
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.training.checkpoint import BEST, load_checkpoint
-from cryoparts.training.decode import TrainedDecoder
-from cryoparts.training.gradients import agreement_gradients
-from cryoparts.training.latents import write_latents
 from cryoparts.training.setup import choose_device, prepare_training
 from cryoparts.training.trainer import Trainer, best_epoch
 from training_example import QUICK, Silent, make_example

@@ -18,29 +18,32 @@ if TYPE_CHECKING:
 
 USER_ERROR = 2
 
-COMMANDS = {
-    "run": "Everything, from particles and a model to the report",
-    "check": "Whether particles, poses, CTF and model belong together",
-    "model": "Gaussian model of a map or an atomic model",
-    "train": "Train encoder and decoder",
-    "decode": "Each particle's amplitudes and displacements as .npz",
-    "parts": "Group the Gaussians that change together",
-    "edit-parts": "Merge, split, add, rename or remove parts by hand",
-    "masks": "A soft mask of each part for RELION and cryoSPARC",
-    "motion": "Rigid motion of each part in each particle: axis, angle, shift",
-    "focus": "Group the particles by one part",
-    "columns": "Everything known of each particle, as one table",
-    "select": "Choose particles and save them as a selection",
-    "dashboard": "Interactive page: embeddings, parts, lasso",
-    "composition": "Presence of each part in each particle, and its occupancy",
-    "coordination": "Which parts change together; the order of assembly",
-    "trust": "Whether each part deserves belief: null particles, seeds, half sets",
-    "reconstruct": "Half maps, FSC and difference maps of a part's states",
-    "report": "One page with every figure",
-    "evaluate": "Compare a run with simulated ground truth",
-    "simulate": "Particles with ground truth: composition, motion, maps",
-    "benchmark": "Accuracy over seeds and decoders where the truth is known: tables, figures",
-    "demo": "Simulate a nine-piece complex and run everything on it",
+COMMANDS = {  # verb: its folder of this package, what it does
+    "run": ("start", "Everything, from particles and a model to the report"),
+    "check": ("start", "Whether particles, poses, CTF and model belong together"),
+    "model": ("start", "Gaussian model of a map or an atomic model"),
+    "train": ("start", "Train encoder and decoder"),
+    "decode": ("analyse", "Each particle's amplitudes and displacements as .npz"),
+    "parts": ("analyse", "Group the Gaussians that change together"),
+    "edit-parts": ("analyse", "Merge, split, add, rename or remove parts by hand"),
+    "masks": ("analyse", "A soft mask of each part for RELION and cryoSPARC"),
+    "motion": ("analyse", "Rigid motion of each part in each particle: axis, angle, shift"),
+    "focus": ("analyse", "Group the particles by one part"),
+    "columns": ("results", "Everything known of each particle, as one table"),
+    "select": ("results", "Choose particles and save them as a selection"),
+    "dashboard": ("results", "Interactive page: embeddings, parts, lasso"),
+    "composition": ("analyse", "Presence of each part in each particle, and its occupancy"),
+    "coordination": ("analyse", "Which parts change together; the order of assembly"),
+    "trust": ("analyse", "Whether each part deserves belief: null particles, seeds, half sets"),
+    "reconstruct": ("results", "Half maps, FSC and difference maps of a part's states"),
+    "report": ("results", "One page with every figure"),
+    "evaluate": ("truth", "Compare a run with simulated ground truth"),
+    "simulate": ("truth", "Particles with ground truth: composition, motion, maps"),
+    "benchmark": (
+        "truth",
+        "Accuracy over seeds and decoders where the truth is known",
+    ),
+    "demo": ("start", "Simulate a nine-piece complex and run everything on it"),
 }
 
 
@@ -58,9 +61,9 @@ def build_app() -> cyclopts.App:
         help_format="plaintext",
         default_parameter=cyclopts.Parameter(name_transform=option_name, consume_multiple=True),
     )
-    for name, summary in COMMANDS.items():
+    for name, (folder, summary) in COMMANDS.items():
         function = name.replace("-", "_")
-        app.command(f"cryoparts.cli.{function}:{function}", name=name, help=summary)
+        app.command(f"cryoparts.cli.{folder}.{function}:{function}", name=name, help=summary)
     return app
 
 

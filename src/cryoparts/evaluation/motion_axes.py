@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.evaluation.truth import rows_of
-from cryoparts.parts.motion_files import read_motion_summary, read_part_motion
+from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

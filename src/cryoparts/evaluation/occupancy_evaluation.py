@@ -9,7 +9,7 @@ import numpy as np
 from cryoparts.evaluation.coordination_accuracy import coordination_accuracy
 from cryoparts.evaluation.occupancy_accuracy import occupancy_accuracy
 from cryoparts.evaluation.truth import align_truth
-from cryoparts.parts.composition import Composition
+from cryoparts.occupancy.composition import Composition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

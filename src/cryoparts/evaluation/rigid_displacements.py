@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoparts.parts.motion_files import read_motion_summary, read_part_motion
-from cryoparts.parts.part_signals import rows_by_name
-from cryoparts.parts.rigid_motion import displaced_by
+from cryoparts.coordination.part_signals import rows_by_name
+from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
+from cryoparts.rigid.rigid_motion import displaced_by
 
 if TYPE_CHECKING:
     from pathlib import Path

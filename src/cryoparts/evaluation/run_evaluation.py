@@ -23,11 +23,11 @@ from cryoparts.evaluation.part_agreement import (
 from cryoparts.evaluation.rigid_displacements import rigid_displacements
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.parts.focus import FocusedParticles
+from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.simulation.ground_truth import CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.rigid_motion import Hinges
-from cryoparts.training.decode import TrainedDecoder
+from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,9 +9,9 @@ import numpy as np
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.atomic import write_text
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.motion.motion_files import read_motion_summary
+from cryoparts.motion.motion_paths import axis_ends, displacement_along
 from cryoparts.palette import part_colour
-from cryoparts.parts.motion_files import read_motion_summary
-from cryoparts.parts.motion_paths import axis_ends, displacement_along
 from cryoparts.parts.part_labels import PartLabels
 
 if TYPE_CHECKING:

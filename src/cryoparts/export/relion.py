@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.io.star import read_blocks
-from cryoparts.parts.focus import FocusedParticles
+from cryoparts.particle_files.star import read_blocks
+from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cryoparts.io.star import StarBlock
+    from cryoparts.particle_files.star import StarBlock
 
 NAME_COLUMN = "rlnImageName"
 

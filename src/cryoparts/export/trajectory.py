@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.gaussians.model import GaussianModel
-    from cryoparts.parts.trajectory import Trajectory
+    from cryoparts.states.trajectory import Trajectory
 
 FULL_OCCUPANCY = 1.0
 

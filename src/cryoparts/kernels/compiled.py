@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _SOURCES = Path(__file__).parent
 
 
-def digest_of(folder: Path) -> str:
-    """Twelve digits that change with any source file of a folder."""
+def digest_of(*folders: Path) -> str:
+    """Twelve digits that change with any source file of the folders."""
     digest = sha256()
-    for source in sorted(folder.glob("*.py")):
+    for source in sorted(source for folder in folders for source in folder.glob("*.py")):
         digest.update(f"{source.name} {source.stat().st_size} ".encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
@@ -43,9 +43,10 @@ def _root() -> Path:
 
 
 @cache
-def _folder() -> str:
-    # if it cannot be written, numba takes a folder of its own
-    return str(_root() / f"kernels-{digest_of(_SOURCES)}")
+def _folder(of_function: Path) -> str:
+    # Kernels of other folders are made of those of this one.
+    # If it cannot be written, numba takes a folder of its own.
+    return str(_root() / f"kernels-{digest_of(*{_SOURCES, of_function})}")
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -59,7 +60,9 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_function(function: Callable[..., Any]) -> Any:
         usual = config.CACHE_DIR
-        config.CACHE_DIR = _folder()  # numba looks at it here and not later
+        config.CACHE_DIR = _folder(
+            Path(function.__code__.co_filename).parent
+        )  # numba looks at it here and not later
         try:
             return njit(cache=True, **options)(function)
         finally:

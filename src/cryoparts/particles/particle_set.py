@@ -10,12 +10,12 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.mrc import StackReader, open_stack
-from cryoparts.io.stack_check import check_stacks
+from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from cryoparts.io.particle_table import ParticleTable
+    from cryoparts.particle_files.particle_table import ParticleTable
 
 OPEN_STACKS = 64
 """Stacks kept open at a time: particles may lie in 10,000 of them, and a process

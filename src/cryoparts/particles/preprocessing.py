@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.config import PreprocessingConfig
-    from cryoparts.io.particle_table import ParticleTable
+    from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particles.particle_set import ParticleSet
 
 logger = logging.getLogger(__name__)

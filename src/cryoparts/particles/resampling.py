@@ -21,7 +21,7 @@ from cryoparts.imaging.fourier import fourier_crop
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cryoparts.io.particle_table import ParticleTable
+    from cryoparts.particle_files.particle_table import ParticleTable
 
 DEFAULT_BOX = 64
 SCALE_TOLERANCE = 1e-3

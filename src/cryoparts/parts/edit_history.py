@@ -11,8 +11,8 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
+from cryoparts.io.tables import load_array, save_array
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.tables import load_array, save_array
 
 if TYPE_CHECKING:
     from pathlib import Path

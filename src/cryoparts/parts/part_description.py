@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.io.tables import write_table
 from cryoparts.parts.part_chains import chains_of_part, in_brief
 from cryoparts.parts.part_labels import CORE
-from cryoparts.parts.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cryoparts.parts.motion_statistics import mean_screw
 from cryoparts.parts.part_labels import CORE
-from cryoparts.parts.rigid_motion import fit_rigid_motions, without_core_motion
+from cryoparts.rigid.motion_statistics import mean_screw
+from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

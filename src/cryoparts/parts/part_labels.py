@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.parts.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, save_array, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path

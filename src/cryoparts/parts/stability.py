@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.parts.embedding import Method
-    from cryoparts.parts.null_amplitude import Outputs
+    from cryoparts.validation.null_amplitude import Outputs
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]

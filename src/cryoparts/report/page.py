@@ -12,29 +12,29 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from cryoparts import __version__
+from cryoparts.figures.latent import latent_space
+from cryoparts.figures.parts import gaussian_plane, parts_on_model
+from cryoparts.figures.run_results import read_run
+from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_atomically, write_text
-from cryoparts.parts.leakage import measure_leaks
-from cryoparts.report.figures_latent import latent_space
-from cryoparts.report.figures_parts import gaussian_plane, parts_on_model
-from cryoparts.report.figures_training import learning_curve
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
-from cryoparts.report.run_results import read_run
 from cryoparts.report.section_composition import CompositionSection, composition_section
 from cryoparts.report.section_coordination import CoordinationSection, coordination_section
 from cryoparts.report.section_motion import MotionSection, motion_section
 from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
 from cryoparts.report.wording import duration, flattened, percent, signed_percent
+from cryoparts.validation.leakage import measure_leaks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryoparts.parts.leakage import Leak
+    from cryoparts.figures.pictures import Picture, Scene
+    from cryoparts.figures.run_results import RunResults, Training
     from cryoparts.report.particle_facts import ParticleFacts
-    from cryoparts.report.pictures import Picture, Scene
-    from cryoparts.report.run_results import RunResults, Training
     from cryoparts.report.verdict import Verdict
+    from cryoparts.validation.leakage import Leak
 
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.figures.map_scene import map_scene, triangle_budget
+from cryoparts.figures.maps import part_region, slices, surfaces
+from cryoparts.figures.state_maps import read_state_maps
+from cryoparts.figures.states import fsc_curves, particle_states
+from cryoparts.figures.viewpoints import viewpoint_of
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.report.figures_maps import part_region, slices, surfaces
-from cryoparts.report.figures_states import fsc_curves, particle_states
-from cryoparts.report.map_scene import map_scene, triangle_budget
 from cryoparts.report.section_maps import changes_of_part
-from cryoparts.report.state_maps import read_state_maps
 from cryoparts.report.verdict import Finding, StateRow, findings, state_rows
-from cryoparts.report.viewpoints import viewpoint_of
 from cryoparts.report.wording import percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from cryoparts.report.part_states import PartStates
-    from cryoparts.report.pictures import Picture, Scene
-    from cryoparts.report.run_results import RunResults
+    from cryoparts.figures.part_states import PartStates
+    from cryoparts.figures.pictures import Picture, Scene
+    from cryoparts.figures.run_results import RunResults
 
 
 @dataclass(frozen=True)

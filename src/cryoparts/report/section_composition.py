@@ -9,16 +9,16 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cryoparts.figures.coordination import occupancies
+from cryoparts.figures.tables import read_table
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.report.figures_coordination import occupancies
-from cryoparts.report.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from cryoparts.report.pictures import Picture
+    from cryoparts.figures.pictures import Picture
 
 COLUMNS = (
     "part", "name", "change", "occupancy", "low", "high", "soft", "hard", "doubtful",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.report.figures_coordination import (
+from cryoparts.figures.coordination import (
     assembly_map,
     coordination_graph,
     coordination_matrix,
 )
+from cryoparts.figures.tables import read_json, read_table
+from cryoparts.io.run_directory import RunDirectory
 from cryoparts.report.section_composition import section_environment
-from cryoparts.report.tables import read_json, read_table
 from cryoparts.report.wording import counted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from cryoparts.report.pictures import Picture
+    from cryoparts.figures.pictures import Picture
 
 COLUMNS = (
     "part_a", "part_b", "name_a", "name_b", "kind_a", "kind_b", "correlation", "low", "high",

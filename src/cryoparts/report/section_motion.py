@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cryoparts.figures.motion import motion_on_model, part_motion
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
 from cryoparts.palette import part_colour
-from cryoparts.parts.motion_files import read_motion_summary, read_part_motion
 from cryoparts.parts.part_description import read_description, read_stability
-from cryoparts.report.figures_motion import motion_on_model, part_motion
 
 if TYPE_CHECKING:
+    from cryoparts.figures.pictures import Picture
+    from cryoparts.figures.run_results import RunResults
     from cryoparts.parts.part_labels import PartLabels
-    from cryoparts.report.pictures import Picture
-    from cryoparts.report.run_results import RunResults
 
 STABILITY_TITLES = {
     "null_ratio": "null over data",

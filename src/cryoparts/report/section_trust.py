@@ -9,18 +9,18 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cryoparts.figures.trust import found_again, half_set_errors, null_against_data
 from cryoparts.palette import part_colour
-from cryoparts.parts.null_amplitude import RULE
-from cryoparts.parts.null_judgement import NullTest
-from cryoparts.parts.trust_record import PartTrust, TrustRecord
-from cryoparts.report.figures_trust import found_again, half_set_errors, null_against_data
 from cryoparts.report.wording import counted, listed, percent, readable
+from cryoparts.validation.null_amplitude import RULE
+from cryoparts.validation.null_judgement import NullTest
+from cryoparts.validation.trust_record import PartTrust, TrustRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from cryoparts.report.pictures import Picture
+    from cryoparts.figures.pictures import Picture
     from cryoparts.report.verdict import Verdict
 
 

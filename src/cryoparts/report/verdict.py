@@ -11,9 +11,9 @@ from cryoparts.palette import part_colour, part_title
 from cryoparts.report.wording import counted, listed, percent, signed_percent
 
 if TYPE_CHECKING:
-    from cryoparts.parts.leakage import Leak
-    from cryoparts.report.part_states import PartStates
-    from cryoparts.report.run_results import RunResults, Training
+    from cryoparts.figures.part_states import PartStates
+    from cryoparts.figures.run_results import RunResults, Training
+    from cryoparts.validation.leakage import Leak
 
 TOO_FEW_PARTICLES = 200
 FEW_PARTICLES = 1000

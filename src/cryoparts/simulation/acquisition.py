@@ -11,7 +11,7 @@ import torch
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.errors import InputError
 from cryoparts.imaging.rotations import random_rotations
-from cryoparts.io.read_particles import read_particles
+from cryoparts.particle_files.read_particles import read_particles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_grid, inverse_transform, ring_weights, transform
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.mrc import write_stack
-from cryoparts.io.particle_table import ParticleTable
-from cryoparts.io.relion import write_relion
+from cryoparts.particle_files.particle_table import ParticleTable
+from cryoparts.particle_files.relion import write_relion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from cryoparts.errors import InputError
+from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
 from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import write_atomically
-from cryoparts.training.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
 from cryoparts.training.principal_components import (
     PrincipalComponents,
     sample_size,
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import Channel
-    from cryoparts.training.deformation import Gaussians
-    from cryoparts.training.forward_model import ForwardModel
-    from cryoparts.training.losses import Objective
+    from cryoparts.image_model.deformation import Gaussians
+    from cryoparts.image_model.forward_model import ForwardModel
+    from cryoparts.image_model.losses import Objective
 
 VALUES = "encoder_input.npy"
 MAP = "encoder_input.npz"

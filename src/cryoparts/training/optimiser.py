@@ -10,7 +10,7 @@ from cryoparts.networks.levels import LevelledDecoder
 
 if TYPE_CHECKING:
     from cryoparts.config import TrainingConfig
-    from cryoparts.networks.build import Networks
+    from cryoparts.training.networks import Networks
 
 PEAK_RATES = {"point-transformer": 2e-3, "mlp": 5e-4}
 PAPER_PEAK_RATE = 1e-4

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import randomized_svd
 
-from cryoparts.training.gradients import CHANNELS
+from cryoparts.image_model.gradients import CHANNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,11 +13,11 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.image_model.deformation import Gaussians
+from cryoparts.image_model.forward_model import ForwardModel
+from cryoparts.image_model.losses import Objective, resolution_band
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.training.deformation import Gaussians
 from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
-from cryoparts.training.forward_model import ForwardModel
-from cryoparts.training.losses import Objective, resolution_band
 from cryoparts.training.split import Split, split_particles
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from cryoparts.errors import InputError
-from cryoparts.networks.build import build_networks
+from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
+from cryoparts.image_model.losses import latent_penalty, mean_frc
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -25,10 +26,9 @@ from cryoparts.training.checkpoint import (
     save_checkpoint,
     save_epoch,
 )
-from cryoparts.training.deformation import Gaussians, channel_count, deform, single
 from cryoparts.training.epoch_choice import chosen_epoch
-from cryoparts.training.losses import latent_penalty, mean_frc
 from cryoparts.training.memory import peak_memory_mib
+from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
+    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.io.run_directory import RunDirectory
-    from cryoparts.training.forward_model import ParticleBatch
     from cryoparts.training.setup import TrainingSetup
 
 LOG = logging.getLogger(__name__)

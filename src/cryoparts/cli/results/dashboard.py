@@ -1,0 +1,39 @@
+"""`cryoparts dashboard`: an interactive page of a run, with a lasso."""
+
+from __future__ import annotations
+
+import webbrowser
+
+from cryoparts.cli.console import say
+from cryoparts.cli.options import RunFolder
+from cryoparts.cli.results.select import save_selection
+from cryoparts.dashboard.server import DashboardServer
+from cryoparts.io.run_directory import RunDirectory
+
+PORT = 8765
+
+
+def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) -> None:
+    """Look at the particles and the parts in the browser; choose particles with a lasso.
+
+    The page is served to this computer only, until Ctrl-C. From elsewhere, forward
+    the port: ssh -L 8765:127.0.0.1:8765 COMPUTER.
+
+    Parameters
+    ----------
+    run
+        Folder of a run.
+    port
+        Port of this computer; 0 takes a free one.
+    open_browser
+        Open the page in the browser.
+    """
+    folder = RunDirectory.open(run)
+    with folder.logging(), DashboardServer(folder, save_selection, port) as server:
+        say(f"dashboard of {run}: {server.url} (Ctrl-C ends it)")
+        if open_browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("dashboard ended")

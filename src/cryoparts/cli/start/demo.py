@@ -1,0 +1,76 @@
+"""`cryoparts demo`: the main job on a molecule that the program makes itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cryoparts.cli.console import progress_bar, say
+from cryoparts.cli.options import InputOptions, run_config
+from cryoparts.cli.results.report import report_run
+from cryoparts.cli.start.run import run_steps
+from cryoparts.cli.truth.evaluate import evaluate_folder
+from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
+from cryoparts.io.run_directory import require_new_folder
+from cryoparts.pipeline.start import start_run
+from cryoparts.report.wording import duration
+from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+
+N_PARTICLES = 2000
+N_GAUSSIANS = 768
+EPOCHS = 8
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to make.")] = Path(
+        "demo"
+    ),
+    seed: int = 0,
+) -> None:
+    """Simulate a complex of nine pieces, eight of which come and go; find them; report.
+
+    Parameters
+    ----------
+    output
+        Folder to make: data/ (the simulated particles) and run/ (the result).
+    seed
+        Seed of the complex, the particles and the training.
+    """
+    started = time.perf_counter()
+    require_new_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
+    data = _simulate(output, seed)
+    config = run_config(
+        data / "particles.star",
+        data / "model.cif",
+        InputOptions(),
+        PreprocessingConfig(),
+        ModelConfig(n_gaussians=N_GAUSSIANS),
+        TrainingConfig(vary=("amplitude",), epochs=EPOCHS, batch_size=32, seed=seed),
+    )
+    run = start_run(config, output / "run", resume=False)
+    with run.logging():
+        run_steps(run, config, resume=False)
+        evaluate_folder(run, data / "truth.npz", oracle=True)
+        report_run(run)
+        say(f"demo done in {duration(time.perf_counter() - started)}")
+
+
+def _simulate(output: Path, seed: int) -> Path:
+    segments = output / "segments.csv"
+    write_toy_segments(segments)
+    imaging = ImagingOptions(n_particles=N_PARTICLES, pixel_size_angstrom=5.0, seed=seed)
+    with progress_bar("simulating") as shown:
+        return simulate_composition(
+            toy_complex(seed),
+            output / "data",
+            imaging,
+            CompositionOptions(segments_file=segments),
+            shown,
+        )

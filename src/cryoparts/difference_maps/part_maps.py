@@ -1,0 +1,227 @@
+"""Maps of groups of particles (states, frames, a selection), and how they differ."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryoparts.difference_maps.difference_map import difference_map
+from cryoparts.errors import InputError
+from cryoparts.reconstruction.fsc import resolution_at
+from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
+from cryoparts.reconstruction.phase_randomisation import fsc_curves
+from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
+from cryoparts.reconstruction.solvent_mask import solvent_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cryoparts.config import ReconstructionConfig
+    from cryoparts.difference_maps.difference_map import DifferenceMap
+    from cryoparts.reconstruction.half_maps import HalfMaps, Reconstruction
+    from cryoparts.reconstruction.phase_randomisation import FscCurves
+    from cryoparts.reconstruction.sharpening import GuinierPlot
+    from cryoparts.reconstruction.source import ImageSource
+
+    FloatArray = NDArray[np.float64]
+    Map = NDArray[np.float32]
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Particles that make one map.
+
+    Parameters
+    ----------
+    name : str
+        "state_1", "frame_1", "selected" ...
+    rows : int array, shape (n,)
+    weights : array, shape (n,), optional
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+    weights: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class GroupMap:
+    """What was made of one group.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+    guinier : GuinierPlot or None
+        None without half maps.
+    sharpened : float32 array, shape (D, D, D), or None
+        None where it was not asked for or could not be made.
+    b_factor : float or None
+        Applied to `sharpened`, Å².
+    part_curves : FscCurves or None
+        FSC within the part's own mask.
+    part_resolution : float or None
+        Å, from `part_curves`.
+    """
+
+    reconstruction: Reconstruction
+    guinier: GuinierPlot | None
+    sharpened: Map | None
+    b_factor: float | None
+    part_curves: FscCurves | None
+    part_resolution: float | None
+
+
+@dataclass(frozen=True)
+class PartMaps:
+    """Maps of all groups, on one grid, with one solvent mask.
+
+    Parameters
+    ----------
+    groups : dict of name to GroupMap
+        In their order; without those that have no particles.
+    differences : dict of (name, name) to DifferenceMap
+    mask : float32 array, shape (D, D, D)
+        Soft mask of the molecule.
+    mask_source : str
+        How it was made, in words.
+    part_mask : float32 array, shape (D, D, D), or None
+    empty : tuple of str
+        Groups without particles.
+    """
+
+    groups: dict[str, GroupMap]
+    differences: dict[tuple[str, str], DifferenceMap]
+    mask: Map
+    mask_source: str
+    part_mask: Map | None
+    empty: tuple[str, ...] = field(default=())
+
+
+def reconstruct_groups(
+    source: ImageSource,
+    groups: Sequence[Group],
+    options: ReconstructionConfig,
+    *,
+    model_mask: Map,
+    given_mask: Map | None = None,
+    part_mask: Map | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    threads: int = 1,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> PartMaps:
+    """Reconstruct every group, then mask, FSC, filters, sharpening and differences.
+
+    Parameters
+    ----------
+    source : ImageSource
+    groups : sequence of Group
+    options : ReconstructionConfig
+    model_mask : array, shape (D, D, D)
+        Soft mask around the model, for where the density gives none.
+    given_mask : array, shape (D, D, D), optional
+        The user's mask, in place of any other.
+    part_mask : array, shape (D, D, D), optional
+        Soft mask of the part that the groups were told apart by.
+    pairs : sequence of (name, name)
+        Differences to make, first minus second; their groups share no particle.
+    threads : int
+    seed : int
+    progress : callable, optional
+        Called with the number of images of each batch done.
+
+    Raises
+    ------
+    InputError
+        If no group has a particle.
+    """
+    filled = [group for group in groups if len(group.rows)]
+    if not filled:
+        raise InputError("state", "none of them has a particle", "Run `cryoparts focus` again.")
+    halves = {
+        group.name: gather_half_maps(
+            source,
+            group.rows,
+            group.weights,
+            padding=options.padding,
+            threads=threads,
+            seed=seed,
+            progress=progress,
+        )
+        for group in filled
+    }
+    mask, mask_source = _mask(list(halves.values()), options, model_mask, given_mask)
+    made = {name: _group_map(each, mask, part_mask, options, seed) for name, each in halves.items()}
+    differences = {
+        (one, other): difference_map(
+            made[one].reconstruction,
+            made[other].reconstruction,
+            mask,
+            part_mask=part_mask,
+            within_part=options.test_within == "part",
+            noise_kind=options.noise,
+            false_discovery_rate=options.false_discovery_rate,
+        )
+        for one, other in pairs
+        if one in made and other in made
+    }
+    empty = tuple(group.name for group in groups if not len(group.rows))
+    return PartMaps(made, differences, mask, mask_source, part_mask, empty)
+
+
+def _mask(
+    halves: list[HalfMaps],
+    options: ReconstructionConfig,
+    model_mask: Map,
+    given_mask: Map | None,
+) -> tuple[Map, str]:
+    """The solvent mask, and in words where it is from."""
+    if given_mask is not None:
+        return given_mask, "given"
+    if options.solvent_mask == "model":
+        return model_mask, "around the Gaussians of the neutral model"
+    pixel = halves[0].pixel_size_angstrom
+    means = [0.5 * (h.half1 + h.half2) if h.has_halves else h.unfiltered for h in halves]
+    try:
+        return solvent_mask(means, pixel), "from the density of all the maps together"
+    except InputError as fault:
+        LOG.warning("%s: the mask around the model is used", fault)
+        return model_mask, "around the neutral model, because no density stood out of the solvent"
+
+
+def _group_map(
+    halves: HalfMaps,
+    mask: Map,
+    part_mask: Map | None,
+    options: ReconstructionConfig,
+    seed: int,
+) -> GroupMap:
+    result = weighted_map(halves, mask, weighting=options.weighting, seed=seed)
+    if not result.has_halves:
+        return GroupMap(result, None, None, None, None, None)
+    pixel, fsc = result.pixel_size_angstrom, result.fsc
+    guinier = guinier_plot(result.mean_of_halves, mask, fsc, pixel)
+    applied = guinier.b_factor if options.b_factor == "auto" else options.b_factor
+    sharpened = None
+    if applied is not None and result.resolution_angstrom is not None:
+        sharpened = sharpened_map(
+            result.mean_of_halves, fsc, applied, result.resolution_angstrom, pixel
+        )
+    curves, resolution = None, None
+    if part_mask is not None:
+        curves = fsc_curves(result.half1, result.half2, part_mask, seed=seed)
+        resolution = resolution_at(curves.corrected, len(result.map), pixel)
+    return GroupMap(
+        result,
+        guinier,
+        sharpened,
+        None if sharpened is None else applied,
+        curves,
+        resolution,
+    )

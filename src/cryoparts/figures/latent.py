@@ -1,0 +1,149 @@
+"""The latent space of the particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
+
+from cryoparts.figures.pictures import new_figure, picture_of
+from cryoparts.figures.tables import match_names
+from cryoparts.palette import state_colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+    from cryoparts.figures.part_states import PartStates
+    from cryoparts.figures.pictures import Picture
+    from cryoparts.figures.run_results import Latent
+
+    FloatArray = NDArray[np.float64]
+
+MANY_PARTICLES = 3000
+"""Above this a density says more than dots."""
+
+MOST_DOTS = 6000
+PANELS_A_ROW = 4
+DENSITY = LinearSegmentedColormap.from_list("density", ["#c9d6e3", "#3d6d99", "#0b2338"])
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Points in their plane of largest variance: (P, 2), and the share of each axis."""
+
+    points: FloatArray
+    share: tuple[float, float]
+    axis_names: tuple[str, str]
+
+
+def principal_plane(z: ArrayLike) -> Plane:
+    """The two directions of largest variance; the axes themselves where there are only two."""
+    values = np.asarray(z, dtype=np.float64)
+    centred = values - values.mean(axis=0) if len(values) else values
+    variance = (centred**2).sum(axis=0)
+    names = ("z 1", "z 2")
+    if values.shape[1] == 1:
+        points = np.column_stack([values[:, 0], np.zeros(len(values))])
+        return Plane(points, (1.0, 0.0), ("z 1", ""))
+    if values.shape[1] == 2:
+        points, squares = values, variance
+    else:
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        points, squares, names = centred @ directions[:2].T, singular[:2] ** 2, ("PC 1", "PC 2")
+    total = max(float(variance.sum()), 1e-30)
+    return Plane(points, (float(squares[0]) / total, float(squares[1]) / total), names)
+
+
+def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
+    """Density of the particles, and one panel a part coloured by its states."""
+    plane = principal_plane(latent.z)
+    shown = list(states.values())[: 2 * PANELS_A_ROW - 1]
+    panels = 1 + len(shown)
+    columns = min(panels, PANELS_A_ROW)
+    rows = -(-panels // columns)
+    with new_figure(max(4.2, 2.8 * columns), 2.9 * rows) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        draw_density(grid[0], plane.points)
+        grid[0].set_title("all particles")
+        for axes, part in zip(grid[1:], shown, strict=False):
+            state = match_names(
+                latent.names, part.focused.names.tolist(), part.focused.states, absent=0
+            )
+            draw_states(axes, plane.points, state)
+            axes.set_title(f"by the states of part {part.label}")
+        for number, axes in enumerate(grid):
+            if number >= panels:
+                axes.set_axis_off()
+            if number + columns >= panels:
+                axes.set_xlabel(f"{plane.axis_names[0]} ({plane.share[0]:.0%} of variance)")
+                axes.xaxis.set_tick_params(labelbottom=True)
+        for axes in grid[::columns]:
+            axes.set_ylabel(f"{plane.axis_names[1]} ({plane.share[1]:.0%})")
+        if shown:
+            state_legend(figure, sorted({state for part in shown for state in part.states}))
+        return picture_of(
+            figure,
+            "latent_space",
+            f"Each particle's {latent.z.shape[1]} latent numbers, "
+            "shown in their plane of largest variance."
+            + (" Colours are the states of one part at a time." if shown else ""),
+            light=True,
+        )
+
+
+def draw_density(axes: Axes, points: FloatArray) -> None:
+    """Dots for few particles, hexagons counted on a logarithmic scale for many."""
+    if len(points) <= MANY_PARTICLES:
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=dot_area(len(points)),
+            color="#334e68",
+            alpha=0.6,
+            linewidths=0,
+        )
+    else:
+        axes.hexbin(
+            points[:, 0],
+            points[:, 1],
+            gridsize=50,
+            bins="log",
+            cmap=DENSITY,
+            mincnt=1,
+            linewidths=0.1,
+        )
+
+
+def draw_states(axes: Axes, points: FloatArray, state: NDArray[np.int64]) -> None:
+    """Dots coloured by state, in an order that hides none; a seeded sample of very many."""
+    order = np.random.default_rng(0).permutation(len(points))[:MOST_DOTS]
+    order = order[state[order] > 0]
+    if len(order):
+        axes.scatter(
+            points[order, 0],
+            points[order, 1],
+            c=[state_colour(int(s)) for s in state[order]],
+            s=dot_area(len(order)),
+            alpha=0.6,
+            linewidths=0,
+        )
+
+
+def dot_area(count: int) -> float:
+    """Area of a dot (points squared) that is seen among so many."""
+    return float(np.clip(6000 / max(count, 1), 4, 30))
+
+
+def state_legend(figure: Figure, states: list[int]) -> None:
+    """One legend of states for all panels, below them."""
+    handles = [
+        Line2D([], [], color=state_colour(number), marker="o", linestyle="none", markersize=5)
+        for number in states
+    ]
+    names = [f"state {number}" for number in states]
+    figure.legend(handles, names, loc="outside lower center", ncols=8, handletextpad=0.1)

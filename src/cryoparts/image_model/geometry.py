@@ -1,0 +1,142 @@
+"""Do particles, poses and model belong together? Asked before any training.
+
+Wrong conventions (hand, transposed rotations, the sign of shifts, contrast) are
+the commonest reason for a training that learns nothing, and each has a
+signature: the model agrees with the particles only after the same mistake is
+made on the model's side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.conventions import Poses
+from cryoparts.image_model.deformation import Gaussians
+from cryoparts.image_model.forward_model import BATCH, ForwardModel
+from cryoparts.image_model.losses import mean_frc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.image_model.losses import Band
+    from cryoparts.particles.prepared import PreparedParticles
+
+SAMPLE = 200
+"""Particles compared: enough to tell a mean FRC of 0.01 from 0."""
+
+AS_GIVEN = "as given"
+
+VARIANTS: dict[str, Callable[[GaussianModel, Poses], tuple[GaussianModel, Poses]]] = {
+    AS_GIVEN: lambda model, poses: (model, poses),
+    "mirror hand": lambda model, poses: (_mirrored(model), poses),
+    "rotations transposed": lambda model, poses: (
+        model,
+        Poses(np.swapaxes(poses.rotation, 1, 2), poses.shift_angstrom),
+    ),
+    "rotations transposed, mirror hand": lambda model, poses: (
+        _mirrored(model),
+        Poses(np.swapaxes(poses.rotation, 1, 2), poses.shift_angstrom),
+    ),
+    "shifts reversed": lambda model, poses: (model, Poses(poses.rotation, -poses.shift_angstrom)),
+}
+
+
+@dataclass(frozen=True)
+class GeometryCheck:
+    """Agreement of the particles with the model under each convention.
+
+    Parameters
+    ----------
+    n_particles : int
+        Particles compared.
+    frc : dict
+        Mean FRC over band and particles by variant, with the contrast as set;
+        negative where the contrast is inverted.
+    standard_error : dict
+        Standard error of each mean.
+    """
+
+    n_particles: int
+    frc: dict[str, float]
+    standard_error: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        """The variant of the strongest agreement, whatever its sign."""
+        return max(self.frc, key=lambda name: abs(self.frc[name]))
+
+    @property
+    def significant(self) -> bool:
+        """Whether the best agreement is above the noise: five standard errors."""
+        return abs(self.frc[self.best]) > 5 * self.standard_error[self.best]
+
+    @property
+    def contrast_is_inverted(self) -> bool:
+        """Whether the particles agree with the negative of the model."""
+        return self.significant and self.frc[self.best] < 0
+
+    @property
+    def clearly_wrong(self) -> bool:
+        """Whether another convention than the given one agrees beyond doubt better."""
+        gain = abs(self.frc[self.best]) - abs(self.frc[AS_GIVEN])
+        error = np.hypot(self.standard_error[self.best], self.standard_error[AS_GIVEN])
+        return self.best != AS_GIVEN and self.significant and bool(gain > 5 * error)
+
+
+def check_geometry(
+    particles: PreparedParticles, model: GaussianModel, band: Band, seed: int = 0
+) -> GeometryCheck:
+    """Compare a sample of the particles with the model under each variant.
+
+    Parameters
+    ----------
+    particles : PreparedParticles
+        Working images.
+    model : GaussianModel
+        The neutral model.
+    band : Band
+        Rings compared.
+    seed : int
+        Seed of the sample.
+    """
+    count = min(SAMPLE, len(particles))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(particles), count, replace=False))
+    scores = {
+        name: _frc_of(*change(model, particles.poses), particles, band, chosen)
+        for name, change in VARIANTS.items()
+    }
+    return GeometryCheck(
+        count,
+        {name: float(values.mean()) for name, values in scores.items()},
+        {name: float(values.std() / np.sqrt(count)) for name, values in scores.items()},
+    )
+
+
+def _frc_of(
+    model: GaussianModel,
+    poses: Poses,
+    particles: PreparedParticles,
+    band: Band,
+    chosen: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    device = torch.device("cpu")
+    forward = ForwardModel(replace(particles, poses=poses), device)
+    neutral = Gaussians.neutral(model, device)
+    scores = []
+    with torch.no_grad():
+        for indices in np.array_split(chosen, -(-len(chosen) // BATCH)):
+            batch = forward.batch(indices)
+            scores.append(mean_frc(batch.data, forward.images_of(neutral, batch), band).numpy())
+    return np.concatenate(scores).astype(np.float64)
+
+
+def _mirrored(model: GaussianModel) -> GaussianModel:
+    flip = np.array([1, 1, -1], dtype=np.float32)
+    return replace(model, positions=model.positions * flip)

@@ -1,0 +1,141 @@
+"""The folder motion/ of a run: each particle's rigid motions, and what they have in common."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_text
+from cryoparts.io.tables import save_array, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoparts.rigid.motion_statistics import MeanScrew
+    from cryoparts.rigid.rigid_motion import RigidMotions
+
+    FloatArray = NDArray[np.float64]
+
+SUMMARY = "motions.json"
+
+CONVENTION = (
+    "Angles are right-handed about the axis: positive ones turn counter-clockwise for a viewer "
+    "towards whom it points. Axes and pivots are in Å about the box centre; shifts are of the "
+    "part's centre. Everything is relative to the neutral model, as seen from the core unless "
+    "frame says otherwise."
+)
+
+
+@dataclass(frozen=True)
+class PartMotion:
+    """What one part does in P particles.
+
+    Parameters
+    ----------
+    motions : RigidMotions
+    screw : MeanScrew
+    signed_angle_degrees : array, shape (P,)
+        By how much the part is turned about its mean axis.
+    relative_amplitude : array, shape (P,), or None
+        Of the part; its motion means nothing where it is absent.
+    present : bool array, shape (P,)
+        Particles in which the part is there: the mean axis is theirs.
+    rigid_fraction : float
+        Share of the part's mass that moves as one body: its misfit is less than
+        twice the typical one.
+    """
+
+    motions: RigidMotions
+    screw: MeanScrew
+    signed_angle_degrees: FloatArray
+    relative_amplitude: FloatArray | None
+    present: NDArray[np.bool_]
+    rigid_fraction: float
+
+    def table(self, names: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+        """One row a particle, as in motion/part_1.csv."""
+        angle = self.motions.angle_degrees
+        vectors = self.motions.rotation_vectors
+        turned = angle > 0
+        axis = np.broadcast_to(self.screw.axis, vectors.shape).copy()
+        lengths = np.linalg.norm(vectors[turned], axis=1, keepdims=True)
+        axis[turned] = vectors[turned] / lengths
+        shift = self.motions.shift_angstrom
+        columns: dict[str, NDArray[Any]] = {
+            "name": names,
+            "angle_degrees": angle,
+            "signed_angle_degrees": self.signed_angle_degrees,
+        }
+        columns |= {f"axis_{letter}": axis[:, i] for i, letter in enumerate("xyz")}
+        columns |= {f"shift_{letter}_angstrom": shift[:, i] for i, letter in enumerate("xyz")}
+        columns |= {
+            "shift_along_axis_angstrom": (shift * axis).sum(axis=1),
+            "displacement_rms_angstrom": self.motions.displacement_rms_angstrom,
+            "residual_rms_angstrom": self.motions.residual_rms_angstrom,
+        }
+        if self.relative_amplitude is not None:
+            columns["relative_amplitude"] = self.relative_amplitude
+        return columns
+
+
+def write_part_motion(folder: Path, part: int, names: NDArray[np.str_], motion: PartMotion) -> None:
+    """Write part_k.csv and part_k_angles.npy (the signed angles, in the order of the run)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / f"part_{part}.csv", motion.table(names))
+    save_array(folder / f"part_{part}_angles.npy", motion.signed_angle_degrees)
+
+
+def write_motion_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write motions.json, last: its presence means that the folder is whole."""
+    write_text(folder / SUMMARY, json.dumps({"convention": CONVENTION, **summary}, indent=2) + "\n")
+
+
+def read_motion_summary(folder: Path) -> dict[str, Any] | None:
+    """motions.json; None where the step has not run.
+
+    Raises
+    ------
+    InputError
+        If it is not what `write_motion_summary` writes.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content["parts"], dict):
+            raise ValueError("its parts are not listed by name")
+    except (ValueError, KeyError, TypeError) as fault:
+        raise InputError(
+            str(path), f"not a summary of motions: {fault}", "Run `cryoparts motion` again."
+        ) from fault
+    return dict(content)
+
+
+def read_part_motion(folder: Path, part: int) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
+    """Names (P,) and columns (P,) of motion/part_k.csv.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    path = folder / f"part_{part}.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        names = np.array([row["name"] for row in rows], dtype=np.str_)
+        keys = [key for key in (rows[0] if rows else {}) if key != "name"]
+        return names, {key: np.array([float(row[key]) for row in rows]) for key in keys}
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise InputError(
+            str(path), f"cannot be read: {fault}", "Run `cryoparts motion` again."
+        ) from fault

@@ -1,0 +1,228 @@
+"""The rigid motions of all parts of a run, from the decoder to the folder motion/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from cryoparts.motion.motion_files import PartMotion
+from cryoparts.parts.changes import choose_sample
+from cryoparts.parts.part_labels import CORE
+from cryoparts.rigid.motion_statistics import distribution, mean_screw
+from cryoparts.rigid.rigid_motion import (
+    MOVES_ALONG,
+    fit_rigid_motions,
+    join_particles,
+    rigid_trust,
+    without_core_motion,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.rigid.rigid_motion import RigidMotions
+
+    FloatArray = NDArray[np.float64]
+
+Frame = Literal["core", "lab"]
+
+CHUNK = 256
+"""Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
+
+PRESENT_ABOVE = 0.5
+"""Relative amplitude of a part above which it is there, and its motion counts."""
+
+_SAMPLE = 200
+_FEWEST_PRESENT = 10
+
+
+class DecodedParticles(Protocol):
+    """What is needed of `cryoparts.inference.decode.Decoded`."""
+
+    @property
+    def relative_amplitudes(self) -> NDArray[np.float32] | None:
+        """(n, N), or None."""
+
+    @property
+    def displacements(self) -> NDArray[np.float32] | None:
+        """(n, N, 3), Å, or None."""
+
+
+@dataclass(frozen=True)
+class RunMotion:
+    """The motions of the core and of every part that is there often enough.
+
+    Parameters
+    ----------
+    core : RigidMotions or None
+        The core's own motion, in the frame of the poses; None without a core.
+    parts : dict of int to PartMotion
+    by_images : bool
+        Whether the images have corrected what the decoder says (`refine_motion`).
+    """
+
+    core: RigidMotions | None
+    parts: dict[int, PartMotion]
+    by_images: bool = False
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One part's Gaussians and their weights in its rigid fit."""
+
+    index: NDArray[np.int64]
+    positions: FloatArray
+    masses: FloatArray
+    trust: FloatArray
+
+    def fit(self, displacements: FloatArray) -> RigidMotions:
+        return fit_rigid_motions(
+            self.positions, displacements[:, self.index], self.masses, self.trust
+        )
+
+
+def measure_motion(
+    model: GaussianModel,
+    labels: PartLabels,
+    decode: Callable[[NDArray[np.int64]], DecodedParticles],
+    n_particles: int,
+    *,
+    frame: Frame = "core",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> RunMotion:
+    """Fit the motion of every part in every particle.
+
+    Particles are decoded in chunks of 256, so memory does not grow with them but
+    for a few numbers each.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    labels : PartLabels
+    decode : callable
+        Takes indices of particles, returns their displacements.
+    n_particles : int
+    frame : "core" or "lab"
+        What motions are relative to: the core (its rigid motion is undone), or
+        the neutral model in the frame of the poses.
+    seed : int
+    progress : callable, optional
+        Told the particles done, and all.
+
+    Raises
+    ------
+    ValueError
+        If positions did not vary.
+    """
+    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed)))
+    has_core = bool(labels.members(CORE).any())
+    core_body = _body(model, labels, CORE, sample) if has_core else None
+    if frame == "core" and core_body is not None:
+        sample = without_core_motion(model.positions, sample, core_body.fit(sample))
+    bodies = {k: _body(model, labels, k, sample) for k in range(1, labels.n_parts + 1)}
+    core_fits: list[RigidMotions] = []
+    fits: dict[int, list[RigidMotions]] = {part: [] for part in bodies}
+    amplitudes: dict[int, list[FloatArray]] = {part: [] for part in bodies}
+    for rows in _chunks(n_particles):
+        decoded = decode(rows)
+        moved = _displacements(decoded)
+        if core_body is not None:
+            core_fits.append(core_body.fit(moved))
+            if frame == "core":
+                moved = without_core_motion(model.positions, moved, core_fits[-1])
+        for part, body in bodies.items():
+            fits[part].append(body.fit(moved))
+            if decoded.relative_amplitudes is not None:
+                amplitudes[part].append(
+                    decoded.relative_amplitudes[:, body.index] @ body.masses / body.masses.sum()
+                )
+        if progress is not None:
+            progress(int(rows[-1]) + 1, n_particles)
+    parts = {}
+    for part, body in bodies.items():
+        amplitude = np.concatenate(amplitudes[part]) if amplitudes[part] else None
+        parts[part] = _part_motion(join_particles(fits[part]), amplitude, body, seed)
+    return RunMotion(join_particles(core_fits) if core_fits else None, parts)
+
+
+def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, Any]:
+    """The content of motions.json: the core's motion, then each part's."""
+    core = motion.core
+    return {
+        "frame": frame,
+        "corrected_by_the_images": motion.by_images,
+        "particles": len(next(iter(motion.parts.values())).motions) if motion.parts else 0,
+        "core": None
+        if core is None
+        else {
+            "angle_rms_degrees": _rms(core.angle_degrees),
+            "shift_rms_angstrom": _rms(np.linalg.norm(core.shift_angstrom, axis=1)),
+            "residual_rms_angstrom": _rms(core.residual_rms_angstrom),
+        },
+        "parts": {f"part_{k}": _part_summary(m, labels.name(k)) for k, m in motion.parts.items()},
+    }
+
+
+def _part_motion(
+    motions: RigidMotions, amplitude: FloatArray | None, body: _Body, seed: int
+) -> PartMotion:
+    everywhere = np.ones(len(motions), dtype=bool)
+    present = everywhere if amplitude is None else amplitude > PRESENT_ABOVE
+    # a part that is hardly ever there still gets an axis, of all particles
+    if present.sum() < _FEWEST_PRESENT:
+        present = everywhere
+    screw = mean_screw(motions.take(present), seed=seed)
+    return PartMotion(
+        motions=motions,
+        screw=screw,
+        signed_angle_degrees=motions.angles_about(screw.axis, screw.pivot),
+        relative_amplitude=amplitude,
+        present=present,
+        rigid_fraction=float(body.masses[body.trust > MOVES_ALONG].sum() / body.masses.sum()),
+    )
+
+
+def _part_summary(motion: PartMotion, name: str) -> dict[str, Any]:
+    there = motion.motions.take(motion.present)
+    return {
+        "name": name,
+        "particles_with_the_part": int(motion.present.sum()),
+        "mass_that_moves_as_one": motion.rigid_fraction,
+        "displacement_rms_angstrom": _rms(there.displacement_rms_angstrom),
+        "residual_rms_angstrom": _rms(there.residual_rms_angstrom),
+        "shift_rms_angstrom": _rms(np.linalg.norm(there.shift_angstrom, axis=1)),
+        "angle_rms_degrees": _rms(there.angle_degrees),
+        "screw": motion.screw.as_dict(),
+        "signed_angle_degrees": distribution(motion.signed_angle_degrees[motion.present]),
+        "centre_angstrom": there.centre.tolist(),
+    }
+
+
+def _body(model: GaussianModel, labels: PartLabels, part: int, sample: FloatArray) -> _Body:
+    index = np.flatnonzero(labels.members(part))
+    positions = model.positions[index].astype(np.float64)
+    masses = model.amplitudes[index].astype(np.float64)
+    trust = rigid_trust(positions, sample[:, index], masses)
+    return _Body(index, positions, masses, trust)
+
+
+def _displacements(decoded: DecodedParticles) -> FloatArray:
+    if decoded.displacements is None:
+        raise ValueError("positions did not vary, so nothing moves")
+    return np.asarray(decoded.displacements, dtype=np.float64)
+
+
+def _chunks(count: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, count, CHUNK):
+        yield np.arange(start, min(start + CHUNK, count))
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,247 @@
+"""How every run starts: read, check, model and preprocess, then make the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.cli.console import progress_bar, say, warn
+from cryoparts.errors import InputError
+from cryoparts.gaussians.from_map import gaussians_from_map
+from cryoparts.gaussians.from_structure import gaussians_from_structure
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.gaussians.placement import require_inside_box
+from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck, check_geometry
+from cryoparts.image_model.losses import resolution_band
+from cryoparts.io.atomic import make_folder_atomically, write_atomically
+from cryoparts.io.mrc import read_map
+from cryoparts.io.run_directory import RunDirectory, require_new_folder
+from cryoparts.io.structure import read_structure, write_gaussians_cif
+from cryoparts.particle_files.read_particles import read_particles
+from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.preprocessing import prepare
+from cryoparts.selection.selection import named_rows, read_names
+
+if TYPE_CHECKING:
+    from cryoparts.config import ModelConfig, RunConfig
+    from cryoparts.particle_files.particle_table import ParticleTable
+    from cryoparts.particles.prepared import PreparedParticles
+
+STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
+MAPS = {".mrc", ".map", ".ccp4"}
+DEFAULT_BOX = 64
+NYQUIST_MARGIN = 1.25
+FEW_PARTICLES = 1000
+RESUMED_WITH_THE_SAME = (
+    "particles",
+    "model",
+    "pixel_size_angstrom",
+    "selection",
+    "preprocessing",
+    "gaussians",
+    "training",
+)
+
+
+def open_particles(config: RunConfig) -> ParticleSet:
+    """The particles of a run, checked but not yet read."""
+
+    def path(text: str | None) -> Path | None:
+        return None if text is None else Path(text)
+
+    table = read_particles(
+        Path(config.particles),
+        datadir=path(config.datadir),
+        passthrough=[Path(text) for text in config.passthrough],
+        poses=path(config.poses),
+        ctf=path(config.ctf),
+        pixel_size_angstrom=config.pixel_size_angstrom,
+        without_ctf=config.without_ctf,
+    )
+    for note in table.notes:
+        warn(note)
+    if config.selection is not None:
+        table = _selected(table, Path(config.selection))
+    return ParticleSet(table)
+
+
+def _selected(table: ParticleTable, path: Path) -> ParticleTable:
+    """The particles of a selection, in the order of the particle file."""
+    chosen = named_rows(read_names(path), table.names, str(path), str(table.source))
+    say(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
+    return table.take(np.flatnonzero(chosen))
+
+
+def with_working_box(config: RunConfig, particles: ParticleSet) -> RunConfig:
+    """The options with the box size of the working images filled in."""
+    if config.preprocessing.box_size is not None:
+        return config
+    table = particles.table
+    box = int(table.box_size.min())
+    extent = float((table.box_size * table.pixel_size_angstrom).min())
+    fine = config.training.max_resolution_angstrom
+    wanted = DEFAULT_BOX if fine is None else 2 * NYQUIST_MARGIN * extent / fine
+    chosen = min(box, max(16, 2 * int(np.ceil(wanted / 2))))
+    return replace(config, preprocessing=replace(config.preprocessing, box_size=chosen))
+
+
+def make_model(
+    path: Path, options: ModelConfig, resolution: float, box_size: int, pixel_size: float, seed: int
+) -> GaussianModel:
+    """The Gaussian model of a file, whatever it is, about the centre of the box.
+
+    Parameters
+    ----------
+    path : Path
+        Structure, map or Gaussian model.
+    options : ModelConfig
+        Number of Gaussians and so on.
+    resolution : float
+        Resolution aimed at where the options name none, Å.
+    box_size, pixel_size
+        Box of the particles, pixels, and its pixel size, Å.
+    seed : int
+        Seed of the grouping.
+    """
+    if not path.is_file():
+        raise InputError(f"--model {path}", "there is no such file", "Check the path.")
+    aim = options.model_resolution_angstrom or resolution
+    kind = path.suffix.lower()
+    if kind == ".npz":
+        model = GaussianModel.load(path)
+    elif kind in MAPS:
+        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
+        model, fsc = gaussians_from_map(
+            density.density,
+            density.voxel_size,
+            options.n_gaussians,
+            aim,
+            threshold=options.map_threshold,
+            seed=seed,
+            where=str(path),
+        )
+        say(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
+    elif kind in STRUCTURES:
+        model = gaussians_from_structure(
+            read_structure(path),
+            options.n_gaussians,
+            aim,
+            box_size,
+            pixel_size,
+            options.model_origin,
+            seed=seed,
+            where=str(path),
+        )
+    else:
+        raise InputError(
+            f"--model {path}",
+            f"a model is a structure ({', '.join(sorted(STRUCTURES))}), a map "
+            f"({', '.join(sorted(MAPS))}) or a Gaussian model (.npz), not {kind or 'a bare name'}",
+            "Convert it, or mend its suffix.",
+        )
+    require_inside_box(model.positions, model.amplitudes, box_size, pixel_size, str(path))
+    return model
+
+
+def save_model(folder: Path, model: GaussianModel) -> None:
+    """Write gaussians.npz and, for ChimeraX, gaussians.cif."""
+    with write_atomically(folder / "gaussians.npz") as temporary:
+        model.save(temporary)
+    write_gaussians_cif(
+        folder / "gaussians.cif", model.positions, model.amplitudes, model.widths, None
+    )
+
+
+def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
+    """The run folder, with options, model and working images in it.
+
+    With `resume` the folder must have been started with the same options. A
+    failure leaves nothing behind.
+    """
+    if resume and output.exists():
+        return _resumed(config, output)
+    require_new_folder(output)
+    particles = open_particles(config)
+    chosen = config.preprocessing.box_size is not None
+    config = with_working_box(config, particles)
+    assert config.preprocessing.box_size is not None
+    table = particles.table
+    extent = float(np.median(table.box_size * table.pixel_size_angstrom))
+    pixel = extent / config.preprocessing.box_size
+    band = resolution_band(
+        config.preprocessing.box_size,
+        pixel,
+        config.training.min_resolution_angstrom,
+        config.training.max_resolution_angstrom,
+    )
+    resolution = extent / band.last
+    model = make_model(
+        Path(config.model),
+        config.gaussians,
+        resolution,
+        int(np.median(table.box_size)),
+        float(np.median(table.pixel_size_angstrom)),
+        config.training.seed,
+    )
+    say(
+        f"{len(table)} particles; {len(model)} Gaussians; working images "
+        f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
+        f"{extent / band.first:.0f} to {resolution:.1f} Å"
+    )
+    finer = 2 * config.preprocessing.box_size
+    if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
+        say(f"--box-size {finer} would see smaller motions and take longer")
+    inputs = [Path(config.particles), Path(config.model)]
+    if config.selection is not None:
+        inputs.append(Path(config.selection))
+    with make_folder_atomically(output) as staging:
+        run = RunDirectory.create(staging, config, inputs)
+        save_model(staging, model)
+        with progress_bar("reading particles") as shown:
+            prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
+        check = check_geometry(prepared, model, band, config.training.seed)
+        if config.preprocessing.contrast == "auto" and check.contrast_is_inverted:
+            prepared = prepared.with_contrast_sign(-prepared.contrast_sign)
+            check = check_geometry(prepared, model, band, config.training.seed)
+        report_geometry(check, prepared)
+    return RunDirectory.open(output)
+
+
+def report_geometry(check: GeometryCheck, prepared: PreparedParticles) -> None:
+    """Say how the particles agree with the model and what may be wrong."""
+    frc, error = check.frc[AS_GIVEN], check.standard_error[AS_GIVEN]
+    raw = "bright" if prepared.contrast_sign > 0 else "dark"
+    say(f"protein is {raw} in the raw images; FRC with the model {frc:.4f} ± {error:.4f}")
+    if check.clearly_wrong:
+        warn(
+            f"the particles agree better with the model under another convention: "
+            f"{check.best} (FRC {check.frc[check.best]:.4f}). Check hand and poses "
+            f"(`cryoparts check` lists all conventions) before you believe any result."
+        )
+    elif not check.significant:
+        warn(
+            f"the particles do not agree with the model beyond chance (FRC {frc:.4f} ± "
+            f"{error:.4f} over {check.n_particles} particles): wrong model, pixel size or poses, "
+            f"or too few particles."
+        )
+    if len(prepared) < FEW_PARTICLES:
+        warn(f"only {len(prepared)} particles: too few to conclude much about heterogeneity.")
+
+
+def _resumed(config: RunConfig, output: Path) -> RunDirectory:
+    run = RunDirectory.open(output)
+    stored, asked = run.config().as_dict(), config.as_dict()
+    if asked["preprocessing"]["box_size"] is None:
+        asked["preprocessing"]["box_size"] = stored["preprocessing"]["box_size"]
+    for section in RESUMED_WITH_THE_SAME:
+        if stored[section] != asked[section]:
+            raise InputError(
+                "--resume",
+                f"the options differ from those in {run.config_path}: {section} was "
+                f"{stored[section]!r}, now {asked[section]!r}",
+                "Give the same options, or start another run with -o.",
+            )
+    return run

@@ -1,0 +1,135 @@
+"""Particles looked at through their parts: their states, or their order along a curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.parts.embedding import Method, embed
+from cryoparts.states.focused_particles import FocusedParticles
+from cryoparts.states.mixture import density_rank, membership, mixture_labels
+from cryoparts.states.particle_features import ParticleFeatures, describe_particles
+from cryoparts.states.states import MOST_STATES, choose_number, cluster
+from cryoparts.states.trajectory import curve_coordinate, cut_into_states
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoparts.config import Order
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+__all__ = ["FocusedParticles", "focus_on_part"]
+
+STATES_ALONG_A_CURVE = 3
+"""States that a curve is cut into where no number is given."""
+
+MOST_STATES_OF_SEVERAL_PARTS = 12
+
+_AMPLITUDE_DIFFERS = 0.05
+
+
+def focus_on_part(
+    names: NDArray[np.str_],
+    members: NDArray[np.bool_] | NDArray[np.integer],
+    relative_amplitudes: NDArray[np.floating] | None = None,
+    displacements: NDArray[np.floating] | None = None,
+    *,
+    n_states: int | None = None,
+    order: Order = "clusters",
+    method: Method = "pca",
+    seed: int = 0,
+) -> FocusedParticles:
+    """Group or order particles by what one part, or several, do in them.
+
+    Parameters
+    ----------
+    names : str array, shape (P,)
+    members : bool or int array, shape (N,)
+        The part's Gaussians; or for each Gaussian the number of its part, 0 where
+        it is not looked at.
+    relative_amplitudes : array, shape (P, N), optional
+    displacements : array, shape (P, N, 3), optional
+        Å.
+    n_states : int, optional
+        Default: found, by the gap statistic or, for a mixture, by BIC: 1 to 5 for
+        one part, up to 12 for several (3 along a curve).
+    order : "clusters", "mixture" or "curve"
+        K-means, a mixture of Gaussians, or equal parts of a principal curve.
+    method : "pca" or "umap"
+        Layout in the plane, for looking at; states never depend on it.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If there are fewer particles than states asked for.
+    ValueError
+        If shapes disagree or nothing is given to look at.
+    """
+    if n_states is not None and not 1 <= n_states <= len(names):
+        raise InputError(
+            "--states",
+            f"must be between 1 and the number of particles, {len(names)}, got {n_states}",
+            "Ask for fewer states, or leave the option out.",
+        )
+    seen = describe_particles(members, relative_amplitudes, displacements)
+    if len(seen) != len(names):
+        raise ValueError(f"{len(names)} names for {len(seen)} particles")
+    of_part = np.asarray(members)
+    parts = () if of_part.dtype == bool else tuple(np.unique(of_part[of_part > 0]).tolist())
+    states, coordinate, certainty = _states(seen, n_states, order, max(len(parts), 1), seed)
+    return FocusedParticles(
+        names=names,
+        embedding=_plane(seen.components, method, seed),
+        states=states,
+        coordinate=coordinate,
+        mean_amplitude=seen.mean_amplitude,
+        displacement_rms_angstrom=seen.displacement_rms_angstrom,
+        order=order,
+        chosen_by="found" if n_states is None and order != "curve" else "given",
+        parts=parts,
+        density=density_rank(seen.components),
+        certainty=certainty,
+        amplitude_of_part=seen.amplitude_of_part,
+        displacement_of_part=seen.displacement_of_part,
+    )
+
+
+def _plane(components: FloatArray, method: Method, seed: int) -> FloatArray:
+    """Layout of the particles in the plane, its first axis the way of the first component."""
+    plane = embed(components, method=method, seed=seed).coordinates
+    backwards = float((plane[:, 0] - plane[:, 0].mean()) @ components[:, 0]) < 0
+    turned: FloatArray = plane * np.array([-1.0 if backwards else 1.0, 1.0])
+    return turned
+
+
+def _states(
+    seen: ParticleFeatures, n_states: int | None, order: Order, n_parts: int, seed: int
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """States (1 ...), coordinate and certainty of each particle."""
+    if order == "curve":
+        coordinate = curve_coordinate(seen.components)
+        number = n_states or min(STATES_ALONG_A_CURVE, len(seen))
+        return cut_into_states(coordinate, number), coordinate, np.full(len(seen), np.nan)
+    most = MOST_STATES if n_parts == 1 else MOST_STATES_OF_SEVERAL_PARTS
+    if order == "mixture":
+        labels, _ = mixture_labels(seen.components, n_states, most, seed)
+    else:
+        number = n_states or choose_number(seen.components, seed, most)
+        labels = cluster(seen.components, number, seed)
+    return _numbered(labels, seen), seen.components[:, 0], membership(seen.components, labels)
+
+
+def _numbered(labels: IntArray, seen: ParticleFeatures) -> IntArray:
+    """States from 1: by falling mean amplitude, or along the first component."""
+    count = int(labels.max()) + 1
+    amplitude = np.array([seen.mean_amplitude[labels == k].mean() for k in range(count)])
+    along = np.array([seen.components[labels == k, 0].mean() for k in range(count)])
+    key = -amplitude if np.ptp(amplitude) > _AMPLITUDE_DIFFERS else along
+    number = np.empty(count, dtype=np.int64)
+    number[np.argsort(key, kind="stable")] = np.arange(1, count + 1)
+    return number[labels]

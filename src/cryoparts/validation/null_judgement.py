@@ -1,0 +1,184 @@
+"""The null test of a run: its parts, judged by null particles, and the result as a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.io.run_directory import write_json
+from cryoparts.training.setup import prepare_training
+from cryoparts.validation.null_amplitude import (
+    LARGEST_NULL_RATIO,
+    Outputs,
+    PartAgainstNull,
+    compare_with_null,
+    without_parts,
+)
+from cryoparts.validation.null_test import null_decoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoparts.inference.decode import Decoded, TrainedDecoder
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.training.split import Split
+
+NULL_TEST = "null_test.json"
+
+MOST_PARTICLES = 1000
+"""Particles of each kind (to choose the main change on, to measure on)."""
+
+FEWEST_PARTICLES = 20
+"""With fewer to measure on, the test would say nothing and nothing is judged."""
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """What the null particles say of a run's parts.
+
+    Parameters
+    ----------
+    parts : tuple of PartAgainstNull
+        The parts of the run.
+    dropped : tuple of PartAgainstNull
+        Groups of Gaussians that were put back into the core, under their first numbers.
+    dropped_gaussians : tuple of int
+        How many Gaussians each of these had.
+    labels : str
+        Checksum of the labels that were judged.
+    particles : int
+        Number of particles measured on.
+    """
+
+    parts: tuple[PartAgainstNull, ...]
+    dropped: tuple[PartAgainstNull, ...]
+    dropped_gaussians: tuple[int, ...]
+    labels: str
+    particles: int
+
+    def save(self, folder: Path) -> None:
+        """Write null_test.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "largest_null_ratio": LARGEST_NULL_RATIO,
+            "particles": self.particles,
+            "labels_sha256": self.labels,
+            "parts": [_plain(part) for part in self.parts],
+            "dropped": [_plain(part) for part in self.dropped],
+            "dropped_gaussians": list(self.dropped_gaussians),
+        }
+        write_json(folder / NULL_TEST, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Read what `save` wrote; None where there is nothing.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged.
+        """
+        path = folder / NULL_TEST
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                tuple(_part(row) for row in content["parts"]),
+                tuple(_part(row) for row in content["dropped"]),
+                tuple(content["dropped_gaussians"]),
+                str(content["labels_sha256"]),
+                int(content["particles"]),
+            )
+        except (ValueError, KeyError, TypeError) as fault:
+            raise InputError(
+                str(path), f"is damaged: {fault}", "Remove it and run `cryoparts trust` again."
+            ) from fault
+
+
+def labels_checksum(labels: PartLabels) -> str:
+    """SHA-256 of the label of every Gaussian."""
+    return hashlib.sha256(np.ascontiguousarray(labels.labels, dtype="<i8").tobytes()).hexdigest()
+
+
+def null_test(
+    run: RunDirectory, trained: TrainedDecoder, labels: PartLabels, *, drop: bool
+) -> tuple[NullTest | None, PartLabels]:
+    """Judge the parts by null particles passed through the trained networks.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    trained : TrainedDecoder
+    labels : PartLabels
+    drop : bool
+        Put flagged parts back into the core.
+
+    Returns
+    -------
+    NullTest or None
+        None where there are too few particles to judge by, or no part.
+    PartLabels
+        With the flagged parts in the core, if asked for.
+    """
+    config = run.config().training
+    if labels.n_parts == 0:
+        return None, labels
+    setup = prepare_training(run, config)
+    rows, measured = sample_of(setup.split, config.seed)
+    if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
+        return None, labels
+    data = outputs_of(trained.decode(rows))
+    null = outputs_of(null_decoder(trained, setup, rows, config.seed).decode())
+    judged = compare_with_null(labels, data, null, measured, seed=config.seed)
+    flagged = [one for one in judged if one.flagged] if drop else []
+    gone = {one.part for one in flagged}
+    kept = without_parts(labels, gone)
+    sizes = tuple(int(labels.members(one.part).sum()) for one in flagged)
+    remaining = [one for one in judged if one.part not in gone]
+    renumbered = tuple(replace(one, part=number) for number, one in enumerate(remaining, start=1))
+    return (
+        NullTest(renumbered, tuple(flagged), sizes, labels_checksum(kept), int(measured.sum())),
+        kept,
+    )
+
+
+def sample_of(split: Split, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Particles to judge by, and which of them to measure on: those held out.
+
+    Where too few are held out, half of a sample of the others is measured on.
+    """
+    rng = np.random.default_rng(seed)
+    training, held = (
+        rng.permutation(rows)[:MOST_PARTICLES] for rows in (split.training, split.held_out)
+    )
+    if len(held) < FEWEST_PARTICLES:
+        training, held = training[::2], training[1::2]
+    rows = np.concatenate([training, held])
+    order = np.argsort(rows)
+    return rows[order], (np.arange(len(rows)) >= len(training))[order]
+
+
+def outputs_of(decoded: Decoded) -> Outputs:
+    """What parts are made from: amplitudes (or widths) and displacements."""
+    return Outputs(decoded.relative_scalars, decoded.displacements)
+
+
+def _plain(part: PartAgainstNull) -> dict[str, Any]:
+    row = asdict(part)
+    for key in ("coordinate", "null_coordinate"):
+        row[key] = [float(f"{value:.4g}") for value in row[key]]
+    return row
+
+
+def _part(row: dict[str, Any]) -> PartAgainstNull:
+    arrays = {key: np.asarray(row[key], float) for key in ("coordinate", "null_coordinate")}
+    return PartAgainstNull(**(row | arrays))

@@ -1,0 +1,62 @@
+"""Null particles, seen by networks that were trained on the real ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.image_model.forward_model import BATCH, ForwardModel
+from cryoparts.image_model.gradients import agreement_gradients
+from cryoparts.inference.latents import refinement
+from cryoparts.training.encoder_input import EncoderInput
+from cryoparts.validation.null_particles import NullImaging
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoparts.inference.decode import TrainedDecoder
+    from cryoparts.training.setup import TrainingSetup
+
+
+def null_decoder(
+    trained: TrainedDecoder, setup: TrainingSetup, indices: NDArray[np.int64], seed: int
+) -> TrainedDecoder:
+    """The trained networks, asked about null particles instead of the real ones.
+
+    Nothing is trained: the null particles pass through the same encoder and the
+    same refinement of latent vectors, and the same decoder, whose amplitudes
+    keep the scale of the real particles.
+
+    Parameters
+    ----------
+    trained : TrainedDecoder
+        Of the run.
+    setup : TrainingSetup
+        Of the run.
+    indices : array, shape (n,)
+        Real particles in whose places the null particles are.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    TrainedDecoder
+        Its n particles are the null ones, in the order of `indices`.
+    """
+    particles = NullImaging.measure(trained, setup).particles(indices, seed)
+    forward = ForwardModel(particles, setup.forward.device)
+    own = setup.encoder_input.map
+    values = np.empty((len(indices), setup.encoder_input.width), dtype=np.float32)
+    for start in range(0, len(indices), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(indices)))
+        gradients = agreement_gradients(forward, setup.objective, setup.neutral, rows)
+        values[rows] = own.of_gradients(gradients).cpu().numpy()
+    encoder_input = EncoderInput(values, own)
+    everyone = np.arange(len(indices))
+    encoded = trained.asked_about(particles, encoder_input, None).encoded(everyone)
+    prior = trained.encoded(np.arange(len(setup.encoder_input)))
+    refined = refinement(trained, setup, prior, forward).refine(
+        encoded, everyone, trained.config.refinement_steps
+    )
+    return trained.asked_about(particles, encoder_input, refined)

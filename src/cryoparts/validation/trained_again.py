@@ -1,0 +1,185 @@
+"""Comparison of a run with the trainings in RUN/trust: other seeds, half sets, null particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.inference.decode import TrainedDecoder
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.changes import choose_sample
+from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.parts.stability import best_overlaps
+from cryoparts.training.setup import prepare_training
+from cryoparts.validation.agreement import Agreement, agreement
+from cryoparts.validation.null_amplitude import compare_with_null
+from cryoparts.validation.null_judgement import FEWEST_PARTICLES, outputs_of, sample_of
+from cryoparts.validation.repeat_training import NULL_NAME, is_trained
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.validation.null_amplitude import Outputs
+
+    IntArray = NDArray[np.int64]
+
+SAMPLE = 1000
+"""Particles that two trainings are compared on."""
+
+
+@dataclass(frozen=True)
+class TrainedAgain:
+    """What other trainings say of a run's parts.
+
+    Parameters
+    ----------
+    of_parts : dict of str to list of float
+        Columns of trust/parts.csv, one value a part.
+    overall : dict
+        Names of the trainings, parts found in each, agreement over all Gaussians.
+    """
+
+    of_parts: dict[str, list[float]]
+    overall: dict[str, Any]
+
+
+def compare_trainings(
+    run: RunDirectory, trained: TrainedDecoder, labels: PartLabels
+) -> TrainedAgain:
+    """Compare the run with every finished training in RUN/trust.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    trained : TrainedDecoder
+        Of the run.
+    labels : PartLabels
+        The run's parts.
+    """
+    others = {
+        path.name: RunDirectory(path)
+        for path in sorted(run.trust_path.glob("*"))
+        if path.is_dir() and is_trained(RunDirectory(path))
+    }
+    columns: dict[str, list[float]] = {}
+    overall: dict[str, Any] = {}
+    seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
+    halves = [others[name] for name in ("half_1", "half_2") if name in others]
+    if seeds or len(halves) == 2:
+        rows = choose_sample(len(trained.particles), SAMPLE, run.config().training.seed)
+        own = outputs_of(trained.decode(rows))
+        if seeds:
+            _compare_seeds(run, labels, rows, own, seeds, columns, overall)
+        if len(halves) == 2:
+            _compare_halves(run, labels, rows, halves, columns, overall)
+    if NULL_NAME in others:
+        _compare_null(run, trained, labels, others[NULL_NAME], columns, overall)
+    return TrainedAgain(columns, overall)
+
+
+def _compare_seeds(
+    run: RunDirectory,
+    labels: PartLabels,
+    rows: IntArray,
+    own: Outputs,
+    seeds: dict[str, RunDirectory],
+    columns: dict[str, list[float]],
+    overall: dict[str, Any],
+) -> None:
+    outputs = {
+        name: outputs_of(TrainedDecoder(other).decode(rows)) for name, other in seeds.items()
+    }
+    found = {name: _segmented(run, output) for name, output in outputs.items()}
+    columns["stability_seeds"] = _mean_overlaps(labels, list(found.values()))
+    columns["agreement_seeds"] = [
+        float(np.mean([agreement(own, other, members).correlation for other in outputs.values()]))
+        for members in _members(labels)
+    ]
+    overall["seeds"] = {
+        name: _in_numbers(agreement(own, output)) | {"parts": int(found[name].max())}
+        for name, output in outputs.items()
+    }
+
+
+def _compare_halves(
+    run: RunDirectory,
+    labels: PartLabels,
+    rows: IntArray,
+    halves: list[RunDirectory],
+    columns: dict[str, list[float]],
+    overall: dict[str, Any],
+) -> None:
+    one, two = (outputs_of(TrainedDecoder(half).decode(rows)) for half in halves)
+    found = [_segmented(run, output) for output in (one, two)]
+    columns["stability_halves"] = _mean_overlaps(labels, found)
+    by_part = [agreement(one, two, members) for members in _members(labels)]
+    columns["agreement_halves"] = [part.correlation for part in by_part]
+    columns["amplitude_error_halves"] = [part.amplitude_error for part in by_part]
+    columns["displacement_error_halves_angstrom"] = [
+        part.displacement_error_angstrom for part in by_part
+    ]
+    overall["halves"] = _in_numbers(agreement(one, two)) | {
+        "parts": [int(labels_found.max()) for labels_found in found]
+    }
+
+
+def _compare_null(
+    run: RunDirectory,
+    trained: TrainedDecoder,
+    labels: PartLabels,
+    null_run: RunDirectory,
+    columns: dict[str, list[float]],
+    overall: dict[str, Any],
+) -> None:
+    """The null run has the particles' names and order, so the same ones are held out in it."""
+    config = run.config().training
+    rows, measured = sample_of(prepare_training(run, config).split, config.seed)
+    null = outputs_of(TrainedDecoder(null_run).decode(rows))
+    metrics = null_run.metrics()
+    overall["null_training"] = {
+        "parts_before_the_null_test": int(_segmented(run, null).max()),
+        "held_out_frc_neutral": metrics[0]["held_out_frc"],
+        "held_out_frc_best": max(row["held_out_frc"] for row in metrics[1:]),
+    }
+    if labels.n_parts == 0 or min(measured.sum(), (~measured).sum()) < FEWEST_PARTICLES:
+        return
+    judged = compare_with_null(
+        labels, outputs_of(trained.decode(rows)), null, measured, seed=config.seed
+    )
+    columns["trained_null_ratio"] = [part.null_ratio for part in judged]
+
+
+def _segmented(run: RunDirectory, outputs: Outputs) -> IntArray:
+    """Parts of another training's output, found with the run's options."""
+    config = run.config()
+    return segment_gaussians(
+        GaussianModel.load(run.gaussians_path).positions,
+        outputs.amplitudes,
+        outputs.displacements,
+        method=config.parts.embedding,
+        min_part_size=config.parts.min_part_size,
+        seed=config.training.seed,
+    ).labels
+
+
+def _members(labels: PartLabels) -> list[NDArray[np.bool_]]:
+    return [labels.members(part) for part in range(1, labels.n_parts + 1)]
+
+
+def _mean_overlaps(labels: PartLabels, found: list[IntArray]) -> list[float]:
+    overlaps = [best_overlaps(labels.labels, other) for other in found]
+    return [float(value) for value in np.mean(overlaps, axis=0)]
+
+
+def _in_numbers(agreed: Agreement) -> dict[str, Any]:
+    return {
+        "correlation": agreed.correlation,
+        "amplitude_error": agreed.amplitude_error,
+        "amplitude_size": agreed.amplitude_size,
+        "displacement_error_angstrom": agreed.displacement_error_angstrom,
+        "displacement_size_angstrom": agreed.displacement_size_angstrom,
+    }

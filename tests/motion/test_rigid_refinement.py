@@ -1,0 +1,203 @@
+"""Rigid motions of parts by the images: the modes, the decoder of moved parts, the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displacement, moved_further
+from cryoparts.motion import rigid_refinement
+from cryoparts.motion.rigid_refinement import MovedParts, refine_motion
+from cryoparts.motion.run_motion import RunMotion, measure_motion
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
+from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
+from cryoparts.training.setup import prepare_training
+from moving_parts import axis_error, hinged, turn
+from training_example import PARTICLES, QUICK, make_example
+
+AXIS, PIVOT = np.array([0.0, 0.6, 0.8]), np.array([0.0, 5.0, -3.0])
+CONFIG = replace(QUICK, vary=("position",))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    relative_amplitudes: np.ndarray | None
+    displacements: np.ndarray
+
+
+def fitted(case):
+    return fit_rigid_motions(case.positions, case.displacements, case.masses)
+
+
+def test_a_hinge_has_one_mode_and_it_is_its_screw():
+    case = hinged(np.random.default_rng(0), particles=400, noise=0.3)
+    motions = fitted(case)
+    modes = find_modes(motions, np.ones(400, dtype=bool))
+    assert modes.modes.shape == (1, 6)
+    assert axis_error(modes.modes[0, :3] / np.linalg.norm(modes.modes[0, :3]), case.axis) < 1
+    assert abs(np.corrcoef(modes.coordinates[:, 0], case.angles)[0, 1]) > 0.999
+    assert modes.coordinates.std() == pytest.approx(1, abs=1e-6)
+    about = case.displacements - case.displacements.mean(axis=0)
+    size = np.sqrt((about**2).sum(axis=2).mean())
+    assert modes.rms_angstrom[0] == pytest.approx(size, rel=0.1)
+
+
+def test_modes_are_of_the_particles_that_have_the_part():
+    case = hinged(np.random.default_rng(1), particles=300)
+    wild = Rotation.random(100, random_state=2).as_matrix()
+    moved = case.displacements.copy()
+    moved[:100] = case.positions @ np.swapaxes(wild, 1, 2) - case.positions
+    present = np.arange(300) >= 100
+    modes = find_modes(fit_rigid_motions(case.positions, moved, case.masses), present)
+    assert len(modes.modes) == 1
+    assert axis_error(modes.modes[0, :3] / np.linalg.norm(modes.modes[0, :3]), case.axis) < 0.1
+    assert modes.coordinates.shape == (300, 1)
+
+
+def test_what_does_not_move_has_no_mode():
+    case = hinged(np.random.default_rng(2), particles=50)
+    still = fit_rigid_motions(case.positions, np.zeros_like(case.displacements), case.masses)
+    assert len(find_modes(still, np.ones(50, dtype=bool)).modes) == 0
+
+
+def test_changed_motions_are_those_of_the_moved_points():
+    random = np.random.default_rng(3)
+    case = hinged(random, particles=20, noise=0.5)
+    motions = fitted(case)
+    change = random.normal(size=(20, 6)) * np.array([0.05] * 3 + [2.0] * 3)
+    changed = rigid_refinement._changed(motions, change)
+    screws = screws_of(motions) + change
+    np.testing.assert_allclose(screws_of(changed), screws, atol=1e-9)
+    further = changed.displace(case.positions) - motions.displace(case.positions)
+    expected = fit_rigid_motions(case.positions, case.displacements + further, case.masses)
+    np.testing.assert_allclose(changed.rotation, expected.rotation, atol=5e-3)
+    np.testing.assert_allclose(changed.shift_angstrom, expected.shift_angstrom, atol=1e-9)
+    np.testing.assert_allclose(changed.cross, expected.cross, atol=1e-6)
+    np.testing.assert_allclose(
+        changed.angles_about(case.axis, case.pivot), expected.angles_about(case.axis, case.pivot)
+    )
+    np.testing.assert_allclose(
+        changed.displacement_rms_angstrom, expected.displacement_rms_angstrom, rtol=0.05
+    )
+    np.testing.assert_allclose(rotations_of(screws), changed.rotation)
+
+
+@pytest.mark.parametrize("with_core", [False, True])
+def test_moved_parts_add_what_has_changed_and_nothing_else(with_core):
+    """In the frame of the poses, from coordinates as seen from the core."""
+    random = np.random.default_rng(4)
+    case = hinged(random, particles=6, noise=0.5)
+    members = np.flatnonzero(np.arange(80) >= 20)
+    positions = np.concatenate([random.normal(size=(20, 3)) * 15, case.positions])
+    tilt = Rotation.from_rotvec(0.1 * random.normal(size=(6, 3))).as_matrix()
+    seen = np.concatenate([0.2 * random.normal(size=(6, 20, 3)), case.displacements], axis=1)
+    lab = (positions + seen) @ np.swapaxes(tilt, 1, 2) - positions if with_core else seen
+    core = fit_rigid_motions(positions[:20], lab[:, :20], np.ones(20))
+    relative = without_core_motion(positions, lab, core) if with_core else lab
+    motions = fit_rigid_motions(case.positions, relative[:, members], case.masses)
+    modes = find_modes(motions, np.ones(6, dtype=bool))
+    start = torch.as_tensor(modes.coordinates, dtype=torch.float32)
+    arrays = (case.positions - motions.centre, modes.modes, screws_of(motions))
+    arms, patterns, screws = (torch.as_tensor(x, dtype=torch.float32) for x in arrays)
+    body = rigid_refinement._Body(torch.as_tensor(members), arms, patterns, slice(0, len(patterns)))
+    vary = ("amplitude", "position")
+    amplitudes = torch.randn(6, 80, 1)
+    offsets = torch.cat(
+        [amplitudes, torch.as_tensor(lab / POSITION_UNIT_ANGSTROM, dtype=torch.float32)], dim=2
+    )
+    rotation = torch.as_tensor(core.rotation, dtype=torch.float32) if with_core else None
+    decoder = MovedParts(offsets, [body], [screws], start, rotation, vary)
+    torch.testing.assert_close(decoder(start), offsets, atol=1e-6, rtol=0)
+    both = decoder(torch.cat([start, start + 0.5]))
+    torch.testing.assert_close(both[:6], offsets, atol=1e-6, rtol=0)
+    torch.testing.assert_close(both[6:, :, :1], amplitudes)
+    changed = rigid_refinement._changed(motions, 0.5 * modes.modes.sum(axis=0) * np.ones((6, 1)))
+    expected = relative.copy()
+    expected[:, members] += changed.displace(case.positions) - motions.displace(case.positions)
+    back = displacement(both[6:], vary).numpy()
+    found = without_core_motion(positions, back, core) if with_core else back
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Particles whose second half turns; a decoder that is six degrees off."""
+    random = np.random.default_rng(5)
+    angles = random.uniform(-20, 20, PARTICLES)
+
+    def displaced(positions, optional, degrees=angles):
+        moved = np.zeros((len(degrees), len(positions), 3))
+        moved[:, optional] = turn(positions[optional].astype(float), AXIS, PIVOT, degrees)
+        return moved
+
+    example = make_example(tmp_path_factory.mktemp("rigid") / "run", CONFIG, 0.5, displaced)
+    setup = prepare_training(example.run, CONFIG)
+    decoded = angles + 6 * random.normal(size=PARTICLES)
+    moved = displaced(setup.model.positions, example.optional, decoded).astype(np.float32)
+    labels = PartLabels(
+        example.optional.astype(int), np.zeros((40, 2)), setup.model.positions, np.zeros(40),
+        np.zeros(40), "pca", ("core", "part_1"),
+    )  # fmt: skip
+    motion = measure_motion(setup.model, labels, lambda rows: Decoded(None, moved[rows]), PARTICLES)
+
+    def offsets_of(rows):
+        nothing = torch.zeros(len(rows), 40, 3)
+        return moved_further(nothing, torch.as_tensor(moved[rows]), ("position",))
+
+    return setup, labels, motion, offsets_of, angles
+
+
+def error_of(motion: RunMotion, angles: np.ndarray) -> float:
+    part = motion.parts[1]
+    side = np.sign(part.screw.axis @ AXIS)
+    return float(np.sqrt(np.mean((side * part.signed_angle_degrees - angles) ** 2)))
+
+
+@pytest.mark.parametrize("from_core", [True, False])
+def test_images_correct_the_angles(images, from_core):
+    setup, labels, motion, offsets_of, angles = images
+    steps = []
+    refined = refine_motion(
+        motion, labels, setup, offsets_of, ("position",), relative_to_core=from_core,
+        progress=lambda done, total: steps.append((done, total)),
+    )  # fmt: skip
+    assert steps[-1] == (PARTICLES, PARTICLES)
+    assert error_of(motion, angles) > 5
+    assert error_of(refined, angles) < 0.4 * error_of(motion, angles)
+    part = refined.parts[1]
+    assert axis_error(part.screw.axis, AXIS) < 2
+    assert np.array_equal(part.present, motion.parts[1].present)
+    assert refined.core is motion.core
+
+
+def test_batches_make_no_difference(images, monkeypatch):
+    setup, labels, motion, offsets_of, _ = images
+    whole = refine_motion(motion, labels, setup, offsets_of, ("position",))
+    monkeypatch.setattr("cryoparts.inference.latent_refinement.BATCH", 7)
+    parted = refine_motion(motion, labels, setup, offsets_of, ("position",))
+    np.testing.assert_allclose(
+        parted.parts[1].signed_angle_degrees, whole.parts[1].signed_angle_degrees, atol=0.05
+    )
+
+
+def test_the_strongest_modes_are_kept(monkeypatch):
+    cases = {part: hinged(np.random.default_rng(part), particles=50) for part in (1, 2, 3)}
+    cases[2] = replace(cases[2], displacements=0.1 * cases[2].displacements)
+    modes = {part: find_modes(fitted(c), np.ones(50, dtype=bool)) for part, c in cases.items()}
+    monkeypatch.setattr(rigid_refinement, "MOST_COORDINATES", 2)
+    assert list(rigid_refinement._chosen(modes)) == [1, 3]
+    assert rigid_refinement._chosen({}) == {}
+
+
+def test_nothing_to_refine_changes_nothing(images):
+    setup, labels, _, offsets_of, _ = images
+    still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
+    unmoved = measure_motion(
+        setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
+    )
+    assert refine_motion(unmoved, labels, setup, offsets_of, ("position",)) is unmoved
