@@ -90,7 +90,7 @@ def test_a_passthrough_that_lacks_particles_is_refused(tmp_path: Path) -> None:
 def test_repeated_uids_are_refused(tmp_path: Path) -> None:
     given = columns()
     given["uid"][1] = 11
-    with pytest.raises(InputError, match="uid 11 occurs 2 times"):
+    with pytest.raises(InputError, match="uid 11 is also that of row 1, which shows another image"):
         read_particles(save(tmp_path / "p.cs", given), require_stacks=False)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cryoparts.particles.half_sets import HalfSets, assign_half_sets
+from cryoparts.statistics.by_image import first_rows, numbered
 
 
 @settings(max_examples=40, deadline=None)
@@ -21,6 +22,33 @@ def test_halves_are_disjoint_and_complete_and_follow_the_file(known: np.ndarray,
     else:
         assert halves.source == "random"
         assert abs(len(halves.indices(1)) - len(halves.indices(2))) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=2), st.integers(0, 5))
+def test_all_rows_of_an_image_are_in_one_half(rows: list[tuple[int, int]], seed: int) -> None:
+    places, told = np.array(rows).T
+    image = numbered(places)
+    known = told.astype(np.int8)
+    found = assign_half_sets(known, seed, image=image)
+    torn = 0
+    for number in np.unique(image):
+        own = image == number
+        assert len(set(found.half[own].tolist())) == 1
+        said = known[own][known[own] > 0]
+        torn += len(set(said.tolist())) > 1
+        if found.source == "file" and len(said):
+            assert found.half[own][0] == said[0]
+    if found.source == "file":
+        assert found.torn_images == torn
+    else:
+        first = found.half[first_rows(image)]
+        assert abs((first == 1).sum() - (first == 2).sum()) <= 1
+    # images of their own are as without images
+    np.testing.assert_array_equal(
+        assign_half_sets(known, seed, image=np.arange(len(known))).half,
+        assign_half_sets(known, seed).half,
+    )
 
 
 def test_the_draw_depends_on_the_seed_alone() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 from cryoparts.config import PreprocessingConfig
+from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
+from cryoparts.particle_files.row_identity import row_names
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.particles.preprocessing import prepare
@@ -38,6 +41,54 @@ def test_images_are_copies(prepared: PreparedParticles) -> None:
     first += 5
     torch.testing.assert_close(prepared.images([1]), kept)
     assert prepared.images([]).shape == (0, 32, 32)
+
+
+def test_rows_of_one_image_share_a_working_image(tmp_path: Path, simulate) -> None:
+    table = simulate(tmp_path)
+    rows = np.array([3, 0, 3, 1, 0, 3])
+    expanded = replace(
+        table.take(rows),
+        names=row_names(table.names[rows]),
+        image_names=table.names[rows],
+        half_set=np.array([1, 2, 2, 1, 2, 1], dtype=np.int8),
+    )
+    config = PreprocessingConfig(box_size=32, contrast="bright")
+    made = prepare(ParticleSet(expanded), tmp_path / "made", config)
+    plain = prepare(ParticleSet(table), tmp_path / "plain", config)
+    again = PreparedParticles.open(made.folder)
+    assert len(np.load(made.folder / "images.npy")) == again.image_count == 3
+    assert again.image.tolist() == [0, 1, 0, 2, 1, 0]
+    assert again.names.tolist() == expanded.names.tolist()
+    assert again.image_names is not None
+    assert again.image_names.tolist() == table.names[rows].tolist()
+    assert again.half_set.tolist() == [1, 2, 1, 1, 2, 1]
+    torch.testing.assert_close(again.images([5, 1, 2]), plain.images([3, 0, 3]))
+
+
+def test_rows_whose_mask_lies_elsewhere_have_their_own_working_image(
+    tmp_path: Path, simulate
+) -> None:
+    table = simulate(tmp_path)
+    moved = table.poses.shift_angstrom[[2, 2]] + np.array([[0, 0], [6.0, 0]])
+    twice = replace(
+        table.take([2, 2]),
+        names=np.array(["a#1", "a#2"]),
+        image_names=np.array(["a", "a"]),
+        poses=Poses(table.poses.rotation[[2, 2]], moved),
+    )
+    config = PreprocessingConfig(box_size=32, contrast="bright")
+    made = prepare(ParticleSet(twice), tmp_path / "made", config)
+    assert made.image.tolist() == [0, 0]
+    assert made.working_image.tolist() == [0, 1]
+    assert not torch.allclose(made.images([0]), made.images([1]))
+
+
+def test_folders_without_repeated_images_hold_what_they_always_held(
+    prepared: PreparedParticles,
+) -> None:
+    with np.load(prepared.folder / "particles.npz") as stored:
+        assert not {"image", "working_image", "image_names"} & set(stored.files)
+    assert prepared.image.tolist() == list(range(len(prepared)))
 
 
 def test_no_pickle_is_stored(prepared: PreparedParticles) -> None:

@@ -26,6 +26,26 @@ def test_held_out_particles_are_never_trained_on(count, half, seed):
     assert np.array_equal(split.held_out, again.held_out)
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    image=st.lists(st.integers(0, 40), min_size=3),
+    half=st.sampled_from([None, 1, 2]),
+    share=st.sampled_from([0.0, 0.1, 0.4]),
+    seed=st.integers(0, 9),
+)
+def test_no_image_is_both_trained_on_and_held_out(image, half, share, seed):
+    image = np.array(image)
+    halves = (1 + image % 2).astype(np.int8)
+    eligible = np.flatnonzero(halves == half) if half else np.arange(len(image))
+    if len(np.unique(image[eligible])) < 2:
+        return
+    split = split_particles(halves, half, share, seed, image=image)
+    assert sorted([*split.training, *split.held_out]) == eligible.tolist()
+    assert not set(image[split.training]) & set(image[split.held_out])
+    held = len(np.unique(image[split.held_out]))
+    assert held == (max(1, round(share * len(np.unique(image[eligible])))) if share else 0)
+
+
 def test_the_two_halves_share_no_particle():
     halves = np.array([1, 2, 2, 1, 1, 2], dtype=np.int8)
     first, second = (split_particles(halves, half, 0.0, 0).training for half in (1, 2))

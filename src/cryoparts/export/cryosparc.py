@@ -9,6 +9,7 @@ from cryosparc.dataset import Dataset
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
+from cryoparts.particle_files.row_identity import chosen_rows, row_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 def write_selected_cs(source: Path, names: Iterable[str], target: Path) -> None:
     """Write the rows of the chosen particles of a .cs file as another, all columns kept.
 
-    Particles are found by uid, which is their name; cryoSPARC joins the new file
-    to its own by uid too.
+    Rows are found by uid, which is their name (``uid#1``, ``uid#2`` where several rows
+    have it); cryoSPARC joins the new file to its own by uid too.
 
     Parameters
     ----------
     source : Path
         The .cs file.
     names : iterable of str
-        uids of the particles to keep.
+        uids of the rows to keep.
     target : Path
         The new file.
 
@@ -42,13 +43,6 @@ def write_selected_cs(source: Path, names: Iterable[str], target: Path) -> None:
         uid = np.asarray(whole["uid"]).astype(np.str_)
     except Exception as fault:  # the library raises many kinds, some of its own
         raise InputError(str(source), f"not a cryoSPARC file: {fault}", cure) from fault
-    wanted = np.unique(np.array(list(names), dtype=np.str_))
-    missing = wanted[~np.isin(wanted, uid)]
-    if len(missing):
-        raise InputError(
-            str(source),
-            f"lacks {len(missing)} of the {len(wanted)} particles, {missing[0]} for one",
-            cure,
-        )
+    keep = chosen_rows(row_names(uid), names, source)
     with write_atomically(target) as temporary:
-        whole.mask(np.isin(uid, wanted)).save(str(temporary))
+        whole.mask(keep).save(str(temporary))

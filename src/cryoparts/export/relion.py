@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.particle_files.relion import particle_block
+from cryoparts.particle_files.row_identity import chosen_rows, row_names
 from cryoparts.particle_files.star import read_blocks
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from cryoparts.particle_files.star import StarBlock
 
@@ -21,18 +26,19 @@ NAME_COLUMN = "rlnImageName"
 
 
 def write_selected_star(source: Path, names: Iterable[str], target: Path) -> None:
-    """Write the lines of the chosen particles of a RELION file as another.
+    """Write the rows of the chosen particles of a RELION file as another.
 
     Optics table, columns, numbers and their digits, comments and the order of
-    the lines stay as they are in the particle file; lines of other particles are
-    left out. Particles are found by name.
+    the lines stay as they are in the particle file; rows of other particles are
+    left out. Rows are found by their own names, so that of several rows of one image
+    only the chosen ones are written.
 
     Parameters
     ----------
     source : Path
         The RELION file.
     names : iterable of str
-        Particles to keep.
+        Rows to keep, by the names that the run gives them.
     target : Path
         The new file.
 
@@ -42,16 +48,11 @@ def write_selected_star(source: Path, names: Iterable[str], target: Path) -> Non
         If the source is no RELION file or has moved, or one of the particles is
         not in it; then nothing is written.
     """
-    wanted = set(names)
+    block = particle_block(source, read_blocks(source))
+    named = row_names(block.read([NAME_COLUMN])[NAME_COLUMN].astype(str).to_numpy(dtype=np.str_))
+    keep = chosen_rows(named, names, source)
     with write_atomically(target) as temporary:
-        found = _copy_rows(source, _particle_block(source), wanted, temporary)
-        missing = sorted(wanted - found)
-        if missing:
-            raise InputError(
-                str(source),
-                f"lacks {len(missing)} of the {len(wanted)} particles, {missing[0]} for one",
-                "Give the file that the run was made from.",
-            )
+        _copy_rows(source, block, keep, temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
@@ -100,38 +101,18 @@ def _names(folder: RunDirectory, part: int, state: int) -> set[str]:
     return names
 
 
-def _particle_block(path: Path) -> StarBlock:
-    for block in read_blocks(path).values():
-        if NAME_COLUMN in block.columns and not block.values:
-            return block
-    raise InputError(
-        str(path),
-        f"no block has a column {NAME_COLUMN}",
-        "Give the RELION .star file that the run was made from.",
-    )
-
-
-def _copy_rows(source: Path, block: StarBlock, wanted: set[str], target: Path) -> set[str]:
-    """Copy `source` without the rows of other particles; returns the names that were found."""
-    column = block.columns.index(NAME_COLUMN)
-    found: set[str] = set()
-    rows_left = len(block)
+def _copy_rows(source: Path, block: StarBlock, keep: NDArray[np.bool_], target: Path) -> None:
+    """Copy `source` without the rows of the block that are not kept."""
+    comments = set(block.comment_lines)
+    row = 0
     with (
         source.open(encoding="utf-8", newline="") as lines,
         target.open("w", encoding="utf-8", newline="") as stream,
     ):
         for number, line in enumerate(lines):
-            if number >= block.first_line and rows_left and line.strip():
-                rows_left -= 1
-                name = _value(line, column)
-                if name not in wanted:
+            within = block.first_line <= number and row < len(block)
+            if within and line.strip() and number not in comments:
+                row += 1
+                if not keep[row - 1]:
                     continue
-                found.add(name)
             stream.write(line)
-    return found
-
-
-def _value(line: str, column: int) -> str:
-    """One value of a row; quotes may hold spaces."""
-    values = line.split() if '"' not in line and "'" not in line else shlex.split(line)
-    return values[column] if column < len(values) else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cryoparts.errors import InputError
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,12 +67,9 @@ class GaussianModel:
         InputError
             If the file is not such an .npz or its values are impossible.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return cls.of(stored["positions"], stored["amplitudes"], stored["widths"])
-        except (OSError, KeyError, ValueError) as fault:
-            raise InputError(
-                str(path),
-                f"not a model of positions (N, 3), amplitudes (N,) and widths (N,): {fault}",
-                "Make one with `cryoparts model`.",
-            ) from fault
+        what = "a model of positions (N, 3), amplitudes (N,) and widths (N,)"
+        with (
+            reading(path, what, "Make one with `cryoparts model`."),
+            np.load(path, allow_pickle=False) as stored,
+        ):
+            return cls.of(stored["positions"], stored["amplitudes"], stored["widths"])

@@ -1,13 +1,22 @@
-"""Outputs that are whole or absent: write beside, then rename."""
+"""Outputs that are whole or absent: write beside, then rename.
+
+What a killed process was writing stays beside its target under a hidden name with the
+process in it, and is removed by the next that writes the same target.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 from contextlib import contextmanager
+from glob import escape
 from typing import TYPE_CHECKING
 
+import psutil
+
 from cryoparts.errors import InputError
+from cryoparts.io.lock import LOCK, is_locked, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +30,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
     The temporary keeps the suffix, because writers choose the format by it; on
     any error it is removed and an older `path` stays as it was.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    process = f"{socket.gethostname()}-{os.getpid()}"
+    temporary = path.with_name(f".{path.stem}.{process}.partial{path.suffix}")
+    _remove_of_the_dead(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -34,14 +45,18 @@ def make_folder_atomically(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder beside `folder` that takes its place if the block succeeds.
 
     On any error the hidden folder is removed. `folder` must be absent or empty
-    at the end of the block.
+    at the end of the block. The hidden folder is locked meanwhile: a second
+    process that makes the same folder is told so.
 
     Raises
     ------
     InputError
-        If the place cannot be written to.
+        If the place cannot be written to, or another process is making the folder.
     """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f".{folder.name}.partial")
+    if is_locked(partial):
+        with locked(partial):  # says who holds it
+            pass
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -50,10 +65,12 @@ def make_folder_atomically(folder: Path) -> Iterator[Path]:
             str(folder), f"the folder cannot be made: {fault}", "Choose another place."
         ) from fault
     try:
-        yield partial
-        if folder.is_dir():
-            folder.rmdir()
-        partial.rename(folder)
+        with locked(partial):
+            yield partial
+            if folder.is_dir():
+                folder.rmdir()
+            (partial / LOCK).unlink(missing_ok=True)
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -62,3 +79,13 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path`, atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _remove_of_the_dead(path: Path) -> None:
+    """Temporaries of `path` whose process has ended (on this machine) without removing them."""
+    host = socket.gethostname()
+    for left in path.parent.glob(f".{escape(path.stem)}.*.partial{escape(path.suffix)}"):
+        process = left.name.removeprefix(f".{path.stem}.").removesuffix(f".partial{path.suffix}")
+        machine, _, number = process.rpartition("-")
+        if machine == host and number.isdigit() and not psutil.pid_exists(int(number)):
+            left.unlink(missing_ok=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -17,6 +21,42 @@ def require_file(path: Path, cure: str) -> None:
         raise InputError(str(path), "there is no such file", cure)
     if path.stat().st_size == 0:
         raise InputError(str(path), "the file is empty", "Copy or write it again.")
+
+
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, ImportError,
+    RuntimeError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What libraries raise over a damaged file; a text that is no UTF-8 is a ValueError, and a size
+that the header claims and no memory holds a MemoryError."""
+
+
+@contextmanager
+def reading(path: Path, what: str, cure: str) -> Iterator[None]:
+    """Read a file in the block; whatever is wrong with it becomes one InputError.
+
+    Parameters
+    ----------
+    path : Path
+        Must be a file with something in it: a folder or a named pipe is refused, not waited for.
+    what : str
+        What it is not, if it cannot be read: "a Gaussian model", "a map".
+    cure : str
+        What to do.
+
+    Raises
+    ------
+    InputError
+        Also those that are raised in the block, as they are.
+    """
+    require_file(path, cure)
+    try:
+        yield
+    except InputError:
+        raise
+    except UNREADABLE as fault:
+        why = str(fault) or type(fault).__name__
+        raise InputError(str(path), f"not {what}: {why}", cure) from fault
 
 
 def locate_stacks(

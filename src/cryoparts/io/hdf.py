@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,16 +45,13 @@ class HdfStack:
         InputError
             If the file is no EMAN2 stack or its images are not square.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                images = file["MDF/images"]
-                # Deleted images leave gaps, so the largest number counts, not how many there are.
-                count = 1 + max((int(name) for name in images if name.isdigit()), default=-1)
-                first = images[min((n for n in images if n.isdigit()), key=int)]
-                shape = tuple(s for s in first["image"].shape if s != 1)
-                pixel = float(attribute(first, "apix_x") or 0.0)
-        except (OSError, KeyError, ValueError) as fault:
-            raise InputError(str(path), f"not an EMAN2 .hdf stack: {fault}", CURE) from fault
+        with reading(path, "an EMAN2 .hdf stack", CURE), h5py.File(path, "r") as file:
+            images = file["MDF/images"]
+            # Deleted images leave gaps, so the largest number counts, not how many there are.
+            count = 1 + max((int(name) for name in images if name.isdigit()), default=-1)
+            first = images[min((n for n in images if n.isdigit()), key=int)]
+            shape = tuple(s for s in first["image"].shape if s != 1)
+            pixel = float(attribute(first, "apix_x") or 0.0)
         if len(shape) != 2 or shape[0] != shape[1]:
             raise InputError(str(path), f"images must be 2D squares, these are {shape}", CURE)
         return cls(path, shape[0], pixel or None, count)
@@ -65,7 +63,11 @@ class HdfStack:
         """The images at 0-based `slices`, shape (n, D, D), in the order asked for."""
         wanted = np.atleast_1d(np.asarray(slices))
         out = np.empty((len(wanted), self.box_size, self.box_size), dtype=np.float32)
-        with self._lock, h5py.File(self.path, "r") as file:
+        with (
+            self._lock,
+            reading(self.path, "an EMAN2 .hdf stack", CURE),
+            h5py.File(self.path, "r") as file,
+        ):
             for row, number in enumerate(wanted):
                 out[row] = self._image(file, int(number))
         return out
@@ -73,8 +75,10 @@ class HdfStack:
     def _image(self, file: Any, number: int) -> NDArray[np.float32]:
         try:
             group = file[f"MDF/images/{number}"]
+            if group["image"].size != self.box_size**2:
+                raise ValueError(f"it has {group['image'].shape} pixels")
             stored = np.asarray(group["image"], dtype=np.float32)
-        except (KeyError, OSError) as fault:
+        except (KeyError, OSError, ValueError, RuntimeError, AttributeError) as fault:
             raise InputError(
                 f"{self.path}, image {number}",
                 f"it cannot be read: {fault}",
@@ -90,7 +94,11 @@ class HdfStack:
 
     def headers(self, slices: ArrayLike, key: str) -> list[Any]:
         """The header value `key` of each image, None where it has none."""
-        with self._lock, h5py.File(self.path, "r") as file:
+        with (
+            self._lock,
+            reading(self.path, "an EMAN2 .hdf stack", CURE),
+            h5py.File(self.path, "r") as file,
+        ):
             images = file["MDF/images"]
             return [
                 attribute(images[str(number)], key) if str(number) in images else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.io.files import require_file
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,14 +42,11 @@ def read_arrays(path: Path, cure: str) -> tuple[np.ndarray[Any, Any], ...]:
     InputError
         If the file is absent, no pickle, or holds anything but numeric arrays.
     """
-    require_file(path, cure)
-    try:
-        with path.open("rb") as stream:
+    with reading(path, "a pickle of arrays", cure), path.open("rb") as stream:
+        try:
             content = _ArrayUnpickler(stream).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as fault:
-        raise InputError(str(path), f"not a pickle of arrays: {fault}", cure) from fault
-    except (ImportError, IndexError, KeyError, UnicodeDecodeError) as fault:
-        raise InputError(str(path), f"not a pickle of arrays: {fault}", cure) from fault
+        except pickle.UnpicklingError as fault:
+            raise ValueError(fault) from fault
     arrays = content if isinstance(content, tuple | list) else (content,)
     for array in arrays:
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

@@ -8,7 +8,7 @@ format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.errors import InputError
 from cryoparts.io.files import locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
+from cryoparts.particle_files.row_identity import row_names
 from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class ParticleRows:
     Parameters
     ----------
     names : str array, shape (P,)
+        As the file has them; rows of one image may share a name.
     recorded_stacks : tuple of str
         Stack names as written.
     stack_of_particle, slice_in_stack : int arrays, shape (P,)
@@ -93,6 +95,8 @@ class ParticleRows:
     notes : tuple of str
     row : str
         What the file's rows are called in messages.
+    image_names : str array, shape (P,), optional
+        Names of the images, where `names` are those of the rows.
     """
 
     names: NDArray[np.str_]
@@ -111,6 +115,7 @@ class ParticleRows:
     phase_flipped: bool = False
     notes: tuple[str, ...] = ()
     row: str = "particle"
+    image_names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -149,8 +154,8 @@ def assemble(
     unit = {"angstrom": np.ones(count), "pixel": pixel, "box": pixel * box}[rows.shift_unit]
     shift_angstrom = shift * unit[:, None]
     _require_finite(shift_angstrom, "shift", source, rows.row)
-    return ParticleTable(
-        names=rows.names,
+    table = ParticleTable(
+        names=row_names(rows.names),
         stack_paths=paths,
         stack_of_particle=rows.stack_of_particle,
         slice_in_stack=rows.slice_in_stack,
@@ -165,6 +170,12 @@ def assemble(
         phase_flipped=rows.phase_flipped,
         notes=tuple(notes),
     )
+    if table.image_count == count:
+        return table
+    named = rows.names if rows.image_names is None else rows.image_names
+    # one name for one image, even where rows spell it differently (1@p.mrcs, 000001@p.mrcs)
+    first = np.unique(table.image, return_index=True)[1]
+    return replace(table, image_names=named[first][table.image])
 
 
 def _geometry(

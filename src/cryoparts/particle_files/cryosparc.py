@@ -84,14 +84,17 @@ def read_cryosparc_rows(path: Path, passthrough: Sequence[Path] = ()) -> Particl
     # ">" before a path marks a file that cryoSPARC reached through a link.
     recorded = [str(p).removeprefix(">") for p in columns["blob/path"]]
     stacks, stack_of_particle = group_stacks(recorded)
+    place = _column(path, columns, "blob/idx").astype(np.int64)
+    _require_one_image_a_uid(path, uid, stack_of_particle, place)
     pose = columns.get("alignments3D/pose")
     box = columns.get("blob/shape")
     group = columns.get("ctf/exp_group_id")
     return ParticleRows(
         names=uid.astype(np.str_),
+        image_names=_image_names(stacks, stack_of_particle, place),
         recorded_stacks=stacks,
         stack_of_particle=stack_of_particle,
-        slice_in_stack=_column(path, columns, "blob/idx").astype(np.int64),
+        slice_in_stack=place,
         rotation=(
             None
             if pose is None
@@ -121,15 +124,48 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _uid(path: Path, columns: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
-    uid = _column(path, columns, "uid").astype(np.uint64)
+    return _column(path, columns, "uid").astype(np.uint64)
+
+
+def _require_unique(path: Path, uid: NDArray[np.uint64]) -> None:
     unique, counts = np.unique(uid, return_counts=True)
     if len(unique) < len(uid):
         raise InputError(
             str(path),
-            f"uid {unique[counts > 1][0]} occurs {counts.max()} times, it must be unique",
+            f"uid {unique[counts > 1][0]} occurs {counts.max()} times; rows are joined by it, "
+            "so it must be unique",
             "Remove duplicates in cryoSPARC.",
         )
-    return uid
+
+
+def _require_one_image_a_uid(
+    path: Path,
+    uid: NDArray[np.uint64],
+    stack_of_particle: NDArray[np.int64],
+    place: NDArray[np.int64],
+) -> None:
+    """Rows may repeat a uid if they show one image (expanded by hand), not otherwise."""
+    first, number = np.unique(uid, return_index=True, return_inverse=True)[1:]
+    if len(first) == len(uid):
+        return
+    same = first[number.reshape(-1)]
+    other = (stack_of_particle != stack_of_particle[same]) | (place != place[same])
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise InputError(
+            f"{path}, row {row + 1}",
+            f"uid {uid[row]} is also that of row {int(same[row]) + 1}, which shows another image; "
+            "it must be unique",
+            "Remove duplicates in cryoSPARC.",
+        )
+
+
+def _image_names(
+    stacks: tuple[str, ...], stack_of_particle: NDArray[np.int64], place: NDArray[np.int64]
+) -> NDArray[np.str_]:
+    """``000001@stack``, counted from 1: expanded rows have a uid each, but one image."""
+    numbers = np.char.mod("%06d@", place + 1)
+    return np.char.add(numbers, np.array(stacks, dtype=np.str_)[stack_of_particle])
 
 
 def _joined(
@@ -141,6 +177,7 @@ def _joined(
     """`columns` completed by those of `further`, row by row of the same uid."""
     added = _load(further)
     other = _uid(further, added)
+    _require_unique(further, other)
     order = np.argsort(other)
     place = np.searchsorted(other, uid, sorter=order).clip(max=len(other) - 1)
     rows = order[place]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+from cryoparts.particle_files.row_identity import image_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +23,16 @@ class ParticleTable:
     """P particles: where their images lie, their poses and their CTF.
 
     Rows are never dropped or reordered: row i is the i-th particle of `source`.
+    Several rows may show one image (a symmetry-expanded file): then they are told
+    apart by their names, and `image` says which belong together.
 
     Parameters
     ----------
     names : str array, shape (P,)
-        The particle's own name: ``000001@stack.mrcs`` (RELION), the uid
-        (cryoSPARC), ``index@file`` with the 0-based index (EMAN2), or
-        ``000001@stack.mrcs`` (cryoDRGN).
+        The row's own name, unique: that of its image, ``000001@stack.mrcs``
+        (RELION), the uid (cryoSPARC), ``index@file`` with the 0-based index (EMAN2),
+        or ``000001@stack.mrcs`` (cryoDRGN); with ``#1``, ``#2`` ... behind it where
+        several rows have this name (see `cryoparts.particle_files.row_identity`).
     stack_paths : tuple of Path
         The stacks that the particles lie in.
     stack_of_particle : int array, shape (P,)
@@ -53,6 +59,9 @@ class ParticleTable:
         Whether the images were multiplied by the sign of their CTF.
     notes : tuple of str
         What was found in the file and is not used, for the user to read.
+    image_names : str array, shape (P,), optional
+        What the file calls each row's image. None where no two rows show the same
+        image: then it is the row's name.
     """
 
     names: NDArray[np.str_]
@@ -69,6 +78,7 @@ class ParticleTable:
     format: str
     phase_flipped: bool = False
     notes: tuple[str, ...] = ()
+    image_names: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -87,9 +97,21 @@ class ParticleTable:
             raise ValueError(
                 f"{count} particles, {len(self.poses)} poses and {len(self.ctf)} CTFs must agree"
             )
+        if self.image_names is not None and len(self.image_names) != count:
+            raise ValueError(f"{count} particles but {len(self.image_names)} names of images")
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def image(self) -> NDArray[np.int64]:
+        """Number (P,) of each row's image, from 0 in order of first appearance."""
+        return image_numbers(self.stack_paths, self.stack_of_particle, self.slice_in_stack)
+
+    @property
+    def image_count(self) -> int:
+        """How many different images the rows show."""
+        return int(self.image.max(initial=-1)) + 1
 
     def take(self, indices: ArrayLike) -> Self:
         """The chosen rows, in the order asked for; all stacks are kept."""
@@ -105,4 +127,5 @@ class ParticleTable:
             box_size=self.box_size[rows],
             optics_group=self.optics_group[rows],
             half_set=self.half_set[rows],
+            image_names=None if self.image_names is None else self.image_names[rows],
         )

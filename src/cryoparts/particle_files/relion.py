@@ -79,7 +79,7 @@ def read_relion(path: Path, options: ReadOptions | None = None) -> ParticleTable
 def read_relion_rows(path: Path) -> ParticleRows:
     """What a .star file says of its particles, before the stacks are looked at."""
     blocks = read_blocks(path)
-    block = _particle_block(path, blocks)
+    block = particle_block(path, blocks)
     table = dict(block.read(PARTICLE_COLUMNS).items())
     notes: list[str] = []
     optics = blocks.get("optics")
@@ -117,7 +117,7 @@ def read_relion_rows(path: Path) -> ParticleRows:
     )
 
 
-def _particle_block(path: Path, blocks: dict[str, StarBlock]) -> StarBlock:
+def particle_block(path: Path, blocks: dict[str, StarBlock]) -> StarBlock:
     """The block with image names: data_particles, data_images, data_model_class_1, data_ ..."""
     for block in sorted(blocks.values(), key=lambda b: b.name != "particles"):
         if "rlnImageName" in block.columns:

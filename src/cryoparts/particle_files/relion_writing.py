@@ -103,7 +103,8 @@ def _particle_columns(
 
 def _image_names(path: Path, table: ParticleTable) -> list[str]:
     if table.format == "relion":
-        return [str(n) for n in table.names]
+        named = table.names if table.image_names is None else table.image_names
+        return [str(n) for n in named]
     folder = path.resolve().parent
     stacks = []
     for stack in table.stack_paths:

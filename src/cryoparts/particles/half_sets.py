@@ -21,10 +21,13 @@ class HalfSets:
         1 or 2.
     source : str
         ``file`` or ``random``.
+    torn_images : int
+        Images whose rows the file has in both halves, mended here.
     """
 
     half: NDArray[np.int8]
     source: Literal["file", "random"]
+    torn_images: int = 0
 
     def __post_init__(self) -> None:
         """Check that every particle is in exactly one half."""
@@ -41,12 +44,15 @@ class HalfSets:
         return np.flatnonzero(self.half == half)
 
 
-def assign_half_sets(known: NDArray[np.int8], seed: int = 0) -> HalfSets:
+def assign_half_sets(
+    known: NDArray[np.int8], seed: int = 0, *, image: NDArray[np.int64] | None = None
+) -> HalfSets:
     """Half sets as the file gives them, else drawn at random in equal numbers.
 
     A file that knows both halves is followed; particles that it leaves out are
     drawn. With one half or none in the file, all particles are drawn, because
-    one half alone is no split.
+    one half alone is no split. All rows of one image are in one half: that of the
+    first row of which the file says it.
 
     Parameters
     ----------
@@ -54,9 +60,18 @@ def assign_half_sets(known: NDArray[np.int8], seed: int = 0) -> HalfSets:
         1, 2, or 0 where the file does not say.
     seed : int
         Of the draw.
+    image : int array, shape (P,), optional
+        Number of each row's image, from 0. Default: an image a row.
     """
-    count = len(known)
+    of_row = np.arange(len(known)) if image is None else image
+    count = int(of_row.max(initial=-1)) + 1
+    told = np.zeros(count, dtype=np.int8)
+    # of several values for one place the last is kept: backwards, that of the first row
+    rows = np.flatnonzero(known > 0)[::-1]
+    told[of_row[rows]] = known[rows]
+    torn = np.unique(of_row[rows][known[rows] != told[of_row[rows]]])
     drawn = np.random.default_rng(seed).permutation(np.arange(count) % 2 + 1).astype(np.int8)
-    if not ((known == 1).any() and (known == 2).any()):
-        return HalfSets(drawn, "random")
-    return HalfSets(np.where(known > 0, known, drawn).astype(np.int8), "file")
+    if not ((told == 1).any() and (told == 2).any()):
+        return HalfSets(drawn[of_row], "random")
+    of_image = np.where(told > 0, told, drawn).astype(np.int8)
+    return HalfSets(of_image[of_row], "file", len(torn))

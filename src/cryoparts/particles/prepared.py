@@ -1,18 +1,23 @@
 """The working images: preprocessed once, read from disk ever after.
 
-A folder of three files: ``images.npy`` (float32 (P, D, D), as preprocessed,
+A folder of three files: ``images.npy`` (float32 (M, D, D), as preprocessed,
 before the contrast sign), ``particles.npz`` (one row a particle, no pickle) and
 ``preprocessing.json`` (pixel size, box, contrast sign and how they were made).
+
+P rows may refer to M < P images (symmetry-expanded particles): ``particles.npz`` then
+has ``image`` and ``working_image``; where it has not, row i shows image i.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import torch
 
 from cryoparts.conventions import CtfParameters, Poses
@@ -42,6 +47,7 @@ class PreparedParticles:
     ----------
     folder : Path
     names : str array, shape (P,)
+        Of the rows; unique.
     poses : Poses
     ctf : CtfParameters
     half_set : int8 array, shape (P,)
@@ -55,6 +61,8 @@ class PreparedParticles:
         +1 where protein is bright in the raw images, -1 where it is dark.
     details : dict
         The whole of preprocessing.json.
+    image_names : str array, shape (P,), optional
+        Names of the images; None where every row shows another one.
     """
 
     folder: Path
@@ -68,6 +76,9 @@ class PreparedParticles:
     contrast_sign: int
     details: dict[str, Any]
     _images: ArrayFile | NDArray[np.float32]
+    image_names: NDArray[np.str_] | None = None
+    _image: NDArray[np.int64] | None = None
+    _working_image: NDArray[np.int64] | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -81,7 +92,9 @@ class PreparedParticles:
         details = _read_details(folder)
         columns = _read_columns(folder)
         names = np.char.decode(columns["names"], "utf-8")
-        images = _open_images(folder, len(names), int(details["box_size"]))
+        working = columns.get("working_image")
+        stored = len(names) if working is None else int(working.max(initial=-1)) + 1
+        images = _open_images(folder, stored, int(details["box_size"]))
         try:
             return cls(
                 folder=folder,
@@ -95,22 +108,55 @@ class PreparedParticles:
                 contrast_sign=int(details["contrast_sign"]),
                 details=details,
                 _images=images,
+                image_names=_decoded(columns.get("image_names")),
+                _image=columns.get("image"),
+                _working_image=working,
             )._agreeing()
         except (KeyError, ValueError) as fault:
             raise InputError(str(folder / PARTICLES), f"is damaged: {fault}", CURE) from fault
 
     def _agreeing(self) -> Self:
         count = len(self.names)
-        for name in ("poses", "ctf", "half_set", "optics_group"):
-            found = len(getattr(self, name))
-            if found != count:
-                raise ValueError(f"{count} names but {found} rows of {name}")
+        for name in (
+            "poses",
+            "ctf",
+            "half_set",
+            "optics_group",
+            "image_names",
+            "_image",
+            "_working_image",
+        ):
+            column = getattr(self, name)
+            if column is not None and len(column) != count:
+                raise ValueError(f"{count} names but {len(column)} rows of {name.lstrip('_')}")
+        if not pd.Index(self.names).is_unique:
+            # an earlier version took such rows for one another and tore images between the halves
+            raise ValueError("several rows have one name (a symmetry-expanded file)")
         if self.contrast_sign not in (1, -1):
             raise ValueError(f"the contrast sign must be 1 or -1, it is {self.contrast_sign}")
         return self
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def image(self) -> NDArray[np.int64]:
+        """Number (P,) of the image that each row shows, from 0 in order of first appearance.
+
+        Rows that share it are no independent observations: halves, held-out sets and
+        resamples keep them together.
+        """
+        return np.arange(len(self), dtype=np.int64) if self._image is None else self._image
+
+    @property
+    def working_image(self) -> NDArray[np.int64]:
+        """Place (P,) of each row's working image in images.npy; equal for most rows of an image."""
+        return self.image if self._working_image is None else self._working_image
+
+    @property
+    def image_count(self) -> int:
+        """How many different images the rows show."""
+        return int(self.image.max(initial=-1)) + 1
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Working images with protein bright, in the order asked for.
@@ -124,7 +170,8 @@ class PreparedParticles:
         Tensor, shape (n, D, D)
             float32, a copy that the caller may change.
         """
-        chosen = self._images.take(np.asarray(indices, dtype=np.int64).reshape(-1), axis=0)
+        rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+        chosen = self._images.take(self.working_image[rows], axis=0)
         if self.contrast_sign < 0:
             np.negative(chosen, out=chosen)
         return torch.from_numpy(chosen)
@@ -163,6 +210,10 @@ def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
     return columns
 
 
+def _decoded(names: NDArray[Any] | None) -> NDArray[np.str_] | None:
+    return None if names is None else np.char.decode(names, "utf-8")
+
+
 def _open_images(folder: Path, count: int, box: int) -> ArrayFile:
     path = folder / IMAGES
     try:
@@ -172,7 +223,7 @@ def _open_images(folder: Path, count: int, box: int) -> ArrayFile:
     if images.shape != (count, box, box) or images.dtype != np.float32:
         raise InputError(
             str(path),
-            f"holds {images.dtype} {images.shape}, the table beside it has {count} particles "
+            f"holds {images.dtype} {images.shape}, the table beside it has {count} images "
             f"of {box} x {box} pixels in float32",
             CURE,
         )

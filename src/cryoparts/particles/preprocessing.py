@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -32,6 +33,7 @@ from cryoparts.particles.image_operations import (
 )
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
 from cryoparts.particles.resampling import WorkingGrid, working_grid
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,9 +107,10 @@ def prepare(
         )
     table = particles.table
     plan = _plan(table, config)
+    stored, working = working_images(table)
     with make_folder_atomically(folder) as partial:
         with (partial / IMAGES).open("wb") as stream:
-            evidence = _write_images(stream, particles, plan, progress)
+            evidence = _write_images(stream, particles, stored, plan, progress)
         estimate = estimate_contrast(evidence)
         sign = {"bright": 1, "dark": -1, "auto": estimate.sign}[config.contrast]
         if config.contrast == "auto" and not estimate.is_sure:
@@ -119,12 +122,35 @@ def prepare(
                 estimate.particles,
                 "bright" if sign > 0 else "dark",
             )
-        halves = assign_half_sets(table.half_set)
-        _write_columns(partial / PARTICLES, table, halves.half)
+        halves = assign_half_sets(table.half_set, image=table.image)
+        if halves.torn_images:
+            logger.warning(
+                "%d images have rows in both half sets of the particle file: all rows of such an "
+                "image are put into the half of its first, so that the halves share no image",
+                halves.torn_images,
+            )
+        _write_columns(partial / PARTICLES, table, halves.half, working)
         details = _details(table, plan, estimate, sign, config) | {"half_sets": halves.source}
         text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"
         (partial / PREPROCESSING).write_text(text, encoding="utf-8")
     return PreparedParticles.open(folder)
+
+
+def working_images(table: ParticleTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which rows are made into working images, and the working image (P,) of each row.
+
+    Rows of one image share one, so that symmetry-expanded particles take no more
+    room; not if mask, pixel size or un-flipping would differ, because their shifts,
+    pixel sizes or (phase-flipped) CTFs do.
+    """
+    if table.image_count == len(table):
+        return np.arange(len(table)), np.arange(len(table))
+    keys = [table.image, *np.round(table.poses.shift_angstrom, 2).T, table.pixel_size_angstrom]
+    if table.phase_flipped:
+        keys.extend(getattr(table.ctf, f.name) for f in fields(CtfParameters))
+    frame = pd.DataFrame(dict(enumerate(keys)))
+    working = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy(np.int64)
+    return first_rows(working), working
 
 
 def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
@@ -146,35 +172,35 @@ def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
         edge_pixels=config.mask_edge_pixels,
         normalise=config.normalise,
         batch=max(1, min(1024, VALUES_IN_A_BATCH // largest**2)),
-        contrast_stride=max(1, len(table) // CONTRAST_SAMPLE),
+        contrast_stride=max(1, table.image_count // CONTRAST_SAMPLE),
     )
 
 
 def _write_images(
     stream: BinaryIO,
     particles: ParticleSet,
+    stored: NDArray[np.int64],
     plan: _Plan,
     progress: Callable[[int, int], None] | None,
 ) -> list[ContrastEvidence]:
-    """Write all working images in order; returns the evidence on the contrast."""
-    table, box = particles.table, plan.grid.box_size
-    count = len(table)
+    """Write the working images of the rows `stored` in order; returns evidence on the contrast."""
+    box, count = plan.grid.box_size, len(stored)
     np.lib.format.write_array_header_1_0(
         stream, {"descr": "<f4", "fortran_order": False, "shape": (count, box, box)}
     )
     evidence = []
     for start in range(0, count, plan.batch):
-        rows = np.arange(start, min(start + plan.batch, count))
-        images, evident = _batch(particles, rows, plan)
+        order = np.arange(start, min(start + plan.batch, count))
+        images, evident = _batch(particles, stored[order], order, plan)
         stream.write(np.ascontiguousarray(images.numpy(), dtype="<f4").tobytes())
         evidence.extend(evident)
         if progress is not None:
-            progress(int(rows[-1]) + 1, count)
+            progress(int(order[-1]) + 1, count)
     return evidence
 
 
 def _batch(
-    particles: ParticleSet, rows: NDArray[np.int64], plan: _Plan
+    particles: ParticleSet, rows: NDArray[np.int64], order: NDArray[np.int64], plan: _Plan
 ) -> tuple[Tensor, list[ContrastEvidence]]:
     grid, table = plan.grid, particles.table
     out = torch.empty((len(rows), grid.box_size, grid.box_size))
@@ -193,7 +219,7 @@ def _batch(
         if plan.normalise:
             extent = kind.box_size * kind.pixel_size
             images = normalised(images, distance, plan.radius_angstrom, grid.pixel_size, extent)
-        sampled = np.flatnonzero(chosen % plan.contrast_stride == 0)
+        sampled = np.flatnonzero(order[place] % plan.contrast_stride == 0)
         if len(sampled):
             evidence.append(
                 contrast_evidence(
@@ -219,9 +245,19 @@ def _require_contents(images: Tensor, rows: NDArray[np.int64], table: ParticleTa
         )
 
 
-def _write_columns(path: Path, table: ParticleTable, half: NDArray[np.int8]) -> None:
+def _write_columns(
+    path: Path, table: ParticleTable, half: NDArray[np.int8], working: NDArray[np.int64]
+) -> None:
+    shared: dict[str, Any] = {}
+    if table.image_names is not None:
+        shared = {
+            "image": table.image,
+            "image_names": np.char.encode(table.image_names, "utf-8"),
+            "working_image": working,
+        }
     np.savez(
         path,
+        **shared,
         names=np.char.encode(table.names, "utf-8"),
         rotation=table.poses.rotation,
         shift_angstrom=table.poses.shift_angstrom,
@@ -245,6 +281,7 @@ def _details(
         "source": str(table.source),
         "format": table.format,
         "particles": len(table),
+        "images": table.image_count,
         "box_size": grid.box_size,
         "pixel_size_angstrom": grid.pixel_size,
         "contrast_sign": sign,

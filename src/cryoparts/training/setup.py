@@ -69,7 +69,13 @@ def prepare_training(
         config.min_resolution_angstrom,
         config.max_resolution_angstrom,
     )
-    split = split_particles(particles.half_set, config.half, config.held_out_fraction, config.seed)
+    split = split_particles(
+        particles.half_set,
+        config.half,
+        config.held_out_fraction,
+        config.seed,
+        image=particles.image,
+    )
     chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
     noise = forward.measure_noise(neutral, np.sort(chosen))
     objective = Objective.make(config.loss, band, noise)

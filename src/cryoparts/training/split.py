@@ -30,9 +30,16 @@ class Split:
 
 
 def split_particles(
-    half_set: NDArray[np.int8], half: int | None, held_out_fraction: float, seed: int
+    half_set: NDArray[np.int8],
+    half: int | None,
+    held_out_fraction: float,
+    seed: int,
+    *,
+    image: NDArray[np.int64] | None = None,
 ) -> Split:
     """Choose the held-out particles at random, within the half set if one is asked for.
+
+    Images are drawn, with all rows that show them: no image is on both sides.
 
     Parameters
     ----------
@@ -44,6 +51,8 @@ def split_particles(
         Part of the particles never trained on; at least one where it is not 0.
     seed : int
         Seed of the choice.
+    image : int array, shape (P,), optional
+        Number of each row's image. Default: an image a row.
 
     Raises
     ------
@@ -51,14 +60,18 @@ def split_particles(
         If too few particles remain to train on.
     """
     eligible = np.flatnonzero(half_set == half) if half else np.arange(len(half_set))
+    of_row = eligible if image is None else image[eligible]
+    images = np.unique(of_row)
     count = 0
     if held_out_fraction > 0:
-        count = min(MAX_HELD_OUT, max(1, round(held_out_fraction * len(eligible))))
-    if len(eligible) - count < 1:
+        most = max(1, MAX_HELD_OUT * len(images) // max(1, len(eligible)))
+        count = min(most, max(1, round(held_out_fraction * len(images))))
+    if len(images) - count < 1:
         raise InputError(
             "--half" if half else "particles",
-            f"only {len(eligible)} particles to train on, {count} of them held out",
+            f"only {len(images)} particles to train on, {count} of them held out",
             "Give more particles, or --held-out-fraction 0.",
         )
-    held_out = np.random.default_rng(seed).choice(eligible, size=count, replace=False)
-    return Split(np.setdiff1d(eligible, held_out), np.sort(held_out))
+    drawn = np.random.default_rng(seed).choice(images, size=count, replace=False)
+    held_out = np.isin(of_row, drawn)
+    return Split(eligible[~held_out], eligible[held_out])

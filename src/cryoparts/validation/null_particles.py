@@ -28,6 +28,7 @@ from cryoparts.imaging.fourier import (
 from cryoparts.imaging.noise import white_noise
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.particles.image_operations import distance_from, soft_mask
+from cryoparts.statistics.by_image import first_rows, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +136,9 @@ class NullImaging:
     def particles(self, indices: NDArray[np.int64], seed: int) -> PreparedParticles:
         """Null particles with the names, poses and CTFs of the chosen ones, held in memory.
 
+        Chosen rows that share a working image share a null one, made in the pose of the
+        first of them.
+
         Parameters
         ----------
         indices : array, shape (n,)
@@ -142,7 +146,9 @@ class NullImaging:
             Of the noise.
         """
         real = self.setup.forward.particles
-        images = np.concatenate(list(self.batches(indices, seed)))
+        working = numbered(real.working_image[indices])
+        images = np.concatenate(list(self.batches(indices[first_rows(working)], seed)))
+        named = None if real.image_names is None else real.image_names[indices]
         return replace(
             real,
             names=real.names[indices],
@@ -150,7 +156,10 @@ class NullImaging:
             ctf=real.ctf.take(indices),
             half_set=real.half_set[indices],
             optics_group=real.optics_group[indices],
+            image_names=named,
             _images=images,
+            _image=numbered(real.image[indices]),
+            _working_image=working,
         )
 
 

@@ -20,6 +20,7 @@ from cryoparts.inference.latents import write_latents
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING
+from cryoparts.statistics.by_image import first_rows
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer
 from cryoparts.validation.null_particles import NullImaging
@@ -164,10 +165,11 @@ def _write_null_particles(imaging: NullImaging, target: Path, seed: int) -> None
     real = imaging.setup.forward.particles
     target.mkdir()
     shutil.copyfile(real.folder / PARTICLES, target / PARTICLES)
-    shape = (len(real), real.box_size, real.box_size)
+    rows = first_rows(real.working_image)
+    shape = (len(rows), real.box_size, real.box_size)
     images = np.lib.format.open_memmap(target / IMAGES, mode="w+", dtype=np.float32, shape=shape)
     done = 0
-    for batch in imaging.batches(np.arange(len(real)), seed):
+    for batch in imaging.batches(rows, seed):
         images[done : done + len(batch)] = batch
         done += len(batch)
     images.flush()
