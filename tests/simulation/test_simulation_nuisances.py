@@ -160,8 +160,8 @@ def test_a_magnified_molecule_is_larger_about_the_given_centre(simulated):
             method="plane_wave",
         )
         expected = truth.image_scale * larger[0] * phases[row] * ctf[row]
-        off = (images[row] - expected)[:12].abs().square().sum()
-        assert float(off) < 1e-4 * float(expected[:12].abs().square().sum())
+        off = (images[row] - expected)[:12, :-1].abs().square().sum()
+        assert float(off) < 1e-4 * float(expected[:12, :-1].abs().square().sum())
 
 
 def test_junk_is_junk_and_the_others_are_as_without(simulated):
