@@ -69,8 +69,8 @@ def _displacements_of(run: RunDirectory) -> DisplacementsOf:
     """The parts' projections follow the motion that the networks see."""
     trained = TrainedDecoder(run)
 
-    def displacements(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        moved = trained.decode(rows).displacements
+    def displacements(rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        moved = trained.displacements_from_neutral(trained.decode(rows))
         assert moved is not None  # positions vary
         return moved
 
