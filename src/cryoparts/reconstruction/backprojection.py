@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.fft import irfftn
 
-from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
 
@@ -62,9 +62,14 @@ def gather(
     for start in range(0, len(indices), batch):
         rows = indices[start : start + batch]
         images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
+        planes = transform(images)
+        real, factor = split_transfer(source.ctf.take(rows), padded, pixel)
+        if factor is not None:
+            # the adjoint of the imaging: the CTF's conjugate
+            planes *= factor.conj()
         inserter.add(
-            transform(images).numpy(),
-            contrast_transfer(source.ctf.take(rows), padded, pixel).numpy(),
+            planes.numpy(),
+            real.numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
             None if weights is None else weights[start : start + batch],

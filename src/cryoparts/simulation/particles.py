@@ -188,7 +188,9 @@ class _Noise:
         passed = 0.0
         for rows in in_order(len(acquisition.ctf), 256):
             ctf = contrast_transfer(acquisition.ctf.take(rows), box, pixel)
-            passed += float(((gain * ctf).square() * weights).sum(dtype=torch.float64)) / box**2
+            passed += (
+                float(((gain * ctf).abs().square() * weights).sum(dtype=torch.float64)) / box**2
+            )
         self._gain = gain * (len(acquisition.ctf) / passed) ** 0.5
 
     def draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
