@@ -55,7 +55,10 @@ class Decoded:
         Amplitudes over each Gaussian's own where it is there, on a scale where what does
         not vary is 1.
     displacements : float32 array, shape (n, N, 3), or None
-        Å, from the mean over the particles.
+        Å, from the mean over the particles: a Gaussian lies at its neutral position plus
+        `TrainedDecoder.mean_displacement` plus this. Whoever needs the place itself (to
+        compare with an image, to draw the molecule) asks
+        `TrainedDecoder.displacements_from_neutral`.
     relative_widths : float32 array, shape (n, N), or None
         Widths over the neutral ones.
     """
@@ -153,6 +156,16 @@ class TrainedDecoder:
     def latent(self) -> NDArray[np.float32]:
         """Latent vectors (P, Z) of all particles: the refined ones where there are any."""
         return self.latent_of(np.arange(len(self.particles))).cpu().numpy()
+
+    def displacements_from_neutral(self, decoded: Decoded) -> NDArray[np.floating] | None:
+        """Displacements (n, N, 3) in Å of all Gaussians from their neutral positions.
+
+        Those of `decoded` are from the mean over the particles, which is added here.
+        """
+        if decoded.displacements is None:
+            return None
+        mean: NDArray[np.float32] = self.mean_displacement().cpu().numpy()
+        return decoded.displacements + mean
 
     def latent_of(self, indices: NDArray[np.int64]) -> Tensor:
         """Latent vectors (n, Z) of the chosen particles."""

@@ -19,6 +19,7 @@ import yaml
 from cryoparts.config import RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.lock import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -255,8 +256,8 @@ class RunDirectory:
 
 
 def require_new_folder(root: Path) -> None:
-    """Raise InputError unless `root` is absent or an empty folder."""
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+    """Raise InputError unless `root` is absent or an empty folder, but for our own lock on it."""
+    if root.is_file() or (root.is_dir() and any(path.name != LOCK for path in root.iterdir())):
         raise InputError(
             f"-o {root}",
             "the run folder exists and is not empty",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.statistics.by_image import image_count, with_all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,7 @@ def stability_over_subsamples(
     positions: FloatArray,
     outputs: Outputs,
     *,
+    image: IntArray | None = None,
     method: Method = "umap",
     min_part_size: int | None = None,
     seed: int = 0,
@@ -77,6 +79,9 @@ def stability_over_subsamples(
         Neutral positions, Å.
     outputs : Outputs
         The decoder's output for the sample of particles that parts are found on.
+    image : int array, shape (S,), optional
+        Number of each of these rows' image: a half has all its rows or none.
+        Default: an image a row.
     method, min_part_size
         As in `segment_gaussians`.
     seed : int
@@ -93,9 +98,12 @@ def stability_over_subsamples(
     some = outputs.amplitudes if outputs.displacements is None else outputs.displacements
     if some is None:
         raise ValueError("neither amplitudes nor displacements are given")
+    own = np.arange(len(some)) if image is None else image
+    images = image_count(own, len(own))
     overlaps = []
     for repeat in range(1, repeats + 1):
-        rows = np.sort(rng.permutation(len(some))[: max(2, round(SHARE * len(some)))])
+        half = rng.permutation(images)[: max(2, round(SHARE * images))]
+        rows = with_all_rows(own, half)
         again = segment_gaussians(
             positions,
             None if outputs.amplitudes is None else outputs.amplitudes[rows],

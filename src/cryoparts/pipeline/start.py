@@ -21,6 +21,7 @@ from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import read_structure, write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
+from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.selection.selection import named_rows, read_names
@@ -187,7 +188,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         config.training.seed,
     )
     say(
-        f"{len(table)} particles; {len(model)} Gaussians; working images "
+        f"{in_words(len(table), table.image_count)}; {len(model)} Gaussians; working images "
         f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
@@ -227,8 +228,9 @@ def report_geometry(check: GeometryCheck, prepared: PreparedParticles) -> None:
             f"{error:.4f} over {check.n_particles} particles): wrong model, pixel size or poses, "
             f"or too few particles."
         )
-    if len(prepared) < FEW_PARTICLES:
-        warn(f"only {len(prepared)} particles: too few to conclude much about heterogeneity.")
+    if prepared.image_count < FEW_PARTICLES:
+        told = in_words(len(prepared), prepared.image_count)
+        warn(f"only {told}: too few to conclude much about heterogeneity.")
 
 
 def _resumed(config: RunConfig, output: Path) -> RunDirectory:

@@ -137,7 +137,8 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     config = run.config().training
-    rows, measured = sample_of(prepare_training(run, config).split, config.seed)
+    split = prepare_training(run, config).split
+    rows, measured = sample_of(split, config.seed, trained.particles.image)
     null = outputs_of(TrainedDecoder(null_run).decode(rows))
     metrics = null_run.metrics()
     overall["null_training"] = {
