@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.fft import irfftn
 
-from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
 
@@ -93,9 +93,14 @@ def gather(
     for start in range(0, len(union), batch):
         rows = union[start : start + batch]
         images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
+        planes = transform(images)
+        real, factor = split_transfer(source.ctf.take(rows), padded, pixel)
+        if factor is not None:
+            # the adjoint of the imaging: the CTF's conjugate
+            planes *= factor.conj()
         inserter.add(
-            transform(images).numpy(),
-            contrast_transfer(source.ctf.take(rows), padded, pixel).numpy(),
+            planes.numpy(),
+            real.numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
             [_within(rows, *each) for each in ordered],
