@@ -135,7 +135,8 @@ def splat_grid(box_size: int) -> int:
 
     The next number from `GRID_REFINEMENT` D on that has no prime factor above 5, for the FFT.
     """
-    return next_fast_len(math.ceil(GRID_REFINEMENT * box_size), real=True)
+    side: int = next_fast_len(math.ceil(GRID_REFINEMENT * box_size), real=True)
+    return side
 
 
 class _NarrowedTransform(torch.autograd.Function):
