@@ -19,6 +19,7 @@ import yaml
 from cryoparts.config import RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.lock import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,6 +129,21 @@ class RunDirectory:
     def evaluation_path(self) -> Path:
         """Comparison with the ground truth."""
         return self.root / "evaluation.json"
+
+    @property
+    def noise_path(self) -> Path:
+        """Noise power of each ring, kept with what it depends on."""
+        return self.root / "noise.npz"
+
+    @property
+    def calibration_path(self) -> Path:
+        """Scales of the decoder's output, kept with what they depend on."""
+        return self.root / "calibration.npz"
+
+    @property
+    def encoded_path(self) -> Path:
+        """Latent vectors of the encoder alone, kept with what they depend on."""
+        return self.root / "encoded.npz"
 
     @property
     def log_path(self) -> Path:
@@ -256,7 +272,8 @@ class RunDirectory:
 
 def require_new_folder(root: Path) -> None:
     """Raise InputError unless `root` is absent or an empty folder."""
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+    taken = root.is_file() or (root.is_dir() and any(p.name != LOCK for p in root.iterdir()))
+    if taken:
         raise InputError(
             f"-o {root}",
             "the run folder exists and is not empty",

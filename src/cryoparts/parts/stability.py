@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.embedding import Method
-    from cryoparts.validation.null_amplitude import Outputs
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
@@ -60,7 +60,7 @@ def best_overlaps(labels: IntArray, others: IntArray) -> FloatArray:
 def stability_over_subsamples(
     labels: IntArray,
     positions: FloatArray,
-    outputs: Outputs,
+    decoded: Decoded,
     *,
     method: Method = "umap",
     min_part_size: int | None = None,
@@ -75,7 +75,7 @@ def stability_over_subsamples(
         The parts that are judged.
     positions : array, shape (N, 3)
         Neutral positions, Å.
-    outputs : Outputs
+    decoded : Decoded
         The decoder's output for the sample of particles that parts are found on.
     method, min_part_size
         As in `segment_gaussians`.
@@ -90,16 +90,15 @@ def stability_over_subsamples(
         Mean best overlap of each part.
     """
     rng = np.random.default_rng(seed)
-    some = outputs.amplitudes if outputs.displacements is None else outputs.displacements
-    if some is None:
-        raise ValueError("neither amplitudes nor displacements are given")
+    count = len(decoded)
     overlaps = []
     for repeat in range(1, repeats + 1):
-        rows = np.sort(rng.permutation(len(some))[: max(2, round(SHARE * len(some)))])
+        rows = np.sort(rng.permutation(count)[: max(2, round(SHARE * count))])
+        chosen = decoded.of_particles(rows)
         again = segment_gaussians(
             positions,
-            None if outputs.amplitudes is None else outputs.amplitudes[rows],
-            None if outputs.displacements is None else outputs.displacements[rows],
+            chosen.relative_scalars,
+            chosen.displacements,
             method=method,
             min_part_size=min_part_size,
             seed=seed + repeat,

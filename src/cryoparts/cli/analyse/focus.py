@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.inference.decode import Decoded
+    from cryoparts.inference.decoded import Decoded
 
 MOST_DECODED = 200_000_000
 """Numbers of the decoder's output held at once (0.8 GB)."""
