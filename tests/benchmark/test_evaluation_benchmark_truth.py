@@ -29,9 +29,9 @@ from cryoparts.simulation.acquisition import draw_ctf, uniform_rotations
 from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.ground_truth import MapsTruth, MotionTruth
 from cryoparts.simulation.map_projection import FourierMap, project_map
-from cryoparts.simulation.motion import MotionScene
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges
+from cryoparts.simulation.scene import MoleculeScene
 
 BOX, PIXEL = 32, 4.0
 
@@ -112,7 +112,7 @@ def _motion_images(moving, poses, ctf, box, pixel):
     """Clean images of the 40 particles."""
     atoms = AtomGroups.of(moving.atom_positions, moving.atom_masses, moving.atom_region, 3)
     hinges = Hinges(moving.axes, moving.pivots)
-    scene = MotionScene(atoms, hinges, moving.angles_degrees, box, pixel)
+    scene = MoleculeScene(atoms, box, pixel, hinges=hinges, angles_degrees=moving.angles_degrees)
     planes = scene.half_planes(np.arange(40), poses) * contrast_transfer(ctf, box, pixel).numpy()
     return inverse_transform(_tensor(planes)).numpy()
 

@@ -67,6 +67,9 @@ class StoredDecoder:
         chosen = amplitudes[np.ix_(rows, columns)].astype(np.float32)
         return Decoded(names_of()[rows], chosen, None, None)
 
+    def displacements_from_neutral(self, decoded: Decoded) -> None:
+        assert decoded.displacements is None
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunDirectory:

@@ -20,14 +20,11 @@ from cryoparts.io.structure import Structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.acquisition import uniform_rotations
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM, AtomGroups
-from cryoparts.simulation.composition import (
-    CompositionOptions,
-    CompositionScene,
-    simulate_composition,
-)
-from cryoparts.simulation.motion import MotionOptions, MotionScene, simulate_motion
+from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.motion import MotionOptions, simulate_motion
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges, move_atoms
+from cryoparts.simulation.scene import MoleculeScene
 
 BOX, PIXEL, GROUPS, ATOMS = 32, 4.0, 3, 240
 
@@ -45,7 +42,7 @@ def poses(count, seed, sigma=5.0):
 
 def composition_planes(positions, masses, group, presence, where):
     atoms = AtomGroups.of(positions, masses, group, GROUPS)
-    scene = CompositionScene(atoms, np.asarray(presence, dtype=bool), BOX, PIXEL)
+    scene = MoleculeScene(atoms, BOX, PIXEL, np.asarray(presence, dtype=bool))
     return scene.half_planes(np.arange(len(presence)), where)
 
 
@@ -136,9 +133,8 @@ def test_each_moving_particle_is_projected_from_its_own_atoms():
     hinges = Hinges(np.eye(3)[:2], np.array([[3.0, 1.0, 0.0], [0.0, -5.0, 2.0]]))
     angles = np.array([[20.0, -35.0], [0.0, 50.0]])
     where = poses(2, 8)
-    scene = MotionScene(
-        AtomGroups.of(positions, masses, region, GROUPS), hinges, angles, BOX, PIXEL
-    )
+    atoms = AtomGroups.of(positions, masses, region, GROUPS)
+    scene = MoleculeScene(atoms, BOX, PIXEL, hinges=hinges, angles_degrees=angles)
     planes = scene.half_planes(np.arange(2), where)
     for row in range(2):
         moved = move_atoms(positions, region, hinges, angles[row])

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from cryoparts.occupancy.joint_presence import JointPresence, joint_presence
+from cryoparts.statistics.by_image import image_count
 from cryoparts.statistics.permutation import (
     Permutations,
     adjusted,
@@ -127,6 +128,7 @@ def find_coordination(
     strata: IntArray,
     composition: Composition | None = None,
     *,
+    image: IntArray | None = None,
     permutations: int = 999,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -141,6 +143,9 @@ def find_coordination(
         Particles that may be exchanged (see `imaging_strata`).
     composition : Composition or None
         What the presences were judged by; needed where a signal is a presence.
+    image : int array, shape (P,), optional
+        Number of each row's image: images are permuted with all their rows, and
+        errors count images. Default: an image a row.
     permutations : int
         Fewer are drawn for many particles; the tails are extrapolated.
     seed : int
@@ -156,7 +161,7 @@ def find_coordination(
     if any(len(signal.values) != count for signal in signals):
         raise ValueError("signals and strata must be of the same particles")
     number = int(np.clip(_MOST_PERMUTED // max(count, 1), 99, permutations))
-    drawn = Permutations.draw(strata, number, seed)
+    drawn = Permutations.draw(strata, number, seed, image)
     pairs = [(x, y) for i, x in enumerate(signals) for y in signals[i + 1 :]]
     measured = []
     for done, (x, y) in enumerate(pairs, start=1):
@@ -164,9 +169,9 @@ def find_coordination(
         if both_presence and composition is None:
             raise ValueError("presences need the composition that they come from")
         measured.append(
-            _presences(x, y, composition, drawn)
+            _presences(x, y, composition, drawn, image)
             if both_presence and composition is not None
-            else _values(x, y, drawn)
+            else _values(x, y, drawn, image_count(image, count))
         )
         if progress is not None:
             progress(done, len(pairs))
@@ -179,11 +184,15 @@ def find_coordination(
 
 
 def _presences(
-    x: PartSignal, y: PartSignal, composition: Composition, drawn: Permutations
+    x: PartSignal,
+    y: PartSignal,
+    composition: Composition,
+    drawn: Permutations,
+    image: IntArray | None,
 ) -> _Measured:
     parts = composition.parts
     joint = joint_presence(
-        composition.measured, x.part - 1, y.part - 1, parts[x.part - 1], parts[y.part - 1]
+        composition.measured, x.part - 1, y.part - 1, parts[x.part - 1], parts[y.part - 1], image
     )
     a = x.values - joint.shares[1].sum()
     b = y.values - joint.shares[:, 1].sum()
@@ -196,14 +205,14 @@ def _presences(
         correlation=joint.correlation,
         interval=(low, high),
         spearman=_correlation(rankdata(x.values), rankdata(y.values)),
-        information=max(information - 1.0 / (2.0 * np.log(2.0) * len(a)), 0.0),
+        information=max(information - joint.rows_an_image / (2.0 * np.log(2.0) * len(a)), 0.0),
         p_permutation=p,
         p_value=max(p, beyond),
         joint=joint,
     )
 
 
-def _values(x: PartSignal, y: PartSignal, drawn: Permutations) -> _Measured:
+def _values(x: PartSignal, y: PartSignal, drawn: Permutations, images: int) -> _Measured:
     """Two signals of any kind: correlation for what rises together, information for the rest.
 
     The p-value is the smaller of the two, doubled for having two chances. Ranks
@@ -213,18 +222,18 @@ def _values(x: PartSignal, y: PartSignal, drawn: Permutations) -> _Measured:
     scaled_x, scaled_y = _standard(x.values), _standard(y.values)
     correlation = float(scaled_x @ scaled_y) / count
     null = drawn.null(lambda rows: float(scaled_x @ scaled_y[rows]) / count)
-    bins_x, bins_y = _classes(x), _classes(y)
+    bins_x, bins_y = _classes(x, images), _classes(y, images)
     information = mutual_information_bits(bins_x, bins_y)
     by_chance = drawn.null(lambda rows: mutual_information_bits(bins_x, bins_y[rows]))
     by_line, by_shape = two_sided(correlation, null), upper_tail(information, by_chance)
     centre = np.arctanh(np.clip(correlation, -0.999999, 0.999999))
-    error = 1.0 / np.sqrt(max(count - 3, 1))
+    error = 1.0 / np.sqrt(max(images - 3, 1))
     reach = CONFIDENCE * error
     beyond_chance = max(information - float(by_chance.mean()), 0.0)
     leaked = -0.5 * float(np.log2(1.0 - LEAK_OF_SHAPE**2))
     beyond_leak = min(
         max(by_line, _beyond(abs(centre), np.arctanh(LEAK_OF_DECODED), error)),
-        max(by_shape, _beyond(beyond_chance, leaked, _information_error(bins_x, bins_y))),
+        max(by_shape, _beyond(beyond_chance, leaked, _information_error(bins_x, bins_y, images))),
     )
     return _Measured(
         correlation=correlation,
@@ -269,23 +278,23 @@ def _pair(
     )
 
 
-def _classes(signal: PartSignal) -> IntArray:
+def _classes(signal: PartSignal, images: int) -> IntArray:
     """States as they are, presence by the more likely, all else in bins of equal width."""
     if signal.kind == "state":
         return np.unique(signal.values, return_inverse=True)[1].reshape(-1).astype(np.int64)
     if signal.kind == "presence":
         return (signal.values > 0.5).astype(np.int64)
-    return binned(signal.values)
+    return binned(signal.values, images=images)
 
 
-def _information_error(a: IntArray, b: IntArray) -> float:
+def _information_error(a: IntArray, b: IntArray, images: int) -> float:
     """Standard error of the mutual information, bits: of a mean of log ratios."""
     n_a, n_b = int(a.max()) + 1, int(b.max()) + 1
     table = np.bincount(a * n_b + b, minlength=n_a * n_b).reshape(n_a, n_b) / len(a)
     product = np.outer(table.sum(axis=1), table.sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(table > 0, np.log2(table / product), 0.0)
-    return float(np.std(ratios[a, b]) / np.sqrt(len(a)))
+    return float(np.std(ratios[a, b]) / np.sqrt(images))
 
 
 def _standard(values: FloatArray) -> FloatArray:

@@ -10,10 +10,13 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.simulation.ground_truth import (
     COUPLINGS,
+    NUISANCE_PREFIX,
+    NUISANCES,
     TRUTH_FILE,
     CompositionTruth,
     MapsTruth,
     MotionTruth,
+    NuisanceTruth,
     Truth,
 )
 
@@ -47,8 +50,11 @@ def load_truth(path: Path) -> CompositionTruth | MotionTruth | MapsTruth:
             values: dict[str, Any] = {
                 f.name: stored[f.name]
                 for f in fields(kind)
-                if f.name != COUPLINGS or COUPLINGS in stored
+                if f.name != NUISANCES and (f.name != COUPLINGS or COUPLINGS in stored)
             }
+            if any(name.startswith(NUISANCE_PREFIX) for name in stored):
+                wrong = {f.name: stored[NUISANCE_PREFIX + f.name] for f in fields(NuisanceTruth)}
+                values[NUISANCES] = NuisanceTruth(**wrong)
     except FileNotFoundError as fault:
         raise InputError(str(file), "there is no such file", cure) from fault
     except (OSError, KeyError, ValueError) as fault:
@@ -82,7 +88,8 @@ def align_truth(truth: AnyTruth, names: ArrayLike, where: str = "the run") -> An
     taken: dict[str, Any] = {
         name: getattr(truth, name)[rows] for name in PER_PARTICLE if name in present
     }
-    return replace(truth, **taken)
+    wrong = truth.nuisances
+    return replace(truth, **taken, nuisances=None if wrong is None else wrong.take(rows))
 
 
 def rows_of(known: ArrayLike, wanted: ArrayLike, where: str = "the run") -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from cryoparts.conventions import Poses
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.losses import mean_frc
+from cryoparts.statistics.by_image import one_row_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ class GeometryCheck:
 def check_geometry(
     particles: PreparedParticles, model: GaussianModel, band: Band, seed: int = 0
 ) -> GeometryCheck:
-    """Compare a sample of the particles with the model under each variant.
+    """Compare a sample of the particles, one row of each image, with the model by each variant.
 
     Parameters
     ----------
@@ -106,8 +107,9 @@ def check_geometry(
     seed : int
         Seed of the sample.
     """
-    count = min(SAMPLE, len(particles))
-    chosen = np.sort(np.random.default_rng(seed).choice(len(particles), count, replace=False))
+    single = one_row_each(particles.image, seed)
+    count = min(SAMPLE, len(single))
+    chosen = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
     scores = {
         name: _frc_of(*change(model, particles.poses), particles, band, chosen)
         for name, change in VARIANTS.items()

@@ -119,6 +119,16 @@ class TrainedDecoder:
         """Latent vectors (P, Z) of all particles: the refined ones where there are any."""
         return self.latent_of(np.arange(len(self.particles))).cpu().numpy()
 
+    def displacements_from_neutral(self, decoded: Decoded) -> NDArray[np.floating] | None:
+        """Displacements (n, N, 3) in Å of all Gaussians from their neutral positions.
+
+        Those of `decoded` are from the mean over the particles, which is added here.
+        """
+        if decoded.displacements is None:
+            return None
+        mean: NDArray[np.float32] = self.mean_displacement().cpu().numpy()
+        return decoded.displacements + mean
+
     def latent_of(self, indices: NDArray[np.int64]) -> Tensor:
         """Latent vectors (n, Z) of the chosen particles."""
         return self.encoded(indices) if self._latent is None else self._latent[indices]

@@ -26,8 +26,10 @@ class Decoded:
         Amplitudes over each Gaussian's own where it is there, on a scale where what does
         not vary is 1.
     displacements : float array, shape (n, N, 3), or None
-        Å, from the mean over the particles: where a Gaussian is, is its neutral position plus
-        `TrainedDecoder.mean_displacement` plus this.
+        Å, from the mean over the particles: a Gaussian lies at its neutral position plus
+        `TrainedDecoder.mean_displacement` plus this. Whoever needs the place itself (to
+        compare with an image, to draw the molecule) asks
+        `TrainedDecoder.displacements_from_neutral`.
     relative_widths : float array, shape (n, N), or None
         Widths over the neutral ones.
     """

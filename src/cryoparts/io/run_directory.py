@@ -271,9 +271,8 @@ class RunDirectory:
 
 
 def require_new_folder(root: Path) -> None:
-    """Raise InputError unless `root` is absent or an empty folder."""
-    taken = root.is_file() or (root.is_dir() and any(p.name != LOCK for p in root.iterdir()))
-    if taken:
+    """Raise InputError unless `root` is absent or an empty folder, but for our own lock on it."""
+    if root.is_file() or (root.is_dir() and any(path.name != LOCK for path in root.iterdir())):
         raise InputError(
             f"-o {root}",
             "the run folder exists and is not empty",

@@ -182,7 +182,9 @@ def refine_motion(
     moved = refined.cpu().numpy().astype(np.float64) - start
     parts = dict(motion.parts)
     for (part, found), body in zip(modes.items(), bodies, strict=True):
-        parts[part] = _moved(parts[part], moved[:, body.columns] @ found.modes, seed)
+        parts[part] = _moved(
+            parts[part], moved[:, body.columns] @ found.modes, setup.forward.particles.image, seed
+        )
     return replace(motion, parts=parts, by_images=True)
 
 
@@ -237,10 +239,10 @@ def _tensor(array: FloatArray, device: torch.device) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float32, device=device)
 
 
-def _moved(part: PartMotion, change: FloatArray, seed: int) -> PartMotion:
+def _moved(part: PartMotion, change: FloatArray, image: NDArray[np.int64], seed: int) -> PartMotion:
     """The part's motion with rotation vectors and shifts (P, 6) changed."""
     motions = _changed(part.motions, change)
-    screw = mean_screw(motions.take(part.present), seed=seed)
+    screw = mean_screw(motions.take(part.present), image=image[part.present], seed=seed)
     return replace(
         part,
         motions=motions,

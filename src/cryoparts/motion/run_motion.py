@@ -82,6 +82,7 @@ def measure_motion(
     decode: Callable[[NDArray[np.int64]], Decoded],
     n_particles: int,
     *,
+    image: NDArray[np.int64] | None = None,
     frame: Frame = "core",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -98,6 +99,8 @@ def measure_motion(
     decode : callable
         Takes indices of particles, returns their displacements.
     n_particles : int
+    image : int array, shape (P,), optional
+        Number of each row's image, by which axes are resampled. Default: an image a row.
     frame : "core" or "lab"
         What motions are relative to: the core (its rigid motion is undone), or
         the neutral model in the frame of the poses.
@@ -137,7 +140,7 @@ def measure_motion(
     parts = {}
     for part, body in bodies.items():
         amplitude = np.concatenate(amplitudes[part]) if amplitudes[part] else None
-        parts[part] = _part_motion(join_particles(fits[part]), amplitude, body, seed)
+        parts[part] = _part_motion(join_particles(fits[part]), amplitude, body, image, seed)
     return RunMotion(join_particles(core_fits) if core_fits else None, parts)
 
 
@@ -160,14 +163,19 @@ def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, 
 
 
 def _part_motion(
-    motions: RigidMotions, amplitude: FloatArray | None, body: _Body, seed: int
+    motions: RigidMotions,
+    amplitude: FloatArray | None,
+    body: _Body,
+    image: NDArray[np.int64] | None,
+    seed: int,
 ) -> PartMotion:
     everywhere = np.ones(len(motions), dtype=bool)
     present = everywhere if amplitude is None else amplitude > PRESENT_ABOVE
     # a part that is hardly ever there still gets an axis, of all particles
     if present.sum() < _FEWEST_PRESENT:
         present = everywhere
-    screw = mean_screw(motions.take(present), seed=seed)
+    own = None if image is None else image[present]
+    screw = mean_screw(motions.take(present), image=own, seed=seed)
     return PartMotion(
         motions=motions,
         screw=screw,

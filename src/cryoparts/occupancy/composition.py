@@ -139,10 +139,22 @@ class Composition:
             raise InputError(str(folder), f"not a folder of composition: {fault}", CURE) from fault
 
 
-def find_composition(measured: ImageAmplitudes, part_names: Sequence[str]) -> Composition:
-    """Judge every part's presence from the measured amplitudes."""
+def find_composition(
+    measured: ImageAmplitudes,
+    part_names: Sequence[str],
+    image: NDArray[np.int64] | None = None,
+) -> Composition:
+    """Judge every part's presence from the measured amplitudes.
+
+    Parameters
+    ----------
+    measured : ImageAmplitudes
+    part_names : sequence of str, length K
+    image : int array, shape (P,), optional
+        Number of each row's image, by which intervals count. Default: an image a row.
+    """
     parts = tuple(
-        fit_presence(amplitude, variance)
+        fit_presence(amplitude, variance, image)
         for amplitude, variance in zip(measured.amplitude.T, measured.variance.T, strict=True)
     )
     return Composition(measured, tuple(part_names), parts)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
 
     FloatArray = NDArray[np.float64]
-    DisplacementsOf = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    DisplacementsOf = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 BATCH = 64
 NOISE_SAMPLE = 512
@@ -101,8 +101,8 @@ def measure_amplitudes(
     config : TrainingConfig
         Gives the band of resolution and the device.
     displacements_of : callable or None
-        Gives the displacements (n, N, 3) in Å of the Gaussians in chosen
-        particles; None where nothing moves.
+        Gives the displacements (n, N, 3) in Å of the Gaussians in chosen particles,
+        from their neutral positions; None where nothing moves.
     progress : callable or None
         Told the particles done, and their total.
 
@@ -189,7 +189,7 @@ class _Fit:
         positions = self.positions
         if self.displacements_of is not None:
             moved = self.displacements_of(rows)
-            positions = positions + torch.as_tensor(moved, device=positions.device)
+            positions = positions + torch.as_tensor(moved).to(positions)
         templates = torch.stack(
             [
                 project(

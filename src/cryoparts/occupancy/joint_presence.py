@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.statistics.by_image import image_count, sums_by_image
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from cryoparts.occupancy.presence import Presence
 
     FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
 
 CONFIDENCE = 1.96
 _ITERATIONS = 300
@@ -51,6 +54,8 @@ class JointPresence:
         independent parts however their errors are correlated.
     density : array, shape (P, 4)
         Of each particle's measurement in the four cases, up to a factor a particle.
+    rows_an_image : float
+        Mean number of rows that show one image: so often the likelihood counts it.
     """
 
     shares: FloatArray
@@ -58,6 +63,7 @@ class JointPresence:
     likelihood_ratio: float
     score: FloatArray
     density: FloatArray
+    rows_an_image: float = 1.0
 
     @property
     def correlation(self) -> float:
@@ -76,7 +82,12 @@ class JointPresence:
         order = [0, 2, 1, 3]
         turned = self.covariance[np.ix_(order, order)]
         return JointPresence(
-            self.shares.T, turned, self.likelihood_ratio, self.score, self.density[:, order]
+            self.shares.T,
+            turned,
+            self.likelihood_ratio,
+            self.score,
+            self.density[:, order],
+            self.rows_an_image,
         )
 
     @property
@@ -102,10 +113,11 @@ class JointPresence:
         best = float(np.log(self.density @ self.shares.ravel()).sum())
         low, high = float(self.shares[1, 0]), float(self.shares[1].sum())
         upper = self.shares.ravel()
+        drop = _LIKELIHOOD_DROP * self.rows_an_image
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
             fitted = _shares_with(self.density, self.shares.ravel(), middle)
-            if best - float(np.log(self.density @ fitted).sum()) > _LIKELIHOOD_DROP:
+            if best - float(np.log(self.density @ fitted).sum()) > drop:
                 high = middle
             else:
                 low, upper = middle, fitted
@@ -113,7 +125,12 @@ class JointPresence:
 
 
 def joint_presence(
-    measured: ImageAmplitudes, a: int, b: int, of_a: Presence, of_b: Presence
+    measured: ImageAmplitudes,
+    a: int,
+    b: int,
+    of_a: Presence,
+    of_b: Presence,
+    image: IntArray | None = None,
 ) -> JointPresence:
     """Estimate how often parts occur together.
 
@@ -124,6 +141,9 @@ def joint_presence(
         Columns of the parts.
     of_a, of_b : Presence
         Their levels; both present or absent.
+    image : int array, shape (P,), optional
+        Number of each row's image: only different images count as independent.
+        Default: an image a row.
 
     Raises
     ------
@@ -141,12 +161,14 @@ def joint_presence(
     under = density @ independent
     posterior = density * independent / under[:, None]
     deviations = np.outer(np.arange(2) - table[1].sum(), np.arange(2) - table[:, 1].sum()).ravel()
+    repeats = len(density) / image_count(image, len(density))
     return JointPresence(
         shares=table,
-        covariance=_covariance(density / chance[:, None], shares),
-        likelihood_ratio=max(2.0 * float(np.log(chance / under).sum()), 0.0),
+        covariance=_covariance(density / chance[:, None], shares, image),
+        likelihood_ratio=max(2.0 * float(np.log(chance / under).sum()), 0.0) / repeats,
         score=posterior @ deviations,
         density=density,
+        rows_an_image=repeats,
     )
 
 
@@ -209,8 +231,10 @@ def _shares_with(density: FloatArray, start: FloatArray, only_a: float) -> Float
     return fitted
 
 
-def _covariance(ratio: FloatArray, shares: FloatArray) -> FloatArray:
+def _covariance(ratio: FloatArray, shares: FloatArray, image: IntArray | None) -> FloatArray:
     """Errors of the shares from the outer product of the particles' scores.
+
+    Where rows share images, the sandwich in which only different images are independent.
 
     `ratio` (P, 4) is each case's density over the mixture's. With n shares summing
     to one the information of n - 1 of them is inverted, the last being the largest.
@@ -218,10 +242,14 @@ def _covariance(ratio: FloatArray, shares: FloatArray) -> FloatArray:
     last = int(shares.argmax())
     free = [c for c in range(4) if c != last]
     scores = ratio[:, free] - ratio[:, [last]]
-    information = scores.T @ scores
+    images = image_count(image, len(ratio))
+    repeats = len(ratio) / images
     # a share at zero cannot be known worse than one particle's worth
-    information += np.diag(1.0 / np.maximum(shares[free], 1.0 / len(ratio)))
-    inner = np.linalg.inv(information)
+    least = np.diag(1.0 / np.maximum(shares[free], 1.0 / images))
+    inner = np.linalg.inv(scores.T @ scores + repeats * least)
+    if image is not None and images < len(ratio):
+        together = sums_by_image(scores, image)
+        inner = inner @ (together.T @ together + repeats**2 * least) @ inner
     mapping = np.zeros((4, 3))
     mapping[free] = np.eye(3)
     mapping[last] = -1.0

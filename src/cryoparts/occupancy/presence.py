@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import expit, logit
 
+from cryoparts.statistics.by_image import covariance_from_scores, image_count
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
 
 Change = Literal["present or absent", "always there", "never there", "not a present/absent part"]
 
@@ -95,13 +98,18 @@ class _Mixture:
     likelihood: float
 
 
-def fit_presence(amplitude: ArrayLike, variance: ArrayLike) -> Presence:
+def fit_presence(
+    amplitude: ArrayLike, variance: ArrayLike, image: IntArray | None = None
+) -> Presence:
     """Fit one and two levels to a part's amplitudes and choose between them.
 
     Parameters
     ----------
     amplitude, variance : array, shape (P,)
         Measured amplitudes and the variances of their errors (0 if exact).
+    image : int array, shape (P,), optional
+        Number of each row's image: only different images count as independent.
+        Default: an image a row.
 
     Raises
     ------
@@ -122,7 +130,8 @@ def fit_presence(amplitude: ArrayLike, variance: ArrayLike) -> Presence:
         trial, _ = max(tried, key=lambda one: one[0].likelihood)
         pair = _fit(x, v, _posterior(x, v, trial), _ITERATIONS)
     # three parameters more: a level, its spread, the share
-    gain = 2.0 * (pair.likelihood - single.likelihood) - 3.0 * np.log(len(x))
+    images = image_count(image, len(x))
+    gain = 2.0 * (images / len(x)) * (pair.likelihood - single.likelihood) - 3.0 * np.log(images)
     (low_level, high_level), spreads = pair.levels, pair.spreads
     spread = max(float(np.sqrt(0.5 * (spreads[0] ** 2 + spreads[1] ** 2))), 1e-3)
     separation = (high_level - low_level) / spread
@@ -131,7 +140,7 @@ def fit_presence(amplitude: ArrayLike, variance: ArrayLike) -> Presence:
         and separation > SMALLEST_SEPARATION
         and high_level - low_level > SMALLEST_STEP * abs(high_level)
     ):
-        occupancy, low, high = _interval(x, v, pair)
+        occupancy, low, high = _interval(x, v, pair, image)
         return Presence(
             "present or absent",
             _posterior(x, v, pair),
@@ -145,19 +154,19 @@ def fit_presence(amplitude: ArrayLike, variance: ArrayLike) -> Presence:
             separation,
             gain,
         )
-    return _one_level(single, len(x), gain)
+    return _one_level(single, len(x), images, gain)
 
 
-def _one_level(single: _Mixture, count: int, gain: float) -> Presence:
+def _one_level(single: _Mixture, count: int, images: int, gain: float) -> Presence:
     level, spread = single.levels[0], single.spreads[0]
     there = level > 0.5
     change: Change = "always there" if there else "never there"
     value, low, high = float(there), float(there), float(there)
     # none of n seen: at most 3 / n of all, at 95% (the rule of three)
     if there:
-        low = max(1.0 - 3.0 / count, 0.0)
+        low = max(1.0 - 3.0 / images, 0.0)
     else:
-        high = min(3.0 / count, 1.0)
+        high = min(3.0 / images, 1.0)
     if spread > LARGEST_SPREAD:
         change, value, low, high = "not a present/absent part", np.nan, np.nan, np.nan
     return Presence(
@@ -232,7 +241,9 @@ def _fit(x: FloatArray, v: FloatArray, upper: FloatArray, iterations: int) -> _M
     )
 
 
-def _interval(x: FloatArray, v: FloatArray, fit: _Mixture) -> tuple[float, float, float]:
+def _interval(
+    x: FloatArray, v: FloatArray, fit: _Mixture, image: IntArray | None
+) -> tuple[float, float, float]:
     """Occupancy and its interval, from the outer product of the particles' scores.
 
     The levels and spreads are estimated from the same particles, so their
@@ -246,7 +257,6 @@ def _interval(x: FloatArray, v: FloatArray, fit: _Mixture) -> tuple[float, float
         total = v + spread**2
         scores.append(weight * (x - level) / total)
         scores.append(weight * spread * ((x - level) ** 2 / total - 1.0) / total)
-    information = np.stack(scores) @ np.stack(scores).T
-    error = float(np.sqrt(np.linalg.pinv(information, hermitian=True)[0, 0]))
+    error = float(np.sqrt(covariance_from_scores(np.stack(scores, axis=1), image)[0, 0]))
     reach = CONFIDENCE * error
     return share, float(expit(logit(share) - reach)), float(expit(logit(share) + reach))

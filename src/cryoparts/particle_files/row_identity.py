@@ -72,6 +72,11 @@ def _marked(
     return out
 
 
+def in_words(rows: int, images: int) -> str:
+    """``2,000 particles``, or ``80 rows of 40 images``."""
+    return f"{rows:,} particles" if images == rows else f"{rows:,} rows of {images:,} images"
+
+
 def image_numbers(
     stack_paths: Sequence[Path],
     stack_of_particle: NDArray[np.int64],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.statistics.by_image import image_count, with_all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,7 @@ def stability_over_subsamples(
     positions: FloatArray,
     decoded: Decoded,
     *,
+    image: IntArray | None = None,
     method: Method = "umap",
     min_part_size: int | None = None,
     seed: int = 0,
@@ -77,6 +79,9 @@ def stability_over_subsamples(
         Neutral positions, Å.
     decoded : Decoded
         The decoder's output for the sample of particles that parts are found on.
+    image : int array, shape (S,), optional
+        Number of each of these rows' image: a half has all its rows or none.
+        Default: an image a row.
     method, min_part_size
         As in `segment_gaussians`.
     seed : int
@@ -90,11 +95,12 @@ def stability_over_subsamples(
         Mean best overlap of each part.
     """
     rng = np.random.default_rng(seed)
-    count = len(decoded)
+    own = np.arange(len(decoded)) if image is None else image
+    images = image_count(own, len(own))
     overlaps = []
     for repeat in range(1, repeats + 1):
-        rows = np.sort(rng.permutation(count)[: max(2, round(SHARE * count))])
-        chosen = decoded.of_particles(rows)
+        half = rng.permutation(images)[: max(2, round(SHARE * images))]
+        chosen = decoded.of_particles(with_all_rows(own, half))
         again = segment_gaussians(
             positions,
             chosen.relative_scalars,

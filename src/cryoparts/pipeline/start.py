@@ -21,6 +21,8 @@ from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import read_structure, write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
+from cryoparts.particle_files.row_identity import in_words
+from cryoparts.particle_files.symmetry import expanded
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.selection.selection import named_rows, read_names
@@ -40,6 +42,7 @@ RESUMED_WITH_THE_SAME = (
     "model",
     "pixel_size_angstrom",
     "selection",
+    "symmetry",
     "preprocessing",
     "gaussians",
     "training",
@@ -63,6 +66,8 @@ def open_particles(config: RunConfig) -> ParticleSet:
     )
     for note in table.notes:
         warn(note)
+    if config.symmetry is not None:
+        table = expanded(table, config.symmetry)
     if config.selection is not None:
         table = _selected(table, Path(config.selection))
     return ParticleSet(table)
@@ -70,7 +75,9 @@ def open_particles(config: RunConfig) -> ParticleSet:
 
 def _selected(table: ParticleTable, path: Path) -> ParticleTable:
     """The particles of a selection, in the order of the particle file."""
-    chosen = named_rows(read_names(path), table.names, str(path), str(table.source))
+    chosen = named_rows(
+        read_names(path), table.names, str(path), str(table.source), table.image_names
+    )
     say(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
     return table.take(np.flatnonzero(chosen))
 
@@ -187,7 +194,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         config.training.seed,
     )
     say(
-        f"{len(table)} particles; {len(model)} Gaussians; working images "
+        f"{in_words(len(table), table.image_count)}; {len(model)} Gaussians; working images "
         f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
@@ -227,8 +234,9 @@ def report_geometry(check: GeometryCheck, prepared: PreparedParticles) -> None:
             f"{error:.4f} over {check.n_particles} particles): wrong model, pixel size or poses, "
             f"or too few particles."
         )
-    if len(prepared) < FEW_PARTICLES:
-        warn(f"only {len(prepared)} particles: too few to conclude much about heterogeneity.")
+    if prepared.image_count < FEW_PARTICLES:
+        told = in_words(len(prepared), prepared.image_count)
+        warn(f"only {told}: too few to conclude much about heterogeneity.")
 
 
 def _resumed(config: RunConfig, output: Path) -> RunDirectory:

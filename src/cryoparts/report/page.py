@@ -179,7 +179,7 @@ def _write_figures(folder: Path, pictures: list[Picture]) -> None:
 def _compose(results: RunResults) -> Page:
     facts = read_particle_facts(results.folder / "particles")
     leaks = _leaks(results, facts)
-    count = len(facts) if facts else len(results.latent.z) if results.latent else None
+    count = facts.image_count if facts else len(results.latent.z) if results.latent else None
     sections = part_sections(results)
     trusted = trust_section(results.folder)
     verdict = trusted.added_to(judge(results, count, leaks))
@@ -191,7 +191,7 @@ def _compose(results: RunResults) -> Page:
         folder=str(results.folder),
         headline=trusted.headline or headline(results, verdict),
         verdict=verdict,
-        tiles=_tiles(results, count),
+        tiles=_tiles(results, count, len(facts) if facts else count),
         evaluation=_evaluation_rows(results),
         learning=learning_curve(results.training) if results.training else None,
         latent=latent_space(results.latent, results.states) if results.latent else None,
@@ -222,13 +222,16 @@ def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
     order = [row.get(name, -1) for name in results.latent.names.tolist()]
     if -1 in order:
         return []
-    return measure_leaks(results.latent.z, facts.poses.take(order), facts.ctf.take(order))
+    poses, ctf = facts.poses.take(order), facts.ctf.take(order)
+    return measure_leaks(results.latent.z, poses, ctf, image=facts.image[order])
 
 
-def _tiles(results: RunResults, particles: int | None) -> tuple[Tile, ...]:
+def _tiles(results: RunResults, images: int | None, rows: int | None) -> tuple[Tile, ...]:
     tiles = []
-    if particles is not None:
-        tiles.append(Tile(f"{particles:,}", "particles"))
+    if images is not None and rows is not None:
+        tiles.append(
+            Tile(f"{rows:,}", "particles" if rows == images else f"rows of {images:,} images")
+        )
     if results.model is not None:
         tiles.append(Tile(f"{len(results.model):,}", "Gaussians in the model"))
     if results.parts is not None:

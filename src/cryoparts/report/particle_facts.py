@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particles.prepared import PARTICLES, PreparedParticles
 
 if TYPE_CHECKING:
@@ -29,9 +30,16 @@ class ParticleFacts:
     contrast_sign: int
     half_sets: tuple[int, int, int]
     """Number of particles in half set 1, in half set 2, and in neither."""
+    image: NDArray[np.int64]
+    """Number (P,) of the image that each row shows."""
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def image_count(self) -> int:
+        """How many different images the rows show."""
+        return len(np.unique(self.image))
 
     def rows(self) -> list[tuple[str, str]]:
         """(what, value) lines for people."""
@@ -41,7 +49,7 @@ class ParticleFacts:
         contrast = "bright" if self.contrast_sign > 0 else "dark"
         low, high = np.quantile(defocus, [0.0, 1.0]) if len(defocus) else (0.0, 0.0)
         return [
-            ("particles", f"{len(self):,}"),
+            ("particles", in_words(len(self), self.image_count)),
             ("working box", f"{self.box_size} × {self.box_size} pixels"),
             ("working pixel size", f"{self.pixel_size_angstrom:.4g} Å"),
             ("finest resolution in the images", f"{2 * self.pixel_size_angstrom:.3g} Å (Nyquist)"),
@@ -71,4 +79,5 @@ def read_particle_facts(folder: Path) -> ParticleFacts | None:
         box_size=prepared.box_size,
         contrast_sign=prepared.contrast_sign,
         half_sets=(int((halves == 1).sum()), int((halves == 2).sum()), int((halves == 0).sum())),
+        image=prepared.image,
     )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cryoparts.statistics.by_image import image_count, sums_by_image
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -80,7 +82,13 @@ class MeanScrew:
         }
 
 
-def mean_screw(motions: RigidMotions, *, seed: int = 0, resamples: int = BOOTSTRAP) -> MeanScrew:
+def mean_screw(
+    motions: RigidMotions,
+    *,
+    image: NDArray[np.int64] | None = None,
+    seed: int = 0,
+    resamples: int = BOOTSTRAP,
+) -> MeanScrew:
     """The screw that explains most of a part's rigid motion about its mean place.
 
     Motions are taken about the mean rotation and the mean centre, so that a
@@ -90,6 +98,8 @@ def mean_screw(motions: RigidMotions, *, seed: int = 0, resamples: int = BOOTSTR
     ----------
     motions : RigidMotions
         Of the particles in which the part is there; relative to the core.
+    image : int array, shape (P,), optional
+        Number of each row's image: whole images are resampled. Default: an image a row.
     seed : int
         Of the bootstrap over the particles.
     resamples : int
@@ -117,7 +127,14 @@ def mean_screw(motions: RigidMotions, *, seed: int = 0, resamples: int = BOOTSTR
     sign = 1.0 if axis[np.abs(axis).argmax()] >= 0 else -1.0
     total = max(float(variance.sum()), 1e-300)
     axis_error, pivot_error = _bootstrap(
-        screws, inverse_root, centre, axis, pivot, np.random.default_rng(seed), resamples
+        screws,
+        image,
+        inverse_root,
+        centre,
+        axis,
+        pivot,
+        np.random.default_rng(seed),
+        resamples,
     )
     return MeanScrew(
         axis=sign * axis,
@@ -174,6 +191,7 @@ def _decompose(
 
 def _bootstrap(
     screws: FloatArray,
+    image: NDArray[np.int64] | None,
     inverse_root: FloatArray,
     centre: FloatArray,
     axis: FloatArray,
@@ -182,9 +200,13 @@ def _bootstrap(
     resamples: int,
 ) -> tuple[float, float]:
     """Angles between the axes of resampled particles and the axis, and distances; 95% each."""
+    products = (screws[:, :, None] * screws[:, None, :]).reshape(len(screws), 36)
+    rows = np.ones(len(screws))
+    if image is not None and image_count(image, len(rows)) < len(rows):
+        screws, products, rows = (sums_by_image(x, image) for x in (screws, products, rows))
     count = len(screws)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
-    products = (screws[:, :, None] * screws[:, None, :]).reshape(count, 36)
+    times = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    drawn = times / (times @ rows)[:, None]
     means = drawn @ screws
     covariance = (drawn @ products).reshape(-1, 6, 6) - means[:, :, None] * means[:, None, :]
     leading = np.linalg.eigh(covariance)[1][:, :, -1] @ inverse_root.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
 
@@ -10,23 +11,21 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.structure import write_structure
-from cryoparts.simulation.acquisition import draw_acquisition
-from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.coupling import coupled_presence, read_couplings
 from cryoparts.simulation.cutting import cut_structure
-from cryoparts.simulation.ground_truth import TRUTH_FILE, CompositionTruth
+from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
+from cryoparts.simulation.ground_truth import CompositionTruth
 from cryoparts.simulation.molecule import Centre, load_molecule
 from cryoparts.simulation.options import ImagingOptions, Progress, require
-from cryoparts.simulation.particles import in_order, new_folder, write_particles
 from cryoparts.simulation.region_table import read_region_table
+from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from cryoparts.conventions import Poses
     from cryoparts.io.structure import Structure
+    from cryoparts.simulation.nuisances.options import Nuisances
 
 
 @dataclass(frozen=True)
@@ -75,38 +74,14 @@ class CompositionOptions:
         )
 
 
-@dataclass(frozen=True)
-class CompositionScene:
-    """Particles that have only the segments `presence` (P, S) says."""
-
-    atoms: AtomGroups
-    presence: NDArray[np.bool_]
-    box_size: int
-    pixel_size_angstrom: float
-
-    def batches(self, n_particles: int, batch: int) -> Iterator[NDArray[np.int64]]:
-        """All particles in order."""
-        return in_order(n_particles, batch)
-
-    def half_planes(self, rows: NDArray[np.int64], poses: Poses) -> NDArray[np.complex64]:
-        """Projections (n, D, D // 2 + 1) of the particles `rows` in their poses."""
-        groups = (len(rows), self.atoms.n_groups)
-        return project_groups(
-            self.atoms,
-            np.broadcast_to(poses.rotation[:, None, :2, :], (*groups, 2, 3)),
-            np.broadcast_to(poses.shift_angstrom[:, None, :], (*groups, 2)),
-            self.presence[rows],
-            self.box_size,
-            self.pixel_size_angstrom,
-        )
-
-
 def simulate_composition(
     structure: Path | Structure,
     folder: Path,
     imaging: ImagingOptions,
     composition: CompositionOptions,
     progress: Progress | None = None,
+    nuisances: Nuisances | None = None,
+    finish: Finish | None = None,
 ) -> Path:
     """Simulate a data set of compositional heterogeneity.
 
@@ -117,59 +92,81 @@ def simulate_composition(
     ----------
     structure : Path or Structure
         The whole molecule.
-    folder : Path
-        Must not exist; appears only when everything is written.
-    imaging : ImagingOptions
+    folder, imaging, progress, nuisances, finish
+        See `simulate`, whose errors and result are this one's.
     composition : CompositionOptions
-    progress : callable, optional
-        See `write_particles`.
+    """
 
-    Returns
-    -------
-    Path
-        `folder`.
+    def content(random: Random) -> Content:
+        molecule, _ = load_molecule(
+            structure, composition.centre, imaging.box_size, imaging.pixel_size_angstrom
+        )
+        pieces = cut_into_segments(molecule, composition, random["shape"])
+        presence = draw_presence(pieces, composition, imaging.n_particles, random["state"])
+        return Content(
+            MoleculeScene(
+                AtomGroups.of(molecule.positions, molecule.masses, pieces.label, len(pieces.names)),
+                imaging.box_size,
+                imaging.pixel_size_angstrom,
+                presence,
+            ),
+            lambda folder: write_structure(folder / "model.cif", molecule, b_factors=pieces.label),
+            partial(
+                CompositionTruth,
+                atom_positions=molecule.positions,
+                atom_masses=molecule.masses,
+                atom_segment=pieces.label,
+                segment_names=np.array(pieces.names),
+                presence=presence,
+                core=pieces.core,
+                couplings=np.array(composition.couple, dtype=np.str_),
+            ),
+            molecule.positions,
+            molecule.masses,
+        )
+
+    streams = ("shape", IMAGING, "state", NOISE)
+    return simulate(folder, imaging, content, streams, progress, nuisances, finish)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The pieces of a molecule: segment of each atom (A,), their names, and which always stays."""
+
+    label: NDArray[np.int64]
+    names: tuple[str, ...]
+    core: int
+
+
+def cut_into_segments(
+    molecule: Structure, options: CompositionOptions, rng: np.random.Generator
+) -> Segments:
+    """The segments of the table, or automatic ones.
 
     Raises
     ------
     InputError
-        If a file or an option is unusable or the folder exists.
+        If the table or the core's name is unusable.
     """
-    cut_rng, imaging_rng, presence_rng, noise_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(imaging.seed).spawn(4)
-    )
-    with new_folder(folder) as partial:
-        molecule, _ = load_molecule(
-            structure, composition.centre, imaging.box_size, imaging.pixel_size_angstrom
-        )
-        segment, names = assign_segments(molecule, composition, cut_rng)
-        core = _core(molecule, segment, names, composition.core)
-        shape = (imaging.n_particles, len(names))
-        couplings = read_couplings(composition.couple, names)
-        presence = coupled_presence(presence_rng.random(shape), composition.probability, couplings)
-        presence[:, core] = True
-        acquisition = draw_acquisition(imaging, imaging_rng)
-        scene = CompositionScene(
-            AtomGroups.of(molecule.positions, molecule.masses, segment, len(names)),
-            presence,
-            imaging.box_size,
-            imaging.pixel_size_angstrom,
-        )
-        written = write_particles(partial, scene, acquisition, imaging, noise_rng, progress)
-        write_structure(partial / "model.cif", molecule, b_factors=segment)
-        CompositionTruth(
-            names=written.names,
-            seed=imaging.seed,
-            image_scale=written.image_scale,
-            contrast=imaging.contrast,
-            atom_positions=molecule.positions,
-            atom_masses=molecule.masses,
-            atom_segment=segment,
-            segment_names=np.array(names),
-            presence=presence,
-            core=core,
-            couplings=np.array(composition.couple, dtype=np.str_),
-        ).save(partial / TRUTH_FILE)
-    return folder
+    label, names = assign_segments(molecule, options, rng)
+    return Segments(label, tuple(names), _core(molecule, label, names, options.core))
+
+
+def draw_presence(
+    segments: Segments, options: CompositionOptions, count: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which segments each particle has, shape (count, S).
+
+    Raises
+    ------
+    InputError
+        If the couplings are unusable.
+    """
+    couplings = read_couplings(options.couple, segments.names)
+    uniform = rng.random((count, len(segments.names)))
+    presence = coupled_presence(uniform, options.probability, couplings)
+    presence[:, segments.core] = True
+    return presence
 
 
 def assign_segments(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,12 +17,71 @@ if TYPE_CHECKING:
 COUPLINGS = "couplings"
 """Key that is stored only where something is coupled."""
 
+NUISANCES, NUISANCE_PREFIX = "nuisances", "nuisance_"
+"""Field of what is wrong with the particles, and how its keys begin; stored only if anything is."""
+
 TRUTH_FILE = "truth.npz"
 """Name of the file in the folder of a simulated data set."""
 
 
 def _nothing() -> NDArray[np.str_]:
     return np.empty(0, dtype=np.str_)
+
+
+@dataclass(frozen=True)
+class NuisanceTruth:
+    """What is wrong with each of the P particles of a data set.
+
+    Parameters
+    ----------
+    junk_kind : str array, shape (P,)
+        Kind of junk; "" for a particle.
+    lost : bool array, shape (P,)
+        Particles whose given pose is random.
+    rotation, given_rotation : float64 arrays, shape (P, 3, 3)
+    shift_angstrom, given_shift_angstrom : float64 arrays, shape (P, 2)
+    defocus_u_angstrom, defocus_v_angstrom, given_defocus_u_angstrom, given_defocus_v_angstrom
+        float64 arrays, shape (P,).
+    scale : float64 array, shape (P,)
+        Contrast of the particle, 1 on average.
+    b_factor : float64 array, shape (P,)
+        Å².
+    magnification : float64 array, shape (P,)
+        True over nominal.
+    background : float64 array, shape (P, 2)
+        Rise across the box along x and y, in standard deviations of the noise.
+    view : int array, shape (P,)
+        Number of the preferred view; -1 for none.
+    optics_group : int array, shape (P,)
+        1 for the first.
+    """
+
+    junk_kind: NDArray[np.str_]
+    lost: NDArray[np.bool_]
+    rotation: FloatArray
+    shift_angstrom: FloatArray
+    given_rotation: FloatArray
+    given_shift_angstrom: FloatArray
+    defocus_u_angstrom: FloatArray
+    defocus_v_angstrom: FloatArray
+    given_defocus_u_angstrom: FloatArray
+    given_defocus_v_angstrom: FloatArray
+    scale: FloatArray
+    b_factor: FloatArray
+    magnification: FloatArray
+    background: FloatArray
+    view: NDArray[np.int64]
+    optics_group: NDArray[np.int64]
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Particles, and in their given pose (but for its error), shape (P,)."""
+        good: NDArray[np.bool_] = (self.junk_kind == "") & ~self.lost
+        return good
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Of the chosen particles, in the order asked for."""
+        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -39,6 +98,8 @@ class Truth:
         Factor from projected scattering mass to the units of the images.
     contrast : {"bright", "dark"}
         Whether the images show protein bright or dark.
+    nuisances : NuisanceTruth or None
+        None where nothing is wrong with the particles.
     """
 
     kind: ClassVar[str] = ""
@@ -47,12 +108,22 @@ class Truth:
     seed: int
     image_scale: float
     contrast: str
+    nuisances: NuisanceTruth | None = field(default=None, kw_only=True)
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which images are particles in their given poses, shape (P,)."""
+        wrong = self.nuisances
+        return np.ones(len(self.names), dtype=bool) if wrong is None else wrong.good
 
     def save(self, path: Path) -> None:
         """Write an .npz with one key a field, and the kind; no pickle."""
         arrays: dict[str, Any] = {"kind": np.array(self.kind)}
-        values = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        own = [f.name for f in fields(self) if f.name != NUISANCES]
+        values = {name: np.asarray(getattr(self, name)) for name in own}
         arrays |= {key: value for key, value in values.items() if key != COUPLINGS or value.size}
+        if self.nuisances is not None:
+            arrays |= {f"{NUISANCE_PREFIX}{key}": v for key, v in vars(self.nuisances).items()}
         np.savez_compressed(path, **arrays)
 
 

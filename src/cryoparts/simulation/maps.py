@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path  # noqa: TC003 - the command line reads the annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.mrc import read_map, write_map
-from cryoparts.simulation.acquisition import draw_acquisition
-from cryoparts.simulation.ground_truth import TRUTH_FILE, MapsTruth
+from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
+from cryoparts.simulation.ground_truth import MapsTruth
 from cryoparts.simulation.map_projection import FourierMap, project_map
 from cryoparts.simulation.options import ImagingOptions, Progress, require
-from cryoparts.simulation.particles import new_folder, write_particles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +23,13 @@ if TYPE_CHECKING:
 
     from cryoparts.conventions import Poses
     from cryoparts.io.mrc import DensityMap
+    from cryoparts.simulation.nuisances.options import Nuisances
 
 SAME_VOXEL = 1e-3
 """Largest relative difference of voxel sizes that count as the same."""
+
+MASS_ABOVE = 0.2
+"""Voxels above this share of the mean map's highest are the molecule that junk is made of."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class MapsScene:
     map_index: NDArray[np.int64]
     box_size: int
     pixel_size_angstrom: float
+    latest: _LatestMap = field(default_factory=lambda: _LatestMap(), repr=False, compare=False)
 
     def batches(self, n_particles: int, batch: int) -> Iterator[NDArray[np.int64]]:
         """The particles of the first map, then of the second and so on."""
@@ -80,16 +84,16 @@ class MapsScene:
         """Projections (n, D, D // 2 + 1) of the particles `rows`, all of one map."""
         (number,) = np.unique(self.map_index[rows])
         return project_map(
-            self._latest.transform(int(number), self),
+            self.latest.transform(int(number), self),
             poses.rotation,
             poses.shift_angstrom,
             self.box_size,
             self.pixel_size_angstrom,
         )
 
-    @cached_property
-    def _latest(self) -> _LatestMap:
-        return _LatestMap()
+    def seen_with(self, box_size: int, pixel_size_angstrom: float) -> Self:
+        """The same particles in another box."""
+        return replace(self, box_size=box_size, pixel_size_angstrom=pixel_size_angstrom)
 
 
 class _LatestMap:
@@ -114,6 +118,8 @@ def simulate_maps(
     imaging: ImagingOptions,
     options: MapsOptions | None = None,
     progress: Progress | None = None,
+    nuisances: Nuisances | None = None,
+    finish: Finish | None = None,
 ) -> Path:
     """Simulate a data set of particles drawn from a set of maps.
 
@@ -124,48 +130,32 @@ def simulate_maps(
     ----------
     maps : sequence of Path
         Maps of the same side and voxel size, about their central voxel.
-    folder : Path
-        Must not exist; appears only when everything is written.
-    imaging : ImagingOptions
+    folder, imaging, progress, nuisances, finish
+        See `simulate`, whose errors and result are this one's.
     options : MapsOptions, optional
-    progress : callable, optional
-        See `write_particles`.
-
-    Returns
-    -------
-    Path
-        `folder`.
-
-    Raises
-    ------
-    InputError
-        If a file or an option is unusable, the maps differ in size, the images
-        are smaller than the map or the folder exists.
     """
     chosen = MapsOptions() if options is None else options
-    imaging_rng, map_rng, noise_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(imaging.seed).spawn(3)
-    )
-    with new_folder(folder) as partial:
+
+    def content(random: Random) -> Content:
         weights = _weights(maps, chosen)
         mean, voxel = _mean_map(maps, weights, chosen.voxel_size_angstrom)
         _require_room(maps[0], len(mean) * voxel, imaging)
-        map_index = map_rng.choice(len(maps), size=imaging.n_particles, p=weights)
-        acquisition = draw_acquisition(imaging, imaging_rng)
-        scene = MapsScene(
-            tuple(maps), voxel, map_index, imaging.box_size, imaging.pixel_size_angstrom
+        map_index = random["state"].choice(len(maps), size=imaging.n_particles, p=weights)
+        filled = np.argwhere(mean > MASS_ABOVE * mean.max())
+        return Content(
+            MapsScene(tuple(maps), voxel, map_index, imaging.box_size, imaging.pixel_size_angstrom),
+            lambda folder: write_map(folder / "model.mrc", mean, voxel),
+            partial(
+                MapsTruth,
+                map_index=map_index,
+                map_names=np.array([path.name for path in maps]),
+            ),
+            (filled[:, ::-1] - len(mean) // 2) * voxel,
+            mean[tuple(filled.T)],
         )
-        written = write_particles(partial, scene, acquisition, imaging, noise_rng, progress)
-        write_map(partial / "model.mrc", mean, voxel)
-        MapsTruth(
-            names=written.names,
-            seed=imaging.seed,
-            image_scale=written.image_scale,
-            contrast=imaging.contrast,
-            map_index=map_index,
-            map_names=np.array([path.name for path in maps]),
-        ).save(partial / TRUTH_FILE)
-    return folder
+
+    streams = (IMAGING, "state", NOISE)
+    return simulate(folder, imaging, content, streams, progress, nuisances, finish)
 
 
 def _weights(maps: Sequence[Path], options: MapsOptions) -> NDArray[np.float64]:

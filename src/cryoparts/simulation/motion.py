@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryoparts.io.structure import write_structure
-from cryoparts.simulation.acquisition import draw_acquisition
-from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.coupling import coupled_shares, read_couplings
-from cryoparts.simulation.ground_truth import TRUTH_FILE, MotionTruth
+from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
+from cryoparts.simulation.ground_truth import MotionTruth
 from cryoparts.simulation.molecule import Centre, load_molecule, require_room
 from cryoparts.simulation.moving_regions import choose_regions, find_hinges
 from cryoparts.simulation.options import ImagingOptions, Progress, require
-from cryoparts.simulation.particles import in_order, new_folder, write_particles
-from cryoparts.simulation.rigid_motion import Hinges, largest_angle, move_atoms, placements
+from cryoparts.simulation.rigid_motion import Hinges, largest_angle, move_atoms
+from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from cryoparts.conventions import FloatArray, Poses
+    from cryoparts.conventions import FloatArray
     from cryoparts.io.structure import Structure
+    from cryoparts.simulation.nuisances.options import Nuisances
 
 
 @dataclass(frozen=True)
@@ -70,37 +70,14 @@ class MotionOptions:
         )
 
 
-@dataclass(frozen=True)
-class MotionScene:
-    """Particles whose regions are turned by `angles_degrees` (P, R)."""
-
-    atoms: AtomGroups
-    hinges: Hinges
-    angles_degrees: FloatArray
-    box_size: int
-    pixel_size_angstrom: float
-
-    def batches(self, n_particles: int, batch: int) -> Iterator[NDArray[np.int64]]:
-        """All particles in order."""
-        return in_order(n_particles, batch)
-
-    def half_planes(self, rows: NDArray[np.int64], poses: Poses) -> NDArray[np.complex64]:
-        """Projections (n, D, D // 2 + 1) of the particles `rows` in their poses."""
-        turns, moves = placements(self.hinges, self.angles_degrees[rows])
-        view = poses.rotation[:, None, :2, :]
-        offsets = (view @ moves[..., None])[..., 0] + poses.shift_angstrom[:, None, :]
-        weights = np.ones(offsets.shape[:2])
-        return project_groups(
-            self.atoms, view @ turns, offsets, weights, self.box_size, self.pixel_size_angstrom
-        )
-
-
 def simulate_motion(
     structure: Path | Structure,
     folder: Path,
     imaging: ImagingOptions,
     motion: MotionOptions,
     progress: Progress | None = None,
+    nuisances: Nuisances | None = None,
+    finish: Finish | None = None,
 ) -> Path:
     """Simulate a data set of conformational heterogeneity.
 
@@ -115,71 +92,77 @@ def simulate_motion(
     Parameters
     ----------
     structure : Path or Structure
-    folder : Path
-        Must not exist; appears only when everything is written.
-    imaging : ImagingOptions
+    folder, imaging, progress, nuisances, finish
+        See `simulate`, whose errors and result are this one's.
     motion : MotionOptions
-    progress : callable, optional
-        See `write_particles`.
+    """
 
-    Returns
-    -------
-    Path
-        `folder`.
+    def content(random: Random) -> Content:
+        molecule, origin = load_molecule(
+            structure, motion.centre, imaging.box_size, imaging.pixel_size_angstrom
+        )
+        chosen = choose_regions(molecule, motion.regions_file, motion.n_regions, random["shape"])
+        hinges = find_hinges(molecule, chosen, origin, random["shape"])
+        shape = (imaging.n_particles, len(chosen.names))
+        couplings = read_couplings(motion.couple, chosen.names, may_require=False)
+        shares = coupled_shares(random["state"].uniform(-1.0, 1.0, size=shape), couplings)
+        angles = scaled_angles(
+            molecule, chosen.label, hinges, shares, motion.rmsd_angstrom, imaging
+        )
+        return Content(
+            MoleculeScene(
+                AtomGroups.of(
+                    molecule.positions, molecule.masses, chosen.label, len(chosen.names) + 1
+                ),
+                imaging.box_size,
+                imaging.pixel_size_angstrom,
+                hinges=hinges,
+                angles_degrees=angles,
+            ),
+            lambda folder: write_structure(folder / "model.cif", molecule, b_factors=chosen.label),
+            partial(
+                MotionTruth,
+                atom_positions=molecule.positions,
+                atom_masses=molecule.masses,
+                atom_region=chosen.label,
+                region_names=np.array(chosen.names),
+                axes=hinges.axes,
+                pivots=hinges.pivots,
+                angles_degrees=angles,
+                couplings=np.array(motion.couple, dtype=np.str_),
+            ),
+            molecule.positions,
+            molecule.masses,
+        )
+
+    streams = ("shape", IMAGING, "state", NOISE)
+    return simulate(folder, imaging, content, streams, progress, nuisances, finish)
+
+
+def scaled_angles(
+    molecule: Structure,
+    region: NDArray[np.int64],
+    hinges: Hinges,
+    shares: FloatArray,
+    rmsd_angstrom: float,
+    imaging: ImagingOptions,
+) -> FloatArray:
+    """Angles (P, R), degrees, that are `shares` of the largest and move atoms by the RMSD asked.
 
     Raises
     ------
     InputError
-        If a file or an option is unusable, the displacement cannot be reached,
-        or the folder exists.
+        If that takes too large a turn, or the molecule then leaves the box.
     """
-    region_rng, imaging_rng, angle_rng, noise_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(imaging.seed).spawn(4)
-    )
-    with new_folder(folder) as partial:
-        molecule, origin = load_molecule(
-            structure, motion.centre, imaging.box_size, imaging.pixel_size_angstrom
-        )
-        chosen = choose_regions(molecule, motion.regions_file, motion.n_regions, region_rng)
-        hinges = find_hinges(molecule, chosen, origin, region_rng)
-        shape = (imaging.n_particles, len(chosen.names))
-        couplings = read_couplings(motion.couple, chosen.names, may_require=False)
-        shares = coupled_shares(angle_rng.uniform(-1.0, 1.0, size=shape), couplings)
-        limit = largest_angle(
-            molecule.positions, chosen.label, hinges, shares, motion.rmsd_angstrom
-        )
-        angles = limit * shares
-        for extreme in (-limit, limit):
-            turned = move_atoms(molecule.positions, chosen.label, hinges, extreme)
-            require_room(
-                turned,
-                molecule.masses,
-                imaging.box_size,
-                imaging.pixel_size_angstrom,
-                "the moved structure",
-            )
-        acquisition = draw_acquisition(imaging, imaging_rng)
-        scene = MotionScene(
-            AtomGroups.of(molecule.positions, molecule.masses, chosen.label, len(chosen.names) + 1),
-            hinges,
-            angles,
+    limit = largest_angle(molecule.positions, region, hinges, shares, rmsd_angstrom)
+    for extreme in (-limit, limit):
+        turned = move_atoms(molecule.positions, region, hinges, extreme)
+        require_room(
+            turned,
+            molecule.masses,
             imaging.box_size,
             imaging.pixel_size_angstrom,
+            "the moved structure",
         )
-        written = write_particles(partial, scene, acquisition, imaging, noise_rng, progress)
-        write_structure(partial / "model.cif", molecule, b_factors=chosen.label)
-        MotionTruth(
-            names=written.names,
-            seed=imaging.seed,
-            image_scale=written.image_scale,
-            contrast=imaging.contrast,
-            atom_positions=molecule.positions,
-            atom_masses=molecule.masses,
-            atom_region=chosen.label,
-            region_names=np.array(chosen.names),
-            axes=hinges.axes,
-            pivots=hinges.pivots,
-            angles_degrees=angles,
-            couplings=np.array(motion.couple, dtype=np.str_),
-        ).save(partial / TRUTH_FILE)
-    return folder
+    angles: FloatArray = limit * shares
+    return angles

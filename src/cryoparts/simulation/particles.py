@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
-from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_grid, inverse_transform, ring_weights, transform
-from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.mrc import write_stack
 from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.relion import write_relion
+from cryoparts.simulation.nuisances.junk import WIDER, JunkImages
+from cryoparts.simulation.scene import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from cryoparts.conventions import Poses
-    from cryoparts.simulation.acquisition import Acquisition
+    from cryoparts.simulation.nuisances.draw import Disturbance
+    from cryoparts.simulation.nuisances.junk import JunkMaterial
     from cryoparts.simulation.options import ImagingOptions, Progress
+    from cryoparts.simulation.scene import Scene
 
 STACK_FILE = "particles.mrcs"
 TABLE_FILE = "particles.star"
 VALUES_IN_A_BATCH = 2**23
 """Pixels of the fine grids worked on at once: bounds the memory, whatever the box."""
 FINE_PIXELS_PER_PIXEL = 9
-
-
-class Scene(Protocol):
-    """What is in front of the microscope."""
-
-    def batches(self, n_particles: int, batch: int) -> Iterator[NDArray[np.int64]]:
-        """All particles once, `batch` at most at a time, in the order easiest to project."""
-
-    def half_planes(self, rows: NDArray[np.int64], poses: Poses) -> NDArray[np.complex64]:
-        """Projections of the particles `rows`, whose poses are given, shifts applied."""
-
-
-def in_order(n_particles: int, batch: int) -> Iterator[NDArray[np.int64]]:
-    """0 .. n_particles - 1 in runs of at most `batch`."""
-    for start in range(0, n_particles, batch):
-        yield np.arange(start, min(start + batch, n_particles))
 
 
 @dataclass(frozen=True)
@@ -66,79 +50,117 @@ class WrittenParticles:
     image_scale: float
 
 
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `folder`, renamed to it if the block succeeds.
-
-    Raises
-    ------
-    InputError
-        If `folder` exists.
-    """
-    if folder.exists():
-        raise InputError(
-            str(folder), "exists already", "Choose another output folder, or remove this one."
-        )
-    with make_folder_atomically(folder) as partial:
-        yield partial
-
-
 def write_particles(
     folder: Path,
     scene: Scene,
-    acquisition: Acquisition,
+    disturbance: Disturbance,
     options: ImagingOptions,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    junk: tuple[Callable[[], JunkMaterial], np.random.Generator] | None = None,
 ) -> WrittenParticles:
     """Project, apply the CTF, add noise and write particles.star and particles.mrcs.
 
     The clean images are made first and lie in a scratch file, because the noise
     is scaled to their mean variance; then the noise is added as the stack is
     written. All noise together has variance 1 (mean over the particles), so the
-    clean images have the variance `options.snr`; without noise they have 1.
+    clean images have the variance `options.snr`; without noise they have 1. Junk
+    does not count.
 
     Parameters
     ----------
     folder : Path
         Exists; gets the two files.
     scene : Scene
-    acquisition : Acquisition
+    disturbance : Disturbance
+        Poses and CTFs, as they are and as they are given; which images are junk.
     options : ImagingOptions
     rng : numpy Generator
         Of the noise.
     progress : callable, optional
         Called with steps done and all steps: each particle counts once when it
         is projected and once when it is written.
+    junk : (callable, numpy Generator), optional
+        Gives what junk is made of, and its random numbers; needed where there is any.
     """
     count, box = options.n_particles, options.box_size
     batch = max(1, min(256, VALUES_IN_A_BATCH // (FINE_PIXELS_PER_PIXEL * box * box)))
     scratch = _Scratch(folder / "clean.raw", count, box)
     variance = np.zeros(count)
     done = 0
-    for rows in scene.batches(count, batch):
-        planes = torch.from_numpy(scene.half_planes(rows, acquisition.poses.take(rows)))
-        ctf = contrast_transfer(acquisition.ctf.take(rows), box, options.pixel_size_angstrom)
-        images = inverse_transform(planes * ctf).numpy()
+
+    def made(rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
+        nonlocal done
         scratch.store(rows, images)
-        variance[rows] = images.var(axis=(1, 2), dtype=np.float64)
         done += len(rows)
         if progress is not None:
             progress(done, 2 * count)
-    scale = float(np.sqrt((options.snr or 1.0) / variance.mean()))
+
+    is_junk = disturbance.is_junk
+    for rows in scene.batches(count, batch):
+        particles = rows[~is_junk[rows]]
+        for factor in np.unique(disturbance.magnification[particles]).tolist():
+            own = particles[disturbance.magnification[particles] == factor]
+            images = _clean_images(scene, own, factor, disturbance, options)
+            variance[own] = images.var(axis=(1, 2), dtype=np.float64)
+            made(own, images)
+    scale = float(np.sqrt((options.snr or 1.0) / variance[~is_junk].mean()))
+    if junk is not None and is_junk.any():
+        for rows, images in _junk_images(scene, disturbance, options, batch, 1.0 / scale, *junk):
+            made(rows, images)
     signed = scale if options.contrast == "bright" else -scale
 
     write_stack(
         folder / STACK_FILE,
-        _noisy(scratch, signed, batch, _Noise(acquisition, options, rng), progress),
+        _noisy(scratch, signed, batch, _Noise(disturbance, options, rng), progress),
         count=count,
         box_size=box,
         pixel_size_angstrom=options.pixel_size_angstrom,
     )
     scratch.path.unlink()
-    table = _table(folder, acquisition, options)
+    table = _table(folder, disturbance, options)
     write_relion(folder / TABLE_FILE, table)
     return WrittenParticles(table.names, scale)
+
+
+def _clean_images(
+    scene: Scene,
+    rows: NDArray[np.int64],
+    magnification: float,
+    disturbance: Disturbance,
+    options: ImagingOptions,
+) -> NDArray[np.float32]:
+    """Images (n, D, D) of particles, CTF applied, in units of projected mass."""
+    box, pixel = options.box_size, options.pixel_size_angstrom
+    poses = disturbance.true_poses.take(rows)
+    if magnification != 1.0:
+        # the centre stays at its pixel, the molecule about it is larger or smaller
+        scene = scene.seen_with(box, pixel / magnification)
+        poses = replace(poses, shift_angstrom=poses.shift_angstrom / magnification)
+    planes = torch.from_numpy(scene.half_planes(rows, poses))
+    ctf = contrast_transfer(disturbance.true_ctf.take(rows), box, pixel)
+    images: NDArray[np.float32] = inverse_transform(planes * ctf).numpy()
+    return images
+
+
+def _junk_images(
+    scene: Scene,
+    disturbance: Disturbance,
+    options: ImagingOptions,
+    batch: int,
+    unit: float,
+    material: Callable[[], JunkMaterial],
+    rng: np.random.Generator,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Rows and images of all junk; `unit` is the noise's standard deviation."""
+    box, pixel = options.box_size, options.pixel_size_angstrom
+    images = JunkImages(material(), scene.seen_with(WIDER * box, pixel), box, pixel)
+    for rows in scene.batches(options.n_particles, batch):
+        kinds = disturbance.junk_kind[rows]
+        for kind in np.unique(kinds[kinds != ""]).tolist():
+            own = rows[kinds == kind]
+            poses, ctf = disturbance.true_poses.take(own), disturbance.true_ctf.take(own)
+            yield own, images.draw(kind, own, poses, ctf, unit, rng)
 
 
 @dataclass(frozen=True)
@@ -165,7 +187,7 @@ class _Scratch:
 def _noisy(
     scratch: _Scratch, factor: float, batch: int, noise: _Noise, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
-    """The clean images times `factor` plus noise, in order, batch by batch."""
+    """The clean images times `factor` plus noise and background, in order, batch by batch."""
     for rows in in_order(scratch.count, batch):
         yield np.float32(factor) * scratch.load(rows) + noise.draw(rows)
         if progress is not None:
@@ -173,12 +195,16 @@ def _noisy(
 
 
 class _Noise:
-    """White noise of the detector plus noise of the sample that passed the CTF."""
+    """White noise of the detector, noise of the sample that passed the CTF, and background."""
 
     def __init__(
-        self, acquisition: Acquisition, options: ImagingOptions, rng: np.random.Generator
+        self, disturbance: Disturbance, options: ImagingOptions, rng: np.random.Generator
     ) -> None:
-        self._ctf, self._options, self._rng = acquisition.ctf, options, rng
+        self._options, self._rng = options, rng
+        self._background = disturbance.background
+        count = len(disturbance.true_ctf)
+        # a particle's contrast and its own blur are not the noise's
+        self._ctf = replace(disturbance.true_ctf, scale=np.ones(count), b_factor=np.zeros(count))
         box, pixel = options.box_size, options.pixel_size_angstrom
         reach = 2.0 * np.pi * options.coloured_noise_correlation_angstrom
         squared = frequency_grid(box, pixel).square().sum(dim=-1)
@@ -186,17 +212,18 @@ class _Noise:
         # Every particle's CTF lets another share through: scale to their mean.
         weights = ring_weights(box)
         passed = 0.0
-        for rows in in_order(len(acquisition.ctf), 256):
-            ctf = contrast_transfer(acquisition.ctf.take(rows), box, pixel)
-            passed += float(((gain * ctf).square() * weights).sum(dtype=torch.float64)) / box**2
-        self._gain = gain * (len(acquisition.ctf) / passed) ** 0.5
+        for rows in in_order(count, 256):
+            ctf = contrast_transfer(self._ctf.take(rows), box, pixel)
+            power = (gain * ctf).abs().square() * weights
+            passed += float(power.sum(dtype=torch.float64)) / box**2
+        self._gain = gain * (count / passed) ** 0.5
 
     def draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Noise of variance 1, shape (len(rows), D, D); 0 where none is asked for."""
+        """Noise of variance 1, shape (len(rows), D, D), and background; 0 where none is asked."""
         options = self._options
         box = options.box_size
         if options.snr is None:
-            return np.zeros((len(rows), box, box), dtype=np.float32)
+            return np.zeros((len(rows), box, box), dtype=np.float32) + self._rise(rows)
         shape = (len(rows), 2, box, box)
         white, sample = np.moveaxis(self._rng.standard_normal(shape, dtype=np.float32), 1, 0)
         fraction = np.float32(options.coloured_noise_fraction)
@@ -205,10 +232,19 @@ class _Noise:
             ctf = contrast_transfer(self._ctf.take(rows), box, options.pixel_size_angstrom)
             planes = transform(torch.from_numpy(np.ascontiguousarray(sample))) * self._gain * ctf
             noise = noise + np.sqrt(fraction) * inverse_transform(planes).numpy()
-        return noise
+        return noise + self._rise(rows)
+
+    def _rise(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Planes (n, D, D) of each particle's background, of mean 0; or (1, 1, 1) of 0."""
+        slope = self._background[rows]
+        if not slope.any():
+            return np.zeros((1, 1, 1), dtype=np.float32)
+        along = (np.arange(self._options.box_size) + 0.5) / self._options.box_size - 0.5
+        plane = slope[:, :1, None] * along + slope[:, 1:, None] * along[:, None]
+        return plane.astype(np.float32)
 
 
-def _table(folder: Path, acquisition: Acquisition, options: ImagingOptions) -> ParticleTable:
+def _table(folder: Path, disturbance: Disturbance, options: ImagingOptions) -> ParticleTable:
     count = options.n_particles
     whole = np.ones(count, dtype=np.int64)
     return ParticleTable(
@@ -216,12 +252,12 @@ def _table(folder: Path, acquisition: Acquisition, options: ImagingOptions) -> P
         stack_paths=(folder / STACK_FILE,),
         stack_of_particle=0 * whole,
         slice_in_stack=np.arange(count),
-        poses=acquisition.poses,
-        ctf=acquisition.ctf,
+        poses=disturbance.given_poses,
+        ctf=disturbance.given_ctf,
         pixel_size_angstrom=options.pixel_size_angstrom * np.ones(count),
         box_size=options.box_size * whole,
-        optics_group=whole,
-        half_set=acquisition.half_set,
+        optics_group=disturbance.optics_group,
+        half_set=disturbance.half_set,
         source=folder / TABLE_FILE,
         format="relion",
     )

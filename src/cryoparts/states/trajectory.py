@@ -139,7 +139,7 @@ def sample_trajectory(coordinate: ArrayLike, decode: Decode, n_points: int = POI
     coordinate : array, shape (P,)
     decode : callable
         Given rows (n,) of particles, returns their relative amplitudes (n, N) and
-        displacements (n, N, 3), None for what does not vary.
+        displacements (n, N, 3) from the neutral positions, None for what does not vary.
     n_points : int
     """
     values = np.asarray(coordinate, dtype=np.float64)

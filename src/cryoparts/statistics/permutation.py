@@ -16,6 +16,8 @@ from scipy.stats import gamma, norm
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from cryoparts.statistics.by_image import first_rows, numbered
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,8 +34,18 @@ FEWEST_TAIL = 3
 """Permutations at least as extreme, below which the tail is extrapolated."""
 
 
-def imaging_strata(poses: Poses, ctf: CtfParameters, seed: int = 0) -> IntArray:
-    """Stratum (P,) of each particle: similar axis of view and defocus."""
+def imaging_strata(
+    poses: Poses, ctf: CtfParameters, seed: int = 0, image: IntArray | None = None
+) -> IntArray:
+    """Stratum (P,) of each particle: similar axis of view and defocus.
+
+    Rows of one image are in one stratum, that of its first row.
+    """
+    if image is not None:
+        first = first_rows(image)
+        if len(first) < len(image):
+            own = imaging_strata(poses.take(first), ctf.take(first), seed)
+            return own[numbered(image)]
     view = poses.rotation[:, 2]
     axis = (view[:, :, None] * view[:, None, :]).reshape(len(view), 9)
     defocus = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom)
@@ -49,13 +61,26 @@ def imaging_strata(poses: Poses, ctf: CtfParameters, seed: int = 0) -> IntArray:
 
 @dataclass(frozen=True)
 class Permutations:
-    """Rows (R, P) that permute particles within their strata."""
+    """Rows (R, P) that permute particles within their strata, rows of an image together."""
 
     rows: NDArray[np.int32]
 
     @classmethod
-    def draw(cls, strata: IntArray, number: int, seed: int) -> Permutations:
-        """Draw `number` of them."""
+    def draw(
+        cls, strata: IntArray, number: int, seed: int, image: IntArray | None = None
+    ) -> Permutations:
+        """Draw `number` of them.
+
+        Parameters
+        ----------
+        strata : int array, shape (P,)
+        number, seed : int
+        image : int array, shape (P,), optional
+            Number of each row's image. Images with equally many rows are exchanged,
+            the first row for the first and so on. Default: an image a row.
+        """
+        if image is not None and len(first_rows(image)) < len(image):
+            return cls._of_images(strata, number, seed, numbered(image))
         rng = np.random.default_rng(seed)
         rows = np.empty((number, len(strata)), dtype=np.int32)
         order = np.argsort(strata, kind="stable")
@@ -63,6 +88,18 @@ class Permutations:
             # sorting random keys stratum by stratum shuffles each of them at once
             shuffled = np.lexsort((rng.random(len(strata)), strata))
             drawn[order] = shuffled
+        return cls(rows)
+
+    @classmethod
+    def _of_images(cls, strata: IntArray, number: int, seed: int, image: IntArray) -> Permutations:
+        grouped = np.argsort(image, kind="stable")
+        counts = np.bincount(image)
+        starts = np.cumsum(counts) - counts
+        alike = numbered(strata[first_rows(image)] * (int(counts.max()) + 1) + counts)
+        within = np.arange(len(image)) - starts[image[grouped]]
+        rows = np.empty((number, len(image)), dtype=np.int32)
+        for drawn, other in zip(rows, cls.draw(alike, number, seed).rows, strict=True):
+            drawn[grouped] = grouped[starts[other[image[grouped]]] + within]
         return cls(rows)
 
     def null(self, statistic: Callable[[NDArray[np.int32]], float]) -> FloatArray:
@@ -115,14 +152,14 @@ def adjusted(p_values: ArrayLike) -> FloatArray:
     return np.minimum(corrected, 1.0)
 
 
-def binned(values: FloatArray, most: int = 6) -> IntArray:
-    """Bins (P,) of equal width between the 1% and 99% quantiles, fewer for few particles.
+def binned(values: FloatArray, most: int = 6, *, images: int | None = None) -> IntArray:
+    """Bins (P,) of equal width between the 1% and 99% quantiles, fewer for few images.
 
     Not of equally many particles: such bins cut through a peak, and inside a peak
     lies what leaks from other parts. (Between truly independent parts of a
     simulation they gave 0.17 bits where states give 0.000.)
     """
-    number = int(np.clip(np.sqrt(len(values) / 40), 2, most))
+    number = int(np.clip(np.sqrt((images or len(values)) / 40), 2, most))
     low, high = np.quantile(values, [0.01, 0.99])
     if not high > low:
         low, high = values.min(), values.max()

@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from cryoparts.statistics.by_image import one_row_each
 from cryoparts.statistics.permutation import upper_tail
 
 if TYPE_CHECKING:
@@ -115,16 +116,22 @@ def measure_leaks(
     ctf: CtfParameters,
     *,
     image_mean: FloatArray | None = None,
+    image: NDArray[np.int64] | None = None,
     space: str = "latent",
     seed: int = 0,
 ) -> list[Leak]:
     """Five-fold cross-validated nearest-neighbour regression of imaging quantities on z.
+
+    Of several rows of one image one is taken, drawn at random: another in the next
+    fold would know its defocus.
 
     Parameters
     ----------
     z : array, shape (P, Z)
         Latent vectors, or a part's coordinate as one column.
     poses, ctf, image_mean : of the same P particles
+    image : int array, shape (P,), optional
+        Number of each row's image. Default: an image a row.
     space : str
         What z is.
     seed : int
@@ -135,11 +142,12 @@ def measure_leaks(
     list of Leak
         Empty for fewer than 200 particles, where it would say nothing.
     """
-    count = len(z)
+    single = np.arange(len(z)) if image is None else one_row_each(image, seed)
+    count = len(single)
     if count < FEWEST_PARTICLES or float(np.std(z, axis=0).max()) < 1e-12:
         return []
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(count)[:MOST_PARTICLES]
+    chosen = single[rng.permutation(count)[:MOST_PARTICLES]]
     quantities = imaging_quantities(poses, ctf, image_mean)
     near = _neighbours_of_other_folds(StandardScaler().fit_transform(z[chosen]), seed)
     orders = [rng.permutation(len(chosen)) for _ in range(PERMUTATIONS)]

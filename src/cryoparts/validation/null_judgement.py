@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import write_json
+from cryoparts.statistics.by_image import one_row_each
 from cryoparts.training.setup import prepare_training
 from cryoparts.validation.null_amplitude import (
     LARGEST_NULL_RATIO,
@@ -132,7 +133,8 @@ def null_test(
     if labels.n_parts == 0:
         return None, labels
     setup = prepare_training(run, config)
-    rows, measured = sample_of(setup.split, config.seed)
+    image = setup.forward.particles.image
+    rows, measured = sample_of(setup.split, config.seed, image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
     data = trained.decode(rows)
@@ -150,15 +152,19 @@ def null_test(
     )
 
 
-def sample_of(split: Split, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def sample_of(
+    split: Split, seed: int, image: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Particles to judge by, and which of them to measure on: those held out.
 
-    Where too few are held out, half of a sample of the others is measured on.
+    Where too few are held out, half of a sample of the others is measured on. Of
+    several rows of one image (`image` has the number of each row's) one is taken.
     """
     rng = np.random.default_rng(seed)
-    training, held = (
-        rng.permutation(rows)[:MOST_PARTICLES] for rows in (split.training, split.held_out)
-    )
+    sides = [split.training, split.held_out]
+    if image is not None:
+        sides = [rows[one_row_each(image[rows], seed)] for rows in sides]
+    training, held = (rng.permutation(rows)[:MOST_PARTICLES] for rows in sides)
     if len(held) < FEWEST_PARTICLES:
         training, held = training[::2], training[1::2]
     rows = np.concatenate([training, held])

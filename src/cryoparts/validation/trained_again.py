@@ -13,7 +13,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
-from cryoparts.training.setup import prepare_training
+from cryoparts.training.setup import run_split
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
 from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
@@ -135,7 +135,9 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     config = run.config().training
-    rows, measured = sample_of(prepare_training(run, config).split, config.seed)
+    rows, measured = sample_of(
+        run_split(trained.particles, config), config.seed, trained.particles.image
+    )
     null = TrainedDecoder(null_run).decode(rows)
     metrics = null_run.metrics()
     overall["null_training"] = {

@@ -46,16 +46,17 @@ def judge_composition(run: RunDirectory) -> Composition | None:
         return None
     config = run.config().training
     set_threads(config.threads)
+    particles = PreparedParticles.open(run.particles_path)
     with progress_bar("composition") as shown:
         measured = measure_amplitudes(
-            PreparedParticles.open(run.particles_path),
+            particles,
             GaussianModel.load(run.gaussians_path),
             labels,
             config,
             _displacements_of(run) if "position" in config.vary else None,
             shown,
         )
-    found = find_composition(measured, labels.part_names)
+    found = find_composition(measured, labels.part_names, particles.image)
     found.save(run.composition_path)
     parts = range(1, labels.n_parts + 1)
     focused = {k: run.focus_path(k) for k in parts if run.focus_path(k).is_dir()}
@@ -68,8 +69,8 @@ def _displacements_of(run: RunDirectory) -> DisplacementsOf:
     """The parts' projections follow the motion that the networks see."""
     trained = TrainedDecoder(run)
 
-    def displacements(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        moved = trained.decode(rows).displacements
+    def displacements(rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        moved = trained.displacements_from_neutral(trained.decode(rows))
         assert moved is not None  # positions vary
         return moved
 

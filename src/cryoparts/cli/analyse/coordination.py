@@ -65,8 +65,8 @@ def find_run_coordination(
         say("fewer than two parts change, so none can be coordinated")
         return
     particles = PreparedParticles.open(run.particles_path)
-    if len(particles) < FEWEST_PARTICLES:
-        say(f"{len(particles)} particles are too few to tell coordination")
+    if particles.image_count < FEWEST_PARTICLES:
+        say(f"{particles.image_count} particles are too few to tell coordination")
         return
     composition = _composition(run, labels)
     signals = read_signals(run, particles.names, composition, labels.n_parts)
@@ -74,10 +74,16 @@ def find_run_coordination(
         say("fewer than two parts have states; run `cryoparts focus` or `cryoparts composition`")
         return
     seed = run.config().training.seed
-    strata = imaging_strata(particles.poses, particles.ctf, seed)
+    strata = imaging_strata(particles.poses, particles.ctf, seed, particles.image)
     with progress_bar("coordination") as shown:
         pairs = find_coordination(
-            signals, strata, composition, permutations=permutations, seed=seed, progress=shown
+            signals,
+            strata,
+            composition,
+            image=particles.image,
+            permutations=permutations,
+            seed=seed,
+            progress=shown,
         )
     assembly = None
     if composition is not None and len(composition.optional) >= 2:

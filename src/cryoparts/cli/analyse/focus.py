@@ -171,9 +171,9 @@ def _write_trajectory(
 ) -> None:
     def decode(
         rows: NDArray[np.int64],
-    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
         decoded = trained.decode(rows)
-        return decoded.relative_amplitudes, decoded.displacements
+        return decoded.relative_amplitudes, trained.displacements_from_neutral(decoded)
 
     folder = run.focus_on_several_path(focused.parts) / "trajectory"
     trajectory = sample_trajectory(focused.coordinate, decode, points)
@@ -190,7 +190,8 @@ def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) ->
     if source.suffix == ".star":
         for state in range(1, focused.n_states + 1):
             names = focused.names[focused.members(state)].tolist()
-            write_selected_star(source, names, folder / f"state_{state}.star")
+            target = folder / f"state_{state}.star"
+            write_selected_star(source, names, target, run.config().symmetry)
 
 
 def _describe(focused: FocusedParticles) -> str:

@@ -77,6 +77,7 @@ def measure_run_motion(
             labels,
             trained.decode,
             len(trained.particles),
+            image=trained.particles.image,
             frame=frame,
             seed=config.seed,
             progress=shown,

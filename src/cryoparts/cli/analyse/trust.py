@@ -152,7 +152,13 @@ def _leaks(run: RunDirectory, trained: TrainedDecoder, labels: PartLabels) -> li
         leak
         for space, z in spaces.items()
         for leak in measure_leaks(
-            z, particles.poses, particles.ctf, image_mean=mean, space=space, seed=seed
+            z,
+            particles.poses,
+            particles.ctf,
+            image_mean=mean,
+            image=particles.image,
+            space=space,
+            seed=seed,
         )
     ]
 
@@ -188,6 +194,7 @@ def _with_subsamples(
         labels.labels,
         GaussianModel.load(run.gaussians_path).positions.astype(np.float64),
         trained.decode(sample),
+        image=trained.particles.image[sample],
         method=config.parts.embedding,
         min_part_size=config.parts.min_part_size,
         seed=config.training.seed,

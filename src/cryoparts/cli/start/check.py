@@ -21,9 +21,11 @@ from cryoparts.cli.options import (
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
 from cryoparts.image_model.geometry import SAMPLE, check_geometry
 from cryoparts.image_model.losses import resolution_band
+from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.start import make_model, open_particles, report_geometry, with_working_box
+from cryoparts.statistics.by_image import one_row_each
 
 if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
@@ -50,7 +52,8 @@ def check(
     opened = open_particles(config)
     _describe(opened.table)
     config = with_working_box(config, opened)
-    rows = np.random.default_rng(seed).permutation(len(opened.table))[:SAMPLE]
+    single = one_row_each(opened.table.image, seed)
+    rows = single[np.random.default_rng(seed).permutation(len(single))[:SAMPLE]]
     sample = ParticleSet(opened.table.take(np.sort(rows)))
     with tempfile.TemporaryDirectory() as scratch:
         with progress_bar("reading a sample") as shown:
@@ -96,7 +99,7 @@ def _describe(particles: ParticleTable) -> None:
         ["", "value"],
         [
             ["format", particles.format],
-            ["particles", len(particles)],
+            ["particles", in_words(len(particles), particles.image_count)],
             ["stacks", len(particles.stack_paths)],
             ["optics groups", len(np.unique(particles.optics_group))],
             ["box", span(particles.box_size, "px")],

@@ -10,9 +10,11 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Flat
+from cryoparts.pipeline.simulate import CONSENSUS_FILE, write_consensus
 from cryoparts.simulation.composition import CompositionOptions, simulate_composition
 from cryoparts.simulation.maps import MapsOptions, simulate_maps
 from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 
 simulate = cyclopts.App(
@@ -24,6 +26,14 @@ StructureFile = Annotated[Path, Parameter(help="Structure (.cif, .pdb).")]
 MapFiles = Annotated[list[Path], Parameter(help="Density maps (.mrc), two or more.")]
 NewFolder = Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to make.")]
 Imaging = Annotated[ImagingOptions, Flat]
+Wrong = Annotated[Nuisances, Flat]
+Consensus = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Also the map that a user would have: back-projected with the given poses, half maps.",
+    ),
+]
 
 
 @simulate.command
@@ -33,10 +43,14 @@ def composition(
     output: NewFolder,
     imaging: Imaging = ImagingOptions(),
     options: Annotated[CompositionOptions, Flat] = CompositionOptions(),
+    nuisances: Wrong = Nuisances(),
+    consensus: Consensus = False,
 ) -> None:
     """Segments of a structure come and go, the largest is always there; --couple ties them."""
     with progress_bar("simulating") as shown:
-        _done(simulate_composition(structure, output, imaging, options, shown))
+        finish = write_consensus if consensus else None
+        simulate_composition(structure, output, imaging, options, shown, nuisances, finish)
+    _done(output)
 
 
 @simulate.command
@@ -46,10 +60,14 @@ def motion(
     output: NewFolder,
     imaging: Imaging = ImagingOptions(),
     options: Annotated[MotionOptions, Flat] = MotionOptions(),
+    nuisances: Wrong = Nuisances(),
+    consensus: Consensus = False,
 ) -> None:
     """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
     with progress_bar("simulating") as shown:
-        _done(simulate_motion(structure, output, imaging, options, shown))
+        finish = write_consensus if consensus else None
+        simulate_motion(structure, output, imaging, options, shown, nuisances, finish)
+    _done(output)
 
 
 @simulate.command
@@ -59,13 +77,20 @@ def maps(
     output: NewFolder,
     imaging: Imaging = ImagingOptions(),
     options: Annotated[MapsOptions, Flat] = MapsOptions(),
+    nuisances: Wrong = Nuisances(),
+    consensus: Consensus = False,
 ) -> None:
     """Each particle shows one of several density maps."""
     with progress_bar("simulating") as shown:
-        _done(simulate_maps(files, output, imaging, options, shown))
+        finish = write_consensus if consensus else None
+        simulate_maps(files, output, imaging, options, shown, nuisances, finish)
+    _done(output)
 
 
 def _done(folder: Path) -> None:
     model = next(path for path in sorted(folder.glob("model.*")))
-    say(f"{folder}: particles.star, particles.mrcs, {model.name}, truth.npz")
-    say(f"next: cryoparts run {folder / 'particles.star'} --model {model} -o RUN")
+    has_map = (folder / CONSENSUS_FILE).exists()
+    also = f", {CONSENSUS_FILE} and its half maps" if has_map else ""
+    say(f"{folder}: particles.star, particles.mrcs, {model.name}, truth.npz{also}")
+    chosen = folder / CONSENSUS_FILE if has_map else model
+    say(f"next: cryoparts run {folder / 'particles.star'} --model {chosen} -o RUN")
