@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoparts import __version__
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import (
@@ -30,6 +29,7 @@ from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.encoder_input import MAP, EncoderInput
 from cryoparts.training.networks import build_networks
 from cryoparts.training.setup import choose_device
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cryoparts.gaussians.model import GaussianModel
@@ -17,7 +18,6 @@ from cryoparts.training.setup import TrainingSetup, prepare_training, run_split,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -215,3 +215,19 @@ class Run:
         """
         self.directory.require(self.directory.presence_path, f"cryoparts composition {self.root}")
         return Composition.load(self.directory.composition_path)
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made by ``cryoparts run`` or ``cryoparts train``.
+
+    Raises
+    ------
+    InputError
+        If it is no run folder.
+    """
+    return Run.open(Path(path))

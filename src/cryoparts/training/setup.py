@@ -11,7 +11,6 @@ import numba
 import numpy as np
 import torch
 
-from cryoparts import __version__
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import Gaussians
@@ -21,6 +20,7 @@ from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
 from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
 from cryoparts.training.split import Split, split_particles
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
