@@ -14,7 +14,7 @@ import pytest
 from cryoparts.cli.main import main
 from cryoparts.config import RunConfig
 from cryoparts.errors import InputError
-from cryoparts.inference.decode import Decoded
+from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particle_files.star import read_blocks
 from cryoparts.pipeline.start import open_particles

@@ -18,7 +18,7 @@ from cryoparts.conventions import Poses
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.losses import mean_frc
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class GeometryCheck:
 def check_geometry(
     particles: PreparedParticles, model: GaussianModel, band: Band, seed: int = 0
 ) -> GeometryCheck:
-    """Compare a sample of the particles, one row of each image, with the model by each variant.
+    """Compare a sample of the particles, the first row of each image, by each variant.
 
     Parameters
     ----------
@@ -107,11 +107,11 @@ def check_geometry(
     seed : int
         Seed of the sample.
     """
-    single = one_row_each(particles.image, seed)
+    single = first_rows(particles.image)
     count = min(SAMPLE, len(single))
     chosen = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
     scores = {
-        name: _frc_of(*change(model, particles.poses), particles, band, chosen)
+        name: frc_of_rows(*change(model, particles.poses), particles, band, chosen)
         for name, change in VARIANTS.items()
     }
     return GeometryCheck(
@@ -121,13 +121,14 @@ def check_geometry(
     )
 
 
-def _frc_of(
+def frc_of_rows(
     model: GaussianModel,
     poses: Poses,
     particles: PreparedParticles,
     band: Band,
     chosen: NDArray[np.int64],
 ) -> NDArray[np.float64]:
+    """Mean FRC (n,) over the band of the model and the images of the chosen rows."""
     device = torch.device("cpu")
     forward = ForwardModel(replace(particles, poses=poses), device)
     neutral = Gaussians.neutral(model, device)

@@ -25,7 +25,6 @@ from cryoparts.validation.null_judgement import (
     NullTest,
     labels_checksum,
     null_test,
-    outputs_of,
 )
 from cryoparts.validation.repeat_training import (
     NULL_NAME,
@@ -189,7 +188,7 @@ def _with_subsamples(
     overlaps = stability_over_subsamples(
         labels.labels,
         GaussianModel.load(run.gaussians_path).positions.astype(np.float64),
-        outputs_of(trained.decode(sample)),
+        trained.decode(sample),
         image=trained.particles.image[sample],
         method=config.parts.embedding,
         min_part_size=config.parts.min_part_size,

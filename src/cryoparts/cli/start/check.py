@@ -24,8 +24,14 @@ from cryoparts.image_model.losses import resolution_band
 from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
-from cryoparts.pipeline.start import make_model, open_particles, report_geometry, with_working_box
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.pipeline.start import (
+    make_model,
+    open_particles,
+    report_copies,
+    report_geometry,
+    with_working_box,
+)
+from cryoparts.statistics.by_image import with_all_rows
 
 if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
@@ -52,9 +58,8 @@ def check(
     opened = open_particles(config)
     _describe(opened.table)
     config = with_working_box(config, opened)
-    single = one_row_each(opened.table.image, seed)
-    rows = single[np.random.default_rng(seed).permutation(len(single))[:SAMPLE]]
-    sample = ParticleSet(opened.table.take(np.sort(rows)))
+    chosen = np.random.default_rng(seed).permutation(opened.table.image_count)[:SAMPLE]
+    sample = ParticleSet(opened.table.take(with_all_rows(opened.table.image, chosen)))
     with tempfile.TemporaryDirectory() as scratch:
         with progress_bar("reading a sample") as shown:
             prepared = prepare(sample, Path(scratch) / "particles", config.preprocessing, shown)
@@ -83,6 +88,7 @@ def check(
             ],
         )
         report_geometry(result, prepared)
+        report_copies(prepared, made, band, config)
 
 
 def _describe(particles: ParticleTable) -> None:
