@@ -13,7 +13,7 @@ from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.toy_complex import toy_complex
 
-IMAGING = ImagingOptions(n_particles=6, box_size=32, pixel_size_angstrom=6.0)
+IMAGING = ImagingOptions(n_particles=6, box_size=32, pixel_size_angstrom=8.0)
 
 
 @pytest.mark.parametrize(
