@@ -67,7 +67,8 @@ class Finding:
     @property
     def line(self) -> str:
         """All of it in one line."""
-        return f"{self.what}: {self.rule}. {self.cure}"
+        word = "cannot be right: " if self.certain else ""
+        return f"{word}{self.what}: {self.rule}. {self.cure}"
 
 
 def implausible(table: ParticleTable) -> tuple[Finding, ...]:
