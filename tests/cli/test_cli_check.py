@@ -100,9 +100,7 @@ def test_right_files_give_no_line(data, capsys):
     ],
     ids=lambda m: m.label,
 )
-def test_a_wrong_convention_is_named_with_the_option_that_mends_it(
-    data, tmp_path, capsys, mending
-):
+def test_a_wrong_convention_is_named_with_the_option_that_mends_it(data, tmp_path, capsys, mending):
     wrong = wrong_file(data, tmp_path, mending)
     assert call("check", wrong, "--model", data / "model.cif") == 0
     text = said(capsys)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import cyclopts
 
-from cryoparts import __version__
 from cryoparts.cli.console import fail, say_error, show_warnings
 from cryoparts.errors import InputError
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,11 +18,12 @@ from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.losses import mean_frc
 from cryoparts.particle_files.mending import AS_GIVEN, Mending, has_odd_aberrations
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoparts.conventions import Poses
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.image_model.losses import Band
     from cryoparts.particles.prepared import PreparedParticles
@@ -42,7 +43,7 @@ class GeometryCheck:
     n_particles : int
         Particles compared.
     n_all : int
-        Particles that there are.
+        Images that there are.
     frc : dict
         Mean FRC over band and particles by variant, with the contrast as set;
         negative where the contrast is inverted.
@@ -86,7 +87,7 @@ class GeometryCheck:
 def check_geometry(
     particles: PreparedParticles, model: GaussianModel, band: Band, seed: int = 0
 ) -> GeometryCheck:
-    """Compare a sample of the particles, one row of each image, with the model by each variant.
+    """Compare a sample of the particles, the first row of each image, by each variant.
 
     Parameters
     ----------
@@ -99,33 +100,37 @@ def check_geometry(
     seed : int
         Seed of the sample.
     """
-    single = one_row_each(particles.image, seed)
+    single = first_rows(particles.image)
     count = min(SAMPLE, len(single))
     chosen = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
     scores = {
-        mending.label: _frc_of(model, particles, mending, band, chosen)
+        mending.label: frc_of_rows(
+            model,
+            mending.poses(particles.poses),
+            replace(particles, ctf=mending.ctf(particles.ctf)),
+            band,
+            chosen,
+        )
         for mending in Mending.all_of(aberrations=has_odd_aberrations(particles.ctf))
     }
     return GeometryCheck(
         count,
-        len(particles),
+        len(single),
         {name: float(values.mean()) for name, values in scores.items()},
         {name: float(values.std() / np.sqrt(count)) for name, values in scores.items()},
     )
 
 
-def _frc_of(
+def frc_of_rows(
     model: GaussianModel,
+    poses: Poses,
     particles: PreparedParticles,
-    mending: Mending,
     band: Band,
     chosen: NDArray[np.int64],
 ) -> NDArray[np.float64]:
+    """Mean FRC (n,) over the band of the model and the images of the chosen rows."""
     device = torch.device("cpu")
-    mended = replace(
-        particles, poses=mending.poses(particles.poses), ctf=mending.ctf(particles.ctf)
-    )
-    forward = ForwardModel(mended, device)
+    forward = ForwardModel(replace(particles, poses=poses), device)
     neutral = Gaussians.neutral(model, device)
     scores = []
     with torch.no_grad():

@@ -131,6 +131,21 @@ class RunDirectory:
         return self.root / "evaluation.json"
 
     @property
+    def noise_path(self) -> Path:
+        """Noise power of each ring, kept with what it depends on."""
+        return self.root / "noise.npz"
+
+    @property
+    def calibration_path(self) -> Path:
+        """Scales of the decoder's output, kept with what they depend on."""
+        return self.root / "calibration.npz"
+
+    @property
+    def encoded_path(self) -> Path:
+        """Latent vectors of the encoder alone, kept with what they depend on."""
+        return self.root / "encoded.npz"
+
+    @property
     def log_path(self) -> Path:
         """Log of all commands on this run."""
         return self.root / "run.log"

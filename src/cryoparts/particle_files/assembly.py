@@ -18,7 +18,7 @@ from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberra
 from cryoparts.errors import InputError
 from cryoparts.io.files import locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
-from cryoparts.particle_files.row_identity import row_names
+from cryoparts.particle_files.row_identity import notes_on_shared_images, row_names
 from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def assemble(
     named = rows.names if rows.image_names is None else rows.image_names
     # one name for one image, even where rows spell it differently (1@p.mrcs, 000001@p.mrcs)
     first = np.unique(table.image, return_index=True)[1]
-    return replace(table, image_names=named[first][table.image])
+    shared = notes_on_shared_images(table.image, table.poses.rotation, table.half_set)
+    return replace(table, image_names=named[first][table.image], notes=(*table.notes, *shared))
 
 
 def _geometry(

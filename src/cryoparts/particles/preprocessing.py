@@ -130,12 +130,6 @@ def prepare(
                 "bright" if sign > 0 else "dark",
             )
         halves = assign_half_sets(table.half_set, image=table.image)
-        if halves.torn_images:
-            logger.warning(
-                "%d images have rows in both half sets of the particle file: all rows of such an "
-                "image are put into the half of its first, so that the halves share no image",
-                halves.torn_images,
-            )
         _write_columns(partial / PARTICLES, table, halves.half, working)
         details = _details(table, plan, estimate, sign, config) | {"half_sets": halves.source}
         text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"

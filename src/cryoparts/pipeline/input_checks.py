@@ -19,7 +19,7 @@ from cryoparts.particle_files.mending import Mending
 from cryoparts.particle_files.plausibility import Finding, implausible
 from cryoparts.particles.blank_images import blank_rows
 from cryoparts.particles.preprocessing import prepare
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.statistics.by_image import with_all_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,9 +133,10 @@ def agreement(
 
 
 def sampled_rows(particles: ParticleSet, seed: int) -> NDArray[np.int64]:
-    """Rows of a sample that is compared with the model, each of another image."""
-    single = one_row_each(particles.table.image, seed)
-    return np.sort(single[np.random.default_rng(seed).permutation(len(single))[:SAMPLE]])
+    """All rows of the images of a sample that is compared with the model."""
+    image = particles.table.image
+    chosen = np.random.default_rng(seed).permutation(particles.table.image_count)[:SAMPLE]
+    return with_all_rows(image, chosen)
 
 
 def without_blank(

@@ -14,6 +14,7 @@ from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import require_inside_box
+from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
@@ -38,6 +39,7 @@ from cryoparts.selection.selection import named_rows, read_names
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
+    from cryoparts.image_model.losses import Band
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particle_files.plausibility import Finding
     from cryoparts.particles.prepared import PreparedParticles
@@ -233,6 +235,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
         report_geometry(found.check, found.prepared, problem)
+        report_copies(found.prepared, model, band, config)
     return RunDirectory.open(output)
 
 
@@ -264,6 +267,23 @@ def report_geometry(
     if prepared.image_count < FEW_PARTICLES:
         told = in_words(len(prepared), prepared.image_count)
         warn(f"only {told}: too few to conclude much about heterogeneity.")
+
+
+def report_copies(
+    prepared: PreparedParticles, model: GaussianModel, band: Band, config: RunConfig
+) -> None:
+    """Warn where the other rows of an image fit the model worse than its first."""
+    copies = check_copies(prepared, model, band, config.training.seed)
+    if copies is None or not copies.others_fit_worse:
+        return
+    told = f"FRC {copies.others:.4f}, as first given {copies.first:.4f}"
+    if config.symmetry is None:
+        warn(f"the further rows of an image fit the model worse ({told}): is the file expanded?")
+    else:
+        warn(
+            f"turned by {config.symmetry}, the model fits the images worse ({told}): its axes are "
+            "not where the group's are, or it has another symmetry. docs/symmetry.md has the axes."
+        )
 
 
 def _resumed(config: RunConfig, output: Path) -> RunDirectory:

@@ -26,7 +26,13 @@ from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particles.blank_images import blank_error, blank_rows, named
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import agreement, convention_problem, sampled_rows
-from cryoparts.pipeline.start import make_model, open_particles, report_geometry, with_working_box
+from cryoparts.pipeline.start import (
+    make_model,
+    open_particles,
+    report_copies,
+    report_geometry,
+    with_working_box,
+)
 
 if TYPE_CHECKING:
     from cryoparts.particles.particle_set import ParticleSet
@@ -76,7 +82,8 @@ def check(
         found = agreement(prepared, made, band, config)
         result = found.check
         table(
-            f"Agreement with the model of {result.n_particles} of {len(opened):,} particles",
+            f"Agreement with the model of {result.n_particles} of "
+            f"{opened.table.image_count:,} particles",
             ["convention", "mean FRC", "standard error"],
             [
                 [name, f"{frc:.4f}", f"{result.standard_error[name]:.4f}"]
@@ -84,13 +91,15 @@ def check(
             ],
         )
         report_geometry(result, found.prepared, convention_problem(result, config))
+        report_copies(found.prepared, made, band, config)
 
 
 def _sample(opened: ParticleSet, seed: int) -> ParticleSet:
     """A sample without blank images; says how much it is, and which are blank."""
     rows = sampled_rows(opened, seed)
     blank = blank_rows(opened, rows)
-    say(f"{len(rows)} of {len(opened):,} particles sampled")
+    images = len(np.unique(opened.table.image[rows]))
+    say(f"{images} of {opened.table.image_count:,} particles sampled")
     if len(blank):
         warn(
             f"{len(blank)} of the {len(rows)} images sampled are blank: "
