@@ -85,11 +85,11 @@ def simulate(
         raise InputError(
             "source", f"one structure is needed, not {len(source)} files", "Give one structure."
         )
-    if isinstance(options, CompositionOptions):
-        return simulate_composition(source, *rest, options, progress, wrong, finish)
+    if isinstance(options, BothOptions):  # options of a composition, and more
+        return simulate_both(source, *rest, options, progress, wrong, finish)
     if isinstance(options, MotionOptions):
         return simulate_motion(source, *rest, options, progress, wrong, finish)
-    return simulate_both(source, *rest, options, progress, wrong, finish)
+    return simulate_composition(source, *rest, options, progress, wrong, finish)
 
 
 @dataclass(frozen=True)
