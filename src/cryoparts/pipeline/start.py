@@ -278,7 +278,10 @@ def report_copies(
         return
     told = f"FRC {copies.others:.4f}, as first given {copies.first:.4f}"
     if config.symmetry is None:
-        warn(f"the further rows of an image fit the model worse ({told}): is the file expanded?")
+        warn(
+            f"the further rows of an image fit the model worse ({told}): the file was expanded by "
+            "a symmetry that the model does not have about these axes, or its rows are not copies."
+        )
     else:
         warn(
             f"turned by {config.symmetry}, the model fits the images worse ({told}): its axes are "
