@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -81,8 +82,8 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left; yields a function told how many are done, of how many."""
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each kind of work, with the time left; yields what a step of the pipeline tells."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,11 +91,24 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    tasks: dict[str, TaskID] = {}
     with Progress(
         *columns, console=ERROR, transient=True, disable=not ERROR.is_terminal
     ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left; yields a function told how many are done, of how many."""
+    with progress_bars() as show:
+        yield lambda done, total: show(what, done, total)
 
 
 class TrainingProgress:
