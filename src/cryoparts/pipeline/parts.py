@@ -26,7 +26,6 @@ from cryoparts.parts.part_description import (
     write_description,
 )
 from cryoparts.parts.part_kinds import measure_part_changes
-from cryoparts.parts.part_labels import PartLabels
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.run.result_options import keep_options
 from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
@@ -34,6 +33,7 @@ from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
 if TYPE_CHECKING:
     from cryoparts.config import PartsConfig
     from cryoparts.parts.part_chains import Atoms
+    from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
 
 LOG = logging.getLogger(__name__)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Protocol
 
 
 class Progress(Protocol):
     """Told what is being done, how much of it is done, and of how much."""
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int, /) -> None:
         """A batch of `what` is done."""
 
 
@@ -22,3 +20,21 @@ def silent(what: str, done: int, total: int) -> None:
 def counting(progress: Progress, what: str) -> Callable[[int, int], None]:
     """What a loop over one kind of work is given: told how many are done, of how many."""
     return lambda done, total: progress(what, done, total)
+
+
+Tell = Callable[[str], None]
+"""Told a sentence that is worth keeping, as soon as it is known."""
+
+
+def quiet(sentence: str) -> None:
+    """Sentences that are told to nobody."""
+
+
+class SilentTraining:
+    """Progress of a training that is shown to nobody."""
+
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
+        """A step of an epoch ended."""
+
+    def epoch(self, row: dict[str, float], epochs: int) -> None:
+        """An epoch ended."""

@@ -60,7 +60,7 @@ def check(
     )
     # what is wrong is said, and all that can be told beside it
     config = replace(config, as_given=True)
-    opened = open_particles(config)
+    opened = open_particles(config, say)
     _describe(opened)
     config = with_working_box(config, opened)
     sample = _sample(opened, seed)
@@ -78,6 +78,7 @@ def check(
             prepared.box_size,
             prepared.pixel_size_angstrom,
             seed,
+            say,
         )
         found = agreement(prepared, made, band, config)
         result = found.check
@@ -90,7 +91,7 @@ def check(
                 for name, frc in result.frc.items()
             ],
         )
-        report_geometry(result, found.prepared, convention_problem(result, config))
+        report_geometry(result, found.prepared, convention_problem(result, config), say)
         report_copies(found.prepared, made, band, config)
 
 
