@@ -17,6 +17,7 @@ from cryoparts.gaussians.placement import require_inside_box
 from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
+from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
@@ -29,10 +30,12 @@ from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import (
     agreement,
+    map_size_problem,
     mending_of,
     require_conventions,
     require_plausible,
     require_sampled_conventions,
+    scale_problem,
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particle_files.plausibility import Finding
     from cryoparts.particles.prepared import PreparedParticles
+    from cryoparts.pipeline.input_checks import Agreement
 
 LOG = logging.getLogger(__name__)
 
@@ -255,6 +259,7 @@ def start_run(
     finer = 2 * config.preprocessing.box_size
     if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
         tell(f"--box-size {finer} would see smaller motions and take longer")
+    report_map_size(Path(config.model), config.gaussians, table)
     require_sampled_conventions(particles, model, band, config)
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
@@ -266,8 +271,9 @@ def start_run(
         prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
-        report_geometry(found.check, found.prepared, problem, tell)
+        report_geometry(found.check, found.prepared, table, problem, tell)
         report_copies(found.prepared, model, band, config)
+        report_scale(found, model, band, particles, config)
     return Run.open(output)
 
 
@@ -281,9 +287,13 @@ def skip_blank(particles: ParticleSet, tell: Tell, progress: Progress) -> Partic
 
 
 def report_geometry(
-    check: GeometryCheck, prepared: PreparedParticles, problem: Finding | None, tell: Tell
+    check: GeometryCheck,
+    prepared: PreparedParticles,
+    table: ParticleTable,
+    problem: Finding | None,
+    tell: Tell,
 ) -> None:
-    """Tell how the particles agree with the model and what may be wrong."""
+    """Say how the particles, some of those of the table, agree with the model."""
     frc, error = check.frc[AS_GIVEN], check.standard_error[AS_GIVEN]
     raw = "bright" if prepared.contrast_sign > 0 else "dark"
     tell(f"protein is {raw} in the raw images; FRC with the model {frc:.4f} ± {error:.4f}")
@@ -295,9 +305,34 @@ def report_geometry(
             f"{error:.4f} over {check.n_particles} particles): wrong model, pixel size or poses, "
             f"or too few particles."
         )
-    if prepared.image_count < FEW_PARTICLES:
-        told = in_words(len(prepared), prepared.image_count)
+    if table.image_count < FEW_PARTICLES:
+        told = in_words(len(table), table.image_count)
         LOG.warning(f"only {told}: too few to conclude much about heterogeneity.")
+
+
+def report_map_size(path: Path, options: ModelConfig, table: ParticleTable) -> None:
+    """Warn where a model map and the particles have boxes of different sides."""
+    if path.suffix.lower() in MAPS:
+        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
+        problem = map_size_problem(density.density.shape, density.voxel_size, table)
+        if problem is not None:
+            LOG.warning(problem.line)
+
+
+def report_scale(
+    found: Agreement,
+    model: GaussianModel,
+    band: Band,
+    particles: ParticleSet,
+    config: RunConfig,
+) -> None:
+    """Warn where the particles show the model larger or smaller than it is."""
+    if not found.check.significant or found.check.clearly_wrong:
+        return
+    scale = check_scale(found.prepared, model, band, config.training.seed)
+    problem = scale_problem(scale, particles.table)
+    if problem is not None:
+        LOG.warning(problem.line)
 
 
 def report_copies(

@@ -31,6 +31,8 @@ from cryoparts.pipeline.start import (
     open_particles,
     report_copies,
     report_geometry,
+    report_map_size,
+    report_scale,
     with_working_box,
 )
 
@@ -91,8 +93,11 @@ def check(
                 for name, frc in result.frc.items()
             ],
         )
-        report_geometry(result, found.prepared, convention_problem(result, config), say)
+        problem = convention_problem(result, config)
+        report_geometry(result, found.prepared, opened.table, problem, say)
+        report_map_size(model, gaussians, opened.table)
         report_copies(found.prepared, made, band, config)
+        report_scale(found, made, band, opened, config)
 
 
 def _sample(opened: ParticleSet, seed: int) -> ParticleSet:
