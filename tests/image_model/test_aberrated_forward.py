@@ -62,11 +62,12 @@ def test_reversed_odd_aberrations_are_named_and_mended(aberrated, model):
     reversed_ = replace(aberrated, ctf=wrong.ctf(aberrated.ctf))
     check = check_geometry(reversed_, model, BAND)
     assert check.best == "odd aberrations reversed"
-    assert check.clearly_wrong
+    assert check.odd_aberrations_are_reversed
     assert check.mending.options == "--invert-aberrations"
     again = check_geometry(replace(reversed_, ctf=wrong.ctf(reversed_.ctf)), model, BAND)
     assert again.best == AS_GIVEN
     assert not again.clearly_wrong
+    assert not again.odd_aberrations_are_reversed
 
 
 def test_gradients_flow_through_a_complex_ctf(aberrated, model):

@@ -96,6 +96,13 @@ def convention_problem(check: GeometryCheck, config: RunConfig) -> Finding | Non
             cure,
             certain=True,
         )
+    if check.odd_aberrations_are_reversed:
+        option = "--invert-aberrations"
+        return Finding(
+            f"odd aberrations (beam tilt, trefoil), FRC {frc[AS_GIVEN]:.4f} as given",
+            f"{check.odd_gain:.4f} ± {check.odd_gain_error:.4f} higher with the other sign",
+            f"Leave out {option}." if config.invert_aberrations else f"Give {option}.",
+        )
     if check.contrast_is_inverted:
         return Finding(
             f"contrast {config.preprocessing.contrast}, FRC {frc[check.best]:.4f} ± "
@@ -145,7 +152,7 @@ def require_conventions(check: GeometryCheck, config: RunConfig) -> Finding | No
         If a convention is clearly wrong and the user has not said ``--as-given``.
     """
     problem = convention_problem(check, config)
-    if problem is not None and not config.as_given:
+    if problem is not None and problem.certain and not config.as_given:
         raise InputError(
             config.particles, f"{problem.what}; {problem.rule}", f"{problem.cure} {GO_ON}"
         )
