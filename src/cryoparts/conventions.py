@@ -132,7 +132,7 @@ class CtfParameters:
 
     def __post_init__(self) -> None:
         count = len(self.defocus_u_angstrom)
-        for field in fields(self):
+        for field in fields(CtfParameters):
             shape = getattr(self, field.name).shape
             if shape != (count,):
                 raise ValueError(f"{field.name} has shape {shape}, it should have ({count},)")
@@ -144,3 +144,74 @@ class CtfParameters:
         """The parameters of the chosen particles, in the order asked for."""
         rows = np.asarray(indices)
         return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Aberrations:
+    """Aberrations beyond defocus, astigmatism and Cs, of G optics groups and P particles.
+
+    Coefficients are radians of Zernike polynomials of the spatial frequency in 1/Å,
+    not divided by a largest frequency, in RELION's order (Zivanov et al. 2020,
+    IUCrJ 7, 253): odd Z1-1, Z11, Z3-3, Z3-1, Z31, Z33 ...; even Z00, Z2-2, Z20, Z22,
+    Z4-4 ... Z44 .... The image is the projection times ``sin(chi - even) exp(i odd)``.
+
+    Parameters
+    ----------
+    odd_zernike : array, shape (G, n)
+        Antisymmetric phase: beam tilt, trefoil.
+    even_zernike : array, shape (G, m)
+        Symmetric phase: tetrafoil, errors of Cs.
+    group : int array, shape (P,)
+        Each particle's row in them.
+    """
+
+    odd_zernike: FloatArray
+    even_zernike: FloatArray
+    group: IntArray
+
+    def __post_init__(self) -> None:
+        groups = len(self.odd_zernike)
+        if len(self.even_zernike) != groups:
+            raise ValueError(f"{groups} rows of odd, {len(self.even_zernike)} of even coefficients")
+        if len(self.group) and not 0 <= self.group.min() <= self.group.max() < groups:
+            raise ValueError(f"particles name groups beyond the {groups} that there are")
+
+    def take(self, indices: ArrayLike) -> Self:
+        """Those of the chosen particles; all groups are kept."""
+        return type(self)(self.odd_zernike, self.even_zernike, self.group[np.asarray(indices)])
+
+    @property
+    def groups_present(self) -> list[int]:
+        """The groups that particles belong to, in order."""
+        return [int(g) for g in np.unique(self.group)]
+
+    def with_odd_reversed(self) -> Self:
+        """The same with the other sign of the odd phases."""
+        return type(self)(-self.odd_zernike, self.even_zernike, self.group)
+
+
+@dataclass(frozen=True)
+class AberratedCtfParameters(CtfParameters):
+    """CTF parameters of particles whose optics groups have further aberrations."""
+
+    aberrations: Aberrations
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count = len(self)
+        if self.aberrations.group.shape != (count,):
+            raise ValueError(f"{len(self.aberrations.group)} optics groups for {count} particles")
+
+    def take(self, indices: ArrayLike) -> Self:
+        """The parameters of the chosen particles, in the order asked for."""
+        rows = np.asarray(indices)
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(CtfParameters)}
+        return type(self)(**columns, aberrations=self.aberrations.take(rows))
+
+
+def with_aberrations(ctf: CtfParameters, aberrations: Aberrations | None) -> CtfParameters:
+    """The same CTF parameters with these aberrations, or with none."""
+    columns = {f.name: getattr(ctf, f.name) for f in fields(CtfParameters)}
+    if aberrations is None:
+        return CtfParameters(**columns)
+    return AberratedCtfParameters(**columns, aberrations=aberrations)

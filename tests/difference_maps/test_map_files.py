@@ -11,7 +11,7 @@ import torch
 from cryoparts.config import ReconstructionConfig
 from cryoparts.conventions import Poses
 from cryoparts.difference_maps.map_files import difference_name, write_part_maps
-from cryoparts.difference_maps.part_maps import Group, reconstruct_groups
+from cryoparts.difference_maps.part_maps import Comparison, Group, reconstruct_groups
 from cryoparts.difference_maps.surroundings import Atoms, Surroundings
 from cryoparts.io.mrc import read_map
 from cryoparts.reconstruction.soft_mask import mask_around, soft_sphere
@@ -66,15 +66,14 @@ def make(particles, options=PLAIN, **changes):
         Group("state_3", np.arange(0)),
     ]
     radius = 2.5 * WHOLE.width
-    return reconstruct_groups(
-        particles,
-        groups,
-        options,
-        model_mask=mask_around(WHOLE.positions, BOX, PIXEL, radius_angstrom=radius),
-        part_mask=mask_around(WHOLE.positions[FAR], BOX, PIXEL, radius_angstrom=WHOLE.width),
-        pairs=[("state_1", "state_2"), ("state_1", "state_3")],
-        **changes,
+    compared = Comparison(
+        tuple(groups),
+        (("state_1", "state_2"), ("state_1", "state_3")),
+        mask_around(WHOLE.positions[FAR], BOX, PIXEL, radius_angstrom=WHOLE.width),
     )
+    model_mask = mask_around(WHOLE.positions, BOX, PIXEL, radius_angstrom=radius)
+    (maps,) = reconstruct_groups(particles, [compared], options, model_mask=model_mask, **changes)
+    return maps
 
 
 @pytest.fixture(scope="module")

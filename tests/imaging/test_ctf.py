@@ -131,11 +131,11 @@ def test_underfocus_is_positive_at_low_frequency_and_astigmatism_starts_at_x():
 
 def test_no_argument_is_changed_and_the_same_call_gives_the_same_result():
     batch = CtfBatch.from_parameters(parameters({}, {"defocus_u_angstrom": 9000.0}))
-    before = [getattr(batch, f.name).clone() for f in fields(batch)]
+    before = [getattr(batch, f.name).clone() for f in fields(CtfParameters)]
     sizes = torch.tensor([1.0, 1.5])
     first, second = contrast_transfer(batch, 32, sizes), contrast_transfer(batch, 32, sizes)
     assert torch.equal(first, second)
-    for field, old in zip(fields(batch), before, strict=True):
+    for field, old in zip(fields(CtfParameters), before, strict=True):
         assert torch.equal(getattr(batch, field.name), old)
     assert torch.equal(sizes, torch.tensor([1.0, 1.5]))
 
@@ -154,7 +154,7 @@ def test_every_parameter_has_the_right_gradient():
     batch = CtfBatch.from_parameters(
         parameters({"phase_shift_degrees": 20.0, "b_factor": 30.0}), dtype=torch.float64
     )
-    names = [f.name for f in fields(batch)]
+    names = [f.name for f in fields(CtfParameters)]
     leaves = [getattr(batch, name).requires_grad_() for name in names]
 
     def ctf(*values: torch.Tensor) -> torch.Tensor:

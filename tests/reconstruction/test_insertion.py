@@ -121,7 +121,7 @@ def test_batches_add_up():
     inserter = ImageInserter(16, threads=2)
     for rows in (slice(0, 3), slice(3, 5)):
         inserter.add(planes[rows], transfer[rows], rotations[rows], shifts[rows])
-    sums = inserter.finish()
+    (sums,) = inserter.finish()
     whole = insert_images(planes, transfer, rotations, shifts)
     assert sums.n_images == 5
     np.testing.assert_allclose(sums.numerator, whole.numerator, atol=1e-4)

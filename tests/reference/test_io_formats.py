@@ -40,7 +40,14 @@ def test_relion_31_with_six_optics_groups(reference_data: Path) -> None:
     aberration = table.ctf.spherical_aberration_mm
     assert set(aberration[table.optics_group == 4]) == {2.6}
     assert set(aberration[table.optics_group == 1]) == {2.7}
-    assert sum("not modelled" in note for note in table.notes) == 3
+    assert not any("not modelled" in note for note in table.notes)
+    # the first row belongs to group 6, the last line of the optics table
+    aberrations = table.ctf.aberrations
+    first = int(aberrations.group[0])
+    assert aberrations.odd_zernike[first, [2, 5]].tolist() == [9.94459348609, -8.42736370259]
+    assert aberrations.even_zernike[first, [0, 8]].tolist() == [0.917037189491, -1.61338028088]
+    assert table.magnification[0, 0, 0] == 1.006131
+    assert len(aberrations.odd_zernike) == 6
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
-from cryoparts.reconstruction.backprojection import gather, invert, shell_mean_weight
+from cryoparts.reconstruction.backprojection import Chosen, gather, invert, shell_mean_weight
 from cryoparts.reconstruction.insertion import insert_images, symmetrised
 from cryoparts.reconstruction.soft_mask import soft_sphere
 
@@ -159,7 +159,7 @@ def their_map(particles: Particles, to_volume: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_maps_of_particles_with_ctf_and_shifts_agree(noise):
     particles, to_volume = noisy_particles(noise)
-    sums = gather(particles, np.arange(COUNT))
+    sums = next(gather(particles, [Chosen(np.arange(COUNT))]))
     mean = shell_mean_weight(sums, 2).mean()
     ours = invert(sums, np.full(BOX // 2 + 1, REGULARISER * mean), padding=2)
     agree(ours, their_map(particles, to_volume))
@@ -178,7 +178,7 @@ def test_neither_the_ctf_nor_the_shift_could_be_left_out():
         particles.data,
     )
     regulariser = np.full(BOX // 2 + 1, 1.0)
-    unshifted = invert(gather(still, np.arange(COUNT)), regulariser, padding=2)
+    unshifted = invert(next(gather(still, [Chosen(np.arange(COUNT))])), regulariser, padding=2)
     planes = transform(torch.nn.functional.pad(particles.data, (BOX // 2,) * 4)).numpy()
     without_ctf = invert(
         symmetrised(

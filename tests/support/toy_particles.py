@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from cryoparts.conventions import CtfParameters, Poses
+from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberrations
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_grid, inverse_transform, shift_phases
 
@@ -68,7 +68,13 @@ def random_ctf(rng: np.random.Generator, count: int) -> CtfParameters:
 
 
 def toy_particles(
-    blobs: Blobs, count: int, box: int = 48, pixel: float = 4.0, noise: float = 0.0, seed: int = 0
+    blobs: Blobs,
+    count: int,
+    box: int = 48,
+    pixel: float = 4.0,
+    noise: float = 0.0,
+    seed: int = 0,
+    aberrations: Aberrations | None = None,
 ) -> ToyParticles:
     """Plane-wave projections written out here, independently of the package's projector."""
     rng = np.random.default_rng(seed)
@@ -80,7 +86,7 @@ def toy_particles(
     wave_x = np.exp(-2j * np.pi * placed[..., 0, None] * k[0, :, 0].numpy())
     wave_y = np.exp(-2j * np.pi * placed[..., 1, None] * k[:, 0, 1].numpy())
     planes = np.einsum("n,pny,pnx->pyx", blobs.amplitudes, wave_y, wave_x, optimize=True) * fade
-    ctf = random_ctf(rng, count)
+    ctf = with_aberrations(random_ctf(rng, count), aberrations)
     transforms = torch.from_numpy(planes) * contrast_transfer(ctf, box, pixel)
     transforms = transforms * shift_phases(torch.from_numpy(shift), box, pixel)
     images = inverse_transform(transforms)

@@ -59,6 +59,10 @@ class InputOptions:
     selection: Path | None = None
     """Only the particles named in this .csv, for example RUN/selections/x.csv."""
 
+    symmetry: str | None = None
+    """Point group (C4, D2, T, O, I) by which every particle is expanded: each subunit
+    in turn in the place of the first. The model must lie on the group's axes."""
+
 
 Inputs = Annotated[InputOptions, Flat]
 Preprocessing = Annotated[PreprocessingConfig, Flat]
@@ -95,6 +99,7 @@ def run_config(
         pixel_size_angstrom=inputs.pixel_size_angstrom,
         without_ctf=inputs.without_ctf,
         selection=absolute(inputs.selection),
+        symmetry=inputs.symmetry,
         preprocessing=preprocessing,
         gaussians=gaussians,
         training=training,

@@ -24,6 +24,7 @@ class RunConfig:
     pixel_size_angstrom: float | None = None
     without_ctf: bool = False
     selection: str | None = None
+    symmetry: str | None = None
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     gaussians: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

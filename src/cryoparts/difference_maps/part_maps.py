@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from cryoparts.difference_maps.difference_map import difference_map
 from cryoparts.errors import InputError
+from cryoparts.reconstruction.backprojection import Chosen
 from cryoparts.reconstruction.fsc import resolution_at
-from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
+from cryoparts.reconstruction.half_maps import gather_half_maps, images_read, weighted_map
 from cryoparts.reconstruction.phase_randomisation import fsc_curves
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 from cryoparts.reconstruction.solvent_mask import solvent_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -48,6 +49,34 @@ class Group:
     name: str
     rows: NDArray[np.int64]
     weights: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups that are masked alike and compared with each other: the states of one part.
+
+    Parameters
+    ----------
+    groups : tuple of Group
+    pairs : tuple of (name, name)
+        Differences to make, first minus second; their groups share no particle.
+    part_mask : float32 array, shape (D, D, D), or None
+        Soft mask of the part that the groups were told apart by.
+    """
+
+    groups: tuple[Group, ...]
+    pairs: tuple[tuple[str, str], ...] = ()
+    part_mask: Map | None = None
+
+    @property
+    def filled(self) -> list[Group]:
+        """The groups that have particles."""
+        return [group for group in self.groups if len(group.rows)]
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """Names of the groups that have none."""
+        return tuple(group.name for group in self.groups if not len(group.rows))
 
 
 @dataclass(frozen=True)
@@ -105,57 +134,85 @@ class PartMaps:
 
 def reconstruct_groups(
     source: ImageSource,
-    groups: Sequence[Group],
+    comparisons: Sequence[Comparison],
     options: ReconstructionConfig,
     *,
     model_mask: Map,
     given_mask: Map | None = None,
-    part_mask: Map | None = None,
-    pairs: Sequence[tuple[str, str]] = (),
     threads: int = 1,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> PartMaps:
+) -> Iterator[PartMaps]:
     """Reconstruct every group, then mask, FSC, filters, sharpening and differences.
+
+    The images are read once for all comparisons together, or as often as
+    `options.memory_gigabytes` makes necessary.
 
     Parameters
     ----------
     source : ImageSource
-    groups : sequence of Group
+    comparisons : sequence of Comparison
     options : ReconstructionConfig
     model_mask : array, shape (D, D, D)
         Soft mask around the model, for where the density gives none.
     given_mask : array, shape (D, D, D), optional
         The user's mask, in place of any other.
-    part_mask : array, shape (D, D, D), optional
-        Soft mask of the part that the groups were told apart by.
-    pairs : sequence of (name, name)
-        Differences to make, first minus second; their groups share no particle.
     threads : int
     seed : int
     progress : callable, optional
-        Called with the number of images of each batch done.
+        Called with the number of images of each batch done; see `images_to_read`.
+
+    Yields
+    ------
+    PartMaps
+        Of each comparison in turn.
 
     Raises
     ------
     InputError
-        If no group has a particle.
+        If no group of a comparison has a particle.
     """
-    filled = [group for group in groups if len(group.rows)]
-    if not filled:
+    if not all(comparison.filled for comparison in comparisons):
         raise InputError("state", "none of them has a particle", "Run `cryoparts focus` again.")
-    halves = {
-        group.name: gather_half_maps(
-            source,
-            group.rows,
-            group.weights,
-            padding=options.padding,
-            threads=threads,
-            seed=seed,
-            progress=progress,
-        )
-        for group in filled
-    }
+    gathered = gather_half_maps(
+        source,
+        _chosen(comparisons),
+        padding=options.padding,
+        threads=threads,
+        seed=seed,
+        most_bytes=options.memory_gigabytes * 1e9,
+        progress=progress,
+    )
+    for comparison in comparisons:
+        halves = {group.name: next(gathered) for group in comparison.filled}
+        yield _part_maps(comparison, halves, options, model_mask, given_mask, seed)
+
+
+def images_to_read(
+    source: ImageSource, comparisons: Sequence[Comparison], options: ReconstructionConfig
+) -> int:
+    """How many images `reconstruct_groups` reads in all."""
+    most = options.memory_gigabytes * 1e9
+    return images_read(source, _chosen(comparisons), options.padding, most)
+
+
+def _chosen(comparisons: Sequence[Comparison]) -> list[Chosen]:
+    return [
+        Chosen(group.rows, group.weights)
+        for comparison in comparisons
+        for group in comparison.filled
+    ]
+
+
+def _part_maps(
+    comparison: Comparison,
+    halves: dict[str, HalfMaps],
+    options: ReconstructionConfig,
+    model_mask: Map,
+    given_mask: Map | None,
+    seed: int,
+) -> PartMaps:
+    part_mask = comparison.part_mask
     mask, mask_source = _mask(list(halves.values()), options, model_mask, given_mask)
     made = {name: _group_map(each, mask, part_mask, options, seed) for name, each in halves.items()}
     differences = {
@@ -168,11 +225,10 @@ def reconstruct_groups(
             noise_kind=options.noise,
             false_discovery_rate=options.false_discovery_rate,
         )
-        for one, other in pairs
+        for one, other in comparison.pairs
         if one in made and other in made
     }
-    empty = tuple(group.name for group in groups if not len(group.rows))
-    return PartMaps(made, differences, mask, mask_source, part_mask, empty)
+    return PartMaps(made, differences, mask, mask_source, part_mask, comparison.empty)
 
 
 def _mask(

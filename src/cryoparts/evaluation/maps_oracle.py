@@ -105,7 +105,7 @@ def maps_oracle(
         ]
         templates = torch.from_numpy(np.stack(planes, axis=1)) * transfer[:, None]
         images = torch.as_tensor(images_of(chosen), dtype=torch.float32)
-        return FitInputs(transform(images), templates, transfer.square())
+        return FitInputs(transform(images), templates, transfer.abs().square())
 
     spread = np.linspace(0, len(poses) - 1, min(len(poses), PARTICLES_FOR_NOISE))
     noise = estimate_noise(inputs, np.unique(spread.astype(np.int64)), box_size)

@@ -205,7 +205,7 @@ class _Projector:
             columns.append((ahead - behind) / (2.0 * DIFFERENCE_DEGREES))
         templates = torch.stack(columns, dim=1) * transfer[:, None]
         images = torch.as_tensor(self._images_of(rows), dtype=torch.float32)
-        return FitInputs(transform(images), templates, transfer.square())
+        return FitInputs(transform(images), templates, transfer.abs().square())
 
     def _project(
         self, rows: NDArray[np.int64], angles_degrees: FloatArray, only: int | None

@@ -101,7 +101,7 @@ def oracle_accuracy(
         transfer = contrast_transfer(ctf.take(rows), box_size, pixel_size_angstrom)
         templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
         images = torch.as_tensor(images_of(rows), dtype=torch.float32)
-        return FitInputs(transform(images), templates * transfer[:, None], transfer.square())
+        return FitInputs(transform(images), templates * transfer[:, None], transfer.abs().square())
 
     sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
     noise = estimate_noise(fit_inputs, sample, box_size)

@@ -8,19 +8,29 @@ theta the angle of k from the x axis, Q the amplitude contrast (Rohou &
 Grigorieff 2015, J. Struct. Biol. 192, 216, with the opposite sign). It is
 positive at low frequency for underfocus: a particle whose protein is bright is
 +CTF times its projection.
+
+Optics groups with further aberrations (see `cryoparts.conventions.Aberrations`)
+have ``sin(chi - even(k)) exp(i odd(k))``: the symmetric phase goes into the sine,
+the antisymmetric one makes the CTF complex (Zivanov et al. 2020, IUCrJ 7, 253).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cryoparts.conventions import ELECTRON_REST_ENERGY_EV, CtfParameters
+from cryoparts.conventions import (
+    ELECTRON_REST_ENERGY_EV,
+    AberratedCtfParameters,
+    Aberrations,
+    CtfParameters,
+)
+from cryoparts.imaging.aberrations import phase_factor_of, phase_of
 from cryoparts.imaging.fourier import frequency_axes
 
 if TYPE_CHECKING:
@@ -32,7 +42,10 @@ PLANCK_TIMES_LIGHT_SPEED_EV_ANGSTROM = 12398.419843320026
 
 @dataclass(frozen=True)
 class CtfBatch:
-    """CTF parameters of B particles as tensors of shape (B,); fields as in `CtfParameters`."""
+    """CTF parameters of B particles as tensors of shape (B,); fields as in `CtfParameters`.
+
+    `aberrations` of the optics groups, if they have any, are kept as they are.
+    """
 
     defocus_u_angstrom: Tensor
     defocus_v_angstrom: Tensor
@@ -43,6 +56,7 @@ class CtfBatch:
     phase_shift_degrees: Tensor
     b_factor: Tensor
     scale: Tensor
+    aberrations: Aberrations | None = None
 
     @classmethod
     def from_parameters(
@@ -53,15 +67,16 @@ class CtfBatch:
         dtype: torch.dtype = torch.float32,
     ) -> Self:
         """The parameters of the chosen particles (all by default), copied to tensors."""
-        rows = slice(None) if indices is None else np.asarray(indices)
-        return cls(
-            **{
-                f.name: torch.as_tensor(
-                    np.array(getattr(parameters, f.name)[rows], dtype=np.float64)
-                ).to(device=device, dtype=dtype)
-                for f in fields(parameters)
-            }
-        )
+        chosen = parameters if indices is None else parameters.take(indices)
+        columns: dict[str, Any] = {
+            f.name: torch.as_tensor(np.array(getattr(chosen, f.name), dtype=np.float64)).to(
+                device=device, dtype=dtype
+            )
+            for f in fields(CtfParameters)
+        }
+        if isinstance(chosen, AberratedCtfParameters):
+            columns["aberrations"] = chosen.aberrations
+        return cls(**columns)
 
     def __len__(self) -> int:
         return len(self.defocus_u_angstrom)
@@ -86,14 +101,69 @@ def contrast_transfer(
     box_size : int
         Side D of the images, pixels.
     pixel_size : float or Tensor, shape (B,)
-        Å.
+        Å; one number where there are aberrations.
 
     Returns
     -------
     Tensor, shape (B, D, D // 2 + 1)
-        Of the dtype of the batch, float32 for `CtfParameters`.
+        Of the dtype of the batch, float32 for `CtfParameters`; complex where an optics
+        group has antisymmetric aberrations.
+    """
+    real, factor = split_transfer(ctf, box_size, pixel_size)
+    return real if factor is None else real * factor
+
+
+def split_transfer(
+    ctf: CtfParameters | CtfBatch, box_size: int, pixel_size: float | Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """CTFs as a real part, with a sign, and the phase factor of antisymmetric aberrations.
+
+    Parameters as in `contrast_transfer`, which is the product of the two.
+
+    Returns
+    -------
+    real : Tensor, shape (B, D, D // 2 + 1)
+        `sin(chi - even)` with scale and B-factor.
+    factor : Tensor, shape (B, D, D // 2 + 1), or None
+        `exp(i odd)`, complex; None where no optics group has such aberrations.
     """
     batch = CtfBatch.from_parameters(ctf) if isinstance(ctf, CtfParameters) else ctf
+    chi, damping = _phase_and_damping(batch, box_size, pixel_size)
+    aberrations = batch.aberrations
+    if aberrations is None:
+        return damping * torch.sin(chi), None
+    pixel = float(pixel_size)
+    if aberrations.even_zernike.any():
+        even = [
+            phase_of(aberrations.even_zernike[g], box_size, pixel, odd=False)
+            for g in aberrations.groups_present
+        ]
+        chi = chi - _of_particles(even, aberrations, chi, chi.dtype)
+    real = damping * torch.sin(chi)
+    if not aberrations.odd_zernike.any():
+        return real, None
+    odd = [
+        phase_factor_of(aberrations.odd_zernike[g], box_size, pixel)
+        for g in aberrations.groups_present
+    ]
+    return real, _of_particles(odd, aberrations, chi, torch.promote_types(chi.dtype, torch.cfloat))
+
+
+def _of_particles(
+    of_groups: list[Tensor], aberrations: Aberrations, like: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """What each particle's optics group has, (B, D, D // 2 + 1), on the device of `like`."""
+    if not of_groups:
+        return torch.zeros(like.shape, dtype=dtype, device=like.device)
+    place = np.searchsorted(aberrations.groups_present, aberrations.group)
+    stacked = torch.stack(of_groups).to(device=like.device, dtype=dtype)
+    return stacked[torch.as_tensor(place, device=like.device)]
+
+
+def _phase_and_damping(
+    batch: CtfBatch, box_size: int, pixel_size: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Phase chi without further aberrations, and scale with the B-factor's damping."""
     like = batch.defocus_u_angstrom
     kx, ky = frequency_axes(box_size, 1.0, like.device, like.dtype)
     kx, ky = kx[None, None, :], ky[None, :, None]
@@ -122,4 +192,4 @@ def contrast_transfer(
     damping = column(batch.scale) * torch.exp(
         (-0.25 * column(batch.b_factor) / pixel**2) * k_squared
     )
-    return damping * torch.sin(chi)
+    return chi, damping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cryoparts.conventions import CtfParameters, Poses
+from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberrations
 from cryoparts.errors import InputError
 from cryoparts.io.files import locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
@@ -97,6 +97,8 @@ class ParticleRows:
         What the file's rows are called in messages.
     image_names : str array, shape (P,), optional
         Names of the images, where `names` are those of the rows.
+    aberrations : Aberrations, optional
+    magnification : array, shape (P, 2, 2), optional
     """
 
     names: NDArray[np.str_]
@@ -116,6 +118,8 @@ class ParticleRows:
     notes: tuple[str, ...] = ()
     row: str = "particle"
     image_names: NDArray[np.str_] | None = None
+    aberrations: Aberrations | None = None
+    magnification: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -169,6 +173,7 @@ def assemble(
         format=file_format,
         phase_flipped=rows.phase_flipped,
         notes=tuple(notes),
+        magnification=rows.magnification,
     )
     if table.image_count == count:
         return table
@@ -253,9 +258,10 @@ def _ctf(rows: ParticleRows, source: Path, notes: list[str]) -> CtfParameters:
                 f"{name} must be {rule}, it is {columns[name][first]:g}",
                 "Correct the file.",
             )
-    return CtfParameters(
+    ctf = CtfParameters(
         **{f.name: np.asarray(columns[f.name], dtype=np.float64) for f in fields(CtfParameters)}
     )
+    return with_aberrations(ctf, rows.aberrations)
 
 
 def ctf_of_ones(count: int) -> CtfParameters:

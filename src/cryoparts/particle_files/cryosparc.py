@@ -16,6 +16,11 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.errors import InputError
 from cryoparts.io.files import require_file
+from cryoparts.particle_files.aberration_columns import (
+    cryosparc_aberrations,
+    cryosparc_magnification,
+    cryosparc_notes,
+)
 from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, group_stacks
 
 if TYPE_CHECKING:
@@ -38,12 +43,6 @@ CTF_COLUMNS = {
     "ctf/bfactor": "b_factor",
 }
 RADIANS = {"ctf/df_angle_rad", "ctf/phase_shift_rad"}
-ABERRATIONS = {
-    "beam tilt": "ctf/tilt_A",
-    "trefoil": "ctf/trefoil_A",
-    "tetrafoil": "ctf/tetra_A",
-    "anisotropic magnification": "ctf/anisomag",
-}
 
 
 def read_cryosparc(
@@ -107,7 +106,9 @@ def read_cryosparc_rows(path: Path, passthrough: Sequence[Path] = ()) -> Particl
         box_size=None if box is None else box.reshape(len(uid), -1)[:, 0].astype(np.int64),
         optics_group=None if group is None else group.astype(np.int64),
         half_set=_half_sets(columns),
-        notes=tuple(_notes(columns)),
+        aberrations=cryosparc_aberrations(columns),
+        magnification=cryosparc_magnification(path, columns),
+        notes=tuple(cryosparc_notes(columns)),
         row="row",
     )
 
@@ -232,14 +233,6 @@ def _half_sets(columns: dict[str, NDArray[Any]]) -> NDArray[np.int8] | None:
     if split is None or len(np.unique(split)) != 2 or not np.isin(split, (0, 1)).all():
         return None
     return (split + 1).astype(np.int8)
-
-
-def _notes(columns: dict[str, NDArray[Any]]) -> list[str]:
-    notes = []
-    for what, column in ABERRATIONS.items():
-        if column in columns and bool(np.abs(columns[column]).max(initial=0.0) > 1e-6):
-            notes.append(f"{what} ({column}) is in the file and not modelled")
-    return notes
 
 
 def _as_float(values: NDArray[Any] | None) -> NDArray[np.float64] | None:

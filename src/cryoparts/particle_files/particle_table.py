@@ -62,6 +62,9 @@ class ParticleTable:
     image_names : str array, shape (P,), optional
         What the file calls each row's image. None where no two rows show the same
         image: then it is the row's name.
+    magnification : array, shape (P, 2, 2), optional
+        Anisotropic magnification M of each particle's optics group (see
+        `cryoparts.imaging.magnification`); None where there is none.
     """
 
     names: NDArray[np.str_]
@@ -79,6 +82,7 @@ class ParticleTable:
     phase_flipped: bool = False
     notes: tuple[str, ...] = ()
     image_names: NDArray[np.str_] | None = None
+    magnification: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -128,4 +132,5 @@ class ParticleTable:
             optics_group=self.optics_group[rows],
             half_set=self.half_set[rows],
             image_names=None if self.image_names is None else self.image_names[rows],
+            magnification=None if self.magnification is None else self.magnification[rows],
         )

@@ -16,6 +16,11 @@ import pandas as pd
 
 from cryoparts.conventions import rotation_from_euler
 from cryoparts.errors import InputError
+from cryoparts.particle_files.aberration_columns import (
+    RELION_COLUMNS,
+    relion_aberrations,
+    relion_magnification,
+)
 from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, group_stacks
 from cryoparts.particle_files.relion_writing import write_relion
 from cryoparts.particle_files.star import StarBlock, read_blocks
@@ -43,11 +48,6 @@ CTF_COLUMNS = {
 }
 GEOMETRY = ("rlnImagePixelSize", "rlnPixelSize", "rlnImageSize", "rlnDetectorPixelSize")
 FLAGS = ("rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied")
-ABERRATIONS = {
-    "beam tilt": ("rlnBeamTiltX", "rlnBeamTiltY"),
-    "higher-order aberrations": ("rlnOddZernike", "rlnEvenZernike"),
-    "anisotropic magnification": ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11"),
-}
 PARTICLE_COLUMNS = (
     "rlnImageName",
     *EULER,
@@ -61,6 +61,7 @@ PARTICLE_COLUMNS = (
     *CTF_COLUMNS,
     *GEOMETRY,
     *FLAGS,
+    *RELION_COLUMNS,
 )
 
 
@@ -84,12 +85,18 @@ def read_relion_rows(path: Path) -> ParticleRows:
     notes: list[str] = []
     optics = blocks.get("optics")
     if optics is not None and "rlnOpticsGroup" in table:
-        table = _with_optics(path, optics, table, notes)
+        table = _with_optics(path, optics, table)
     names = table["rlnImageName"].astype(str)
     stacks, stack_of_particle, slices = _split_names(path, names)
     pixel = _pixel_size(path, table)
     shift, unit = _shift(path, table)
     euler = [table[c] for c in EULER if c in table]
+    ctf = {
+        field: _numbers(path, column, table[column])
+        for column, field in CTF_COLUMNS.items()
+        if column in table
+    }
+    magnification = relion_magnification(path, table, notes)
     return ParticleRows(
         names=names.to_numpy(dtype=np.str_),
         recorded_stacks=stacks,
@@ -102,11 +109,9 @@ def read_relion_rows(path: Path) -> ParticleRows:
         ),
         shift=None if shift is None else -shift,
         shift_unit="angstrom" if unit == "angstrom" else "pixel",
-        ctf={
-            field: _numbers(path, column, table[column])
-            for column, field in CTF_COLUMNS.items()
-            if column in table
-        },
+        ctf=ctf,
+        aberrations=relion_aberrations(path, table, ctf),
+        magnification=magnification,
         pixel_size=pixel,
         box_size=_integers(path, "rlnImageSize", table),
         optics_group=_integers(path, "rlnOpticsGroup", table),
@@ -132,11 +137,10 @@ def particle_block(path: Path, blocks: dict[str, StarBlock]) -> StarBlock:
 
 
 def _with_optics(
-    path: Path, optics: StarBlock, table: dict[Any, pd.Series[Any]], notes: list[str]
+    path: Path, optics: StarBlock, table: dict[Any, pd.Series[Any]]
 ) -> dict[Any, pd.Series[Any]]:
     """Particle columns completed by those of each particle's optics group."""
-    aberrations = [c for group in ABERRATIONS.values() for c in group]
-    frame = optics.read((*PARTICLE_COLUMNS, *aberrations))
+    frame = optics.read(PARTICLE_COLUMNS)
     if "rlnOpticsGroup" not in frame:
         raise InputError(
             f"{path}, block data_optics", "no column rlnOpticsGroup", "Write the file again."
@@ -157,30 +161,12 @@ def _with_optics(
             f"optics group {int(groups[first])} is not in data_optics",
             "Add the group to data_optics.",
         )
-    notes.extend(_ignored(frame))
     completed = dict(table)
     for column in frame.columns:
         # A column of the particle table is nearer to the particle than that of its group.
-        if column not in completed and column not in aberrations:
+        if column not in completed:
             completed[column] = frame[column].take(position).reset_index(drop=True)
     return completed
-
-
-def _ignored(optics: pd.DataFrame) -> list[str]:
-    """Notes on aberrations that are in the file and not in the forward model."""
-    notes = []
-    identity = {"rlnMagMat00": 1.0, "rlnMagMat11": 1.0}
-    for what, columns in ABERRATIONS.items():
-        for column in (c for c in columns if c in optics):
-            values = optics[column]
-            if not pd.api.types.is_numeric_dtype(values):
-                unusual = values.astype(str).str.contains("[1-9]").any()
-            else:
-                unusual = (np.abs(values - identity.get(column, 0.0)) > 1e-4).any()
-            if unusual:
-                notes.append(f"{what} ({columns[0]} ...) is in the file and not modelled")
-                break
-    return notes
 
 
 def _split_names(

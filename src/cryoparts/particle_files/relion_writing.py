@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.conventions import euler_from_rotation
+from cryoparts.conventions import AberratedCtfParameters, euler_from_rotation
 from cryoparts.io.atomic import write_atomically
+from cryoparts.particle_files.aberration_columns import EVEN, MAGNIFICATION, ODD
 from cryoparts.particle_files.star import write_loop
 
 if TYPE_CHECKING:
@@ -37,7 +38,24 @@ def write_relion(path: Path, table: ParticleTable) -> None:
     path : Path
     table : ParticleTable
     """
+    optics, group = _optics(table)
+    particles = _particle_columns(path, table, group)
+    with (
+        write_atomically(path) as temporary,
+        temporary.open("w", encoding="utf-8") as stream,
+    ):
+        write_loop(stream, "optics", list(optics), _rows(optics))
+        write_loop(stream, "particles", list(particles), _rows(particles))
+
+
+def _optics(table: ParticleTable) -> tuple[dict[str, list[str]], NDArray[np.int64]]:
+    """Columns of the optics table, and the number (P,) of each particle's group in it."""
     ctf = table.ctf
+    aberrations = ctf.aberrations if isinstance(ctf, AberratedCtfParameters) else None
+    count = len(table)
+    magnification = table.magnification
+    if magnification is None:
+        magnification = np.broadcast_to(np.eye(2), (count, 2, 2))
     per_group = np.stack(
         [
             table.optics_group.astype(np.float64),
@@ -46,6 +64,8 @@ def write_relion(path: Path, table: ParticleTable) -> None:
             ctf.amplitude_contrast,
             table.pixel_size_angstrom,
             table.box_size.astype(np.float64),
+            np.zeros(count) if aberrations is None else aberrations.group,
+            *magnification.reshape(count, 4).T,
         ],
         axis=1,
     )
@@ -64,15 +84,19 @@ def write_relion(path: Path, table: ParticleTable) -> None:
         "rlnImageSize": groups[:, 5].astype(int).astype(str).tolist(),
         "rlnImageDimensionality": ["2"] * len(groups),
     }
+    if aberrations is not None:
+        chosen = groups[:, 6].astype(int)
+        optics[ODD] = [_list_text(c) for c in aberrations.odd_zernike[chosen]]
+        optics[EVEN] = [_list_text(c) for c in aberrations.even_zernike[chosen]]
+    if table.magnification is not None:
+        optics |= {c: _texts(groups[:, 7 + i]) for i, c in enumerate(MAGNIFICATION)}
     if table.phase_flipped:
         optics["rlnCtfDataArePhaseFlipped"] = ["1"] * len(groups)
-    particles = _particle_columns(path, table, numbers[member])
-    with (
-        write_atomically(path) as temporary,
-        temporary.open("w", encoding="utf-8") as stream,
-    ):
-        write_loop(stream, "optics", list(optics), _rows(optics))
-        write_loop(stream, "particles", list(particles), _rows(particles))
+    return optics, numbers[member]
+
+
+def _list_text(values: NDArray[np.float64]) -> str:
+    return "[" + ",".join(_texts(values)) + "]"
 
 
 def _particle_columns(

@@ -85,9 +85,7 @@ def contrast_evidence(
     k_squared = frequency_grid(box, pixel_size).square().sum(dim=-1)
     width = BLOB_WIDTH * box * pixel_size
     blob = torch.exp(-2.0 * torch.pi**2 * width**2 * k_squared)
-    expected = torch.complex(
-        contrast_transfer(ctf, box, pixel_size) * blob, torch.zeros_like(k_squared)
-    )
+    expected = (contrast_transfer(ctf, box, pixel_size) * blob).to(centred.dtype)
     return ContrastEvidence(ring_products(centred, expected), ring_products(centred, centred))
 
 

@@ -9,7 +9,7 @@ from cryoparts.imaging.fourier import inverse_transform, transform
 
 
 def unflipped(images: Tensor, ctf: Tensor) -> Tensor:
-    """Undo phase flipping: the sign of the CTF, applied twice, is 1.
+    """Undo phase flipping: the sign of the (real part of the) CTF, applied twice, is 1.
 
     Parameters
     ----------

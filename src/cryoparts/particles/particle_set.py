@@ -1,14 +1,18 @@
-"""The raw images of a particle table, read when they are asked for."""
+"""The images of a particle table, read when they are asked for."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
+from cryoparts.imaging.magnification import corrected_shift, undo_magnification
 from cryoparts.io.mrc import StackReader, open_stack
 from cryoparts.particle_files.stack_check import check_stacks
 
@@ -25,9 +29,13 @@ may only have so many files open."""
 class ParticleSet:
     """P particles whose images stay on disk.
 
+    Where an optics group has an anisotropic magnification, it is undone in the
+    images as they are read, and in the shifts.
+
     Parameters
     ----------
     table : ParticleTable
+        As the file has it.
 
     Raises
     ------
@@ -44,20 +52,21 @@ class ParticleSet:
             table.box_size,
             table.source,
         )
-        self._table = table
+        self._magnification = table.magnification
+        self._table = _without_magnification(table)
         self._open: OrderedDict[int, StackReader] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def table(self) -> ParticleTable:
-        """Names, poses, CTF and so on."""
+        """Names, poses, CTF and so on, without anisotropic magnification."""
         return self._table
 
     def __len__(self) -> int:
         return len(self._table)
 
     def images(self, indices: ArrayLike) -> NDArray[np.float32]:
-        """The raw images of the chosen particles, in the order asked for.
+        """The images of the chosen particles, raw but for their magnification, in order.
 
         Parameters
         ----------
@@ -87,6 +96,8 @@ class ParticleSet:
             chosen = np.flatnonzero(stacks == stack)
             out[chosen] = self._reader(int(stack)).read(slices[chosen])
         self._require_finite(out, rows)
+        if self._magnification is not None:
+            _undo(out, self._magnification[rows])
         return out
 
     def _reader(self, number: int) -> StackReader:
@@ -113,3 +124,19 @@ class ParticleSet:
             "holds NaN or infinity",
             "Extract this particle again or take it out of the file.",
         )
+
+
+def _without_magnification(table: ParticleTable) -> ParticleTable:
+    if table.magnification is None:
+        return table
+    shift = corrected_shift(table.poses.shift_angstrom, table.magnification)
+    return replace(table, poses=Poses(table.poses.rotation, shift), magnification=None)
+
+
+def _undo(images: NDArray[np.float32], matrices: NDArray[np.float64]) -> None:
+    """Undo each image's magnification in place, all images of one matrix together."""
+    different, member = np.unique(matrices, axis=0, return_inverse=True)
+    for number, matrix in enumerate(different):
+        rows = np.flatnonzero(member.reshape(-1) == number)
+        if not np.array_equal(matrix, np.eye(2)):
+            images[rows] = undo_magnification(torch.from_numpy(images[rows]), matrix).numpy()

@@ -20,7 +20,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cryoparts.conventions import CtfParameters, Poses
+from cryoparts.conventions import (
+    AberratedCtfParameters,
+    Aberrations,
+    CtfParameters,
+    Poses,
+    with_aberrations,
+)
 from cryoparts.errors import InputError
 from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import write_text
@@ -34,6 +40,12 @@ IMAGES = "images.npy"
 PARTICLES = "particles.npz"
 PREPROCESSING = "preprocessing.json"
 CURE = "Delete the folder and run again."
+ABERRATION_COLUMNS = {
+    "odd_zernike": "odd_zernike",
+    "even_zernike": "even_zernike",
+    "group": "aberration_group",
+}
+"""Field of `Aberrations` -> its name in particles.npz, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class PreparedParticles:
                 folder=folder,
                 names=names,
                 poses=Poses(columns["rotation"], columns["shift_angstrom"]),
-                ctf=CtfParameters(**{f.name: columns[f.name] for f in fields(CtfParameters)}),
+                ctf=_ctf(columns),
                 half_set=columns["half_set"],
                 optics_group=columns["optics_group"],
                 pixel_size_angstrom=float(details["pixel_size_angstrom"]),
@@ -183,6 +195,22 @@ class PreparedParticles:
         details = self.details | {"contrast_sign": sign, "contrast_source": "given"}
         write_text(self.folder / PREPROCESSING, json.dumps(details, indent=2) + "\n")
         return replace(self, contrast_sign=sign, details=details)
+
+
+def ctf_columns(ctf: CtfParameters) -> dict[str, NDArray[Any]]:
+    """What `particles.npz` keeps of the CTF."""
+    columns = {f.name: getattr(ctf, f.name) for f in fields(CtfParameters)}
+    if isinstance(ctf, AberratedCtfParameters):
+        columns |= {key: getattr(ctf.aberrations, name) for name, key in ABERRATION_COLUMNS.items()}
+    return columns
+
+
+def _ctf(columns: dict[str, NDArray[Any]]) -> CtfParameters:
+    ctf = CtfParameters(**{f.name: columns[f.name] for f in fields(CtfParameters)})
+    if "odd_zernike" not in columns:
+        return ctf
+    kept = {name: columns[key] for name, key in ABERRATION_COLUMNS.items()}
+    return with_aberrations(ctf, Aberrations(**kept))
 
 
 def _read_details(folder: Path) -> dict[str, Any]:

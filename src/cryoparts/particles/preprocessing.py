@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
-from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.ctf import split_transfer
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.particles.contrast import (
     ContrastEstimate,
@@ -31,7 +31,13 @@ from cryoparts.particles.image_operations import (
     unflipped,
     without_border,
 )
-from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
+from cryoparts.particles.prepared import (
+    IMAGES,
+    PARTICLES,
+    PREPROCESSING,
+    PreparedParticles,
+    ctf_columns,
+)
 from cryoparts.particles.resampling import WorkingGrid, working_grid
 from cryoparts.statistics.by_image import first_rows
 
@@ -211,8 +217,8 @@ def _batch(
         raw = torch.from_numpy(particles.images(chosen))
         _require_contents(raw, chosen, table)
         if table.phase_flipped:
-            ctf = contrast_transfer(table.ctf.take(chosen), kind.box_size, kind.pixel_size)
-            raw = unflipped(raw, ctf)
+            ctf = table.ctf.take(chosen)
+            raw = unflipped(raw, split_transfer(ctf, kind.box_size, kind.pixel_size)[0])
         images = kind.apply(without_border(raw))
         shift = torch.as_tensor(table.poses.shift_angstrom[chosen], dtype=torch.float32)
         distance = distance_from(shift, grid.box_size, grid.pixel_size)
@@ -248,22 +254,21 @@ def _require_contents(images: Tensor, rows: NDArray[np.int64], table: ParticleTa
 def _write_columns(
     path: Path, table: ParticleTable, half: NDArray[np.int8], working: NDArray[np.int64]
 ) -> None:
-    shared: dict[str, Any] = {}
+    columns: dict[str, Any] = dict(ctf_columns(table.ctf))
     if table.image_names is not None:
-        shared = {
+        columns |= {
             "image": table.image,
             "image_names": np.char.encode(table.image_names, "utf-8"),
             "working_image": working,
         }
     np.savez(
         path,
-        **shared,
         names=np.char.encode(table.names, "utf-8"),
         rotation=table.poses.rotation,
         shift_angstrom=table.poses.shift_angstrom,
         half_set=half,
         optics_group=table.optics_group,
-        **{f.name: getattr(table.ctf, f.name) for f in fields(CtfParameters)},
+        **columns,
     )
 
 

@@ -22,6 +22,7 @@ from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import read_structure, write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.row_identity import in_words
+from cryoparts.particle_files.symmetry import expanded
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.selection.selection import named_rows, read_names
@@ -41,6 +42,7 @@ RESUMED_WITH_THE_SAME = (
     "model",
     "pixel_size_angstrom",
     "selection",
+    "symmetry",
     "preprocessing",
     "gaussians",
     "training",
@@ -64,6 +66,8 @@ def open_particles(config: RunConfig) -> ParticleSet:
     )
     for note in table.notes:
         warn(note)
+    if config.symmetry is not None:
+        table = expanded(table, config.symmetry)
     if config.selection is not None:
         table = _selected(table, Path(config.selection))
     return ParticleSet(table)
@@ -71,7 +75,9 @@ def open_particles(config: RunConfig) -> ParticleSet:
 
 def _selected(table: ParticleTable, path: Path) -> ParticleTable:
     """The particles of a selection, in the order of the particle file."""
-    chosen = named_rows(read_names(path), table.names, str(path), str(table.source))
+    chosen = named_rows(
+        read_names(path), table.names, str(path), str(table.source), table.image_names
+    )
     say(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
     return table.take(np.flatnonzero(chosen))
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.fft import irfftn
 
-from cryoparts.imaging.ctf import contrast_transfer
+from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,53 +26,101 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 32 * 2**20
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Particles that are summed together.
+
+    Parameters
+    ----------
+    rows : int array, shape (n,)
+        Of the source.
+    weights : array, shape (n,), optional
+        How much each particle counts; default 1.
+    """
+
+    rows: IntArray
+    weights: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def ordered(self) -> tuple[IntArray, FloatArray]:
+        """Rows in rising order, and the weight of each."""
+        weights = np.ones(len(self.rows)) if self.weights is None else self.weights
+        order = np.argsort(self.rows, kind="stable")
+        return self.rows[order], weights[order]
+
+
 def gather(
     source: ImageSource,
-    indices: IntArray,
-    weights: FloatArray | None = None,
+    chosen: Sequence[Chosen],
     *,
     padding: int = 2,
     threads: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> FourierSums:
-    """Insert the chosen particles' images, batch by batch.
+) -> Iterator[FourierSums]:
+    """Sums over each of several sets of particles, which may share particles.
 
-    Memory is that of the (padded) volume, once a thread and twice more, and of
-    one batch (32 MiB and its copies), whatever the number of particles.
+    Every image is read, padded, transformed and multiplied by its CTF once,
+    whatever the number of sets that it is in. Memory is that of one (padded)
+    volume a set (`sums_bytes`) and twice more, and of one batch (32 MiB and its
+    copies), whatever the number of particles.
 
     Parameters
     ----------
     source : ImageSource
-    indices : int array, shape (n,)
-        Rows of the particles.
-    weights : array, shape (n,), optional
-        How much each particle counts; default 1.
+    chosen : sequence of Chosen
     padding : int
         The images are padded with zeros to this many times their side, which
         makes trilinear interpolation in Fourier space more exact.
     threads : int
     progress : callable, optional
         Called with the number of images of each batch done.
+
+    Yields
+    ------
+    FourierSums
+        Of each set in turn, symmetrised; nothing of it is held any longer.
     """
     box, pixel = source.box_size, source.pixel_size_angstrom
     padded = box * padding
-    inserter = ImageInserter(padded, threads=threads)
+    inserter = ImageInserter(padded, volumes=len(chosen), threads=threads)
+    ordered = [each.ordered() for each in chosen]
+    union = np.unique(np.concatenate([rows for rows, _ in ordered]))
     # half plane, its CTF, the image, and the transform's copies
     batch = max(1, _BATCH_BYTES // (padded * padded * 16))
     margin = (padded - box) // 2
-    for start in range(0, len(indices), batch):
-        rows = indices[start : start + batch]
+    for start in range(0, len(union), batch):
+        rows = union[start : start + batch]
         images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
+        planes = transform(images)
+        real, factor = split_transfer(source.ctf.take(rows), padded, pixel)
+        if factor is not None:
+            # the adjoint of the imaging: the CTF's conjugate
+            planes *= factor.conj()
         inserter.add(
-            transform(images).numpy(),
-            contrast_transfer(source.ctf.take(rows), padded, pixel).numpy(),
+            planes.numpy(),
+            real.numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
-            None if weights is None else weights[start : start + batch],
+            [_within(rows, *each) for each in ordered],
         )
         if progress is not None:
             progress(len(rows))
-    return symmetrised(inserter.finish())
+    for sums in inserter.finish():
+        yield symmetrised(sums)
+
+
+def sums_bytes(box_size: int, padding: int) -> int:
+    """Memory of the Fourier sums of one set of particles: a complex64 and a float32 a voxel."""
+    padded = box_size * padding
+    return 12 * padded * padded * (padded // 2 + 1)
+
+
+def _within(batch: IntArray, rows: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Places in a batch of the rows that lie in it, and their weights; all in rising order."""
+    first, last = np.searchsorted(rows, [batch[0], batch[-1] + 1])
+    return np.searchsorted(batch, rows[first:last]), weights[first:last]
 
 
 def shell_of_voxels(volume_box: int, padding: int = 1) -> NDArray[np.int16]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.reconstruction.backprojection import gather, invert, shell_mean_weight
+from cryoparts.reconstruction.backprojection import (
+    Chosen,
+    gather,
+    invert,
+    shell_mean_weight,
+    sums_bytes,
+)
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.phase_randomisation import FscCurves, fsc_curves
@@ -16,7 +23,7 @@ from cryoparts.reconstruction.sharpening import reference_correlation
 from cryoparts.reconstruction.windows import effective_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -137,65 +144,90 @@ class Reconstruction:
 
 def gather_half_maps(
     source: ImageSource,
-    indices: ArrayLike,
-    weights: ArrayLike | None = None,
+    groups: Sequence[Chosen],
     *,
     padding: int = 2,
     threads: int = 1,
     seed: int = 0,
+    most_bytes: float = math.inf,
     progress: Callable[[int], None] | None = None,
-) -> HalfMaps:
-    """Back-project the chosen particles of each half.
+) -> Iterator[HalfMaps]:
+    """Back-project the particles of each half of every group, reading each image once.
 
     Parameters
     ----------
     source : ImageSource
         Prepared particles, for example.
-    indices : int array, shape (n,)
-        Rows of the particles.
-    weights : array, shape (n,), optional
-        How much each particle counts; default 1.
+    groups : sequence of Chosen
+        They may share particles: the states of several parts, or windows along a
+        coordinate.
     padding : int
         1 or 2; see `backprojection.gather`.
     threads : int
     seed : int
         Particles whose half set is unknown are dealt to the halves at random.
+    most_bytes : float
+        Where the sums of all groups need more memory than this, the groups are made
+        in several passes, of at least one group each; a pass reads its own groups'
+        images only.
     progress : callable, optional
         Called with the number of images of each batch done.
+
+    Yields
+    ------
+    HalfMaps
+        Of each group in turn.
 
     Raises
     ------
     InputError
-        If there is no particle.
+        If a group has no particle.
     """
-    rows = np.asarray(indices, dtype=np.int64)
-    if not len(rows):
+    if not all(len(group) for group in groups):
         raise InputError("state", "it has no particles to reconstruct", "Choose fewer states.")
-    each = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
-    halves = split_halves(source.half_set[rows], seed)
-    sums = [
-        gather(
-            source,
-            rows[halves == half],
-            None if weights is None else each[halves == half],
-            padding=padding,
-            threads=threads,
-            progress=progress,
+    for some in _passes(groups, 2 * sums_bytes(source.box_size, padding), most_bytes):
+        halves = [half for group in some for half in _halves(source, group, seed)]
+        gathered = gather(source, halves, padding=padding, threads=threads, progress=progress)
+        for group in some:
+            sums = (next(gathered), next(gathered))
+            half1, half2 = (
+                invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
+            )
+            yield HalfMaps(
+                half1,
+                half2,
+                sums[0] + sums[1],
+                padding,
+                (sums[0].n_images, sums[1].n_images),
+                effective_count(group.ordered()[1]),
+                source.pixel_size_angstrom,
+            )
+
+
+def images_read(source: ImageSource, groups: Sequence[Chosen], padding: int, most: float) -> int:
+    """How many images `gather_half_maps` reads, for a progress bar."""
+    each = 2 * sums_bytes(source.box_size, padding)
+    return sum(
+        len(np.unique(np.concatenate([group.rows for group in some])))
+        for some in _passes(groups, each, most)
+    )
+
+
+def _passes(groups: Sequence[Chosen], bytes_each: int, most: float) -> list[Sequence[Chosen]]:
+    """The groups, in their order, in as few passes as memory allows."""
+    at_once = len(groups) if math.isinf(most) else max(1, int(most // bytes_each))
+    return [groups[start : start + at_once] for start in range(0, len(groups), max(at_once, 1))]
+
+
+def _halves(source: ImageSource, group: Chosen, seed: int) -> list[Chosen]:
+    halves = split_halves(source.half_set[group.rows], seed)
+    return [
+        Chosen(
+            group.rows[halves == half],
+            None if group.weights is None else group.weights[halves == half],
         )
         for half in (1, 2)
     ]
-    half1, half2 = (
-        invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
-    )
-    return HalfMaps(
-        half1,
-        half2,
-        sums[0] + sums[1],
-        padding,
-        (sums[0].n_images, sums[1].n_images),
-        effective_count(each),
-        source.pixel_size_angstrom,
-    )
 
 
 def weighted_map(
@@ -264,8 +296,12 @@ def reconstruct_half_maps(
     InputError
         If there is no particle.
     """
-    halves = gather_half_maps(
-        source, indices, weights, padding=padding, threads=threads, seed=seed, progress=progress
+    group = Chosen(
+        np.asarray(indices, dtype=np.int64),
+        None if weights is None else np.asarray(weights, dtype=np.float64),
+    )
+    (halves,) = gather_half_maps(
+        source, [group], padding=padding, threads=threads, seed=seed, progress=progress
     )
     return weighted_map(halves, mask, seed=seed)
 

@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cryoparts.kernels.compiled import compiled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     ComplexArray = NDArray[np.complex64]
     FloatArray = NDArray[np.float32]
+    IntArray = NDArray[np.int64]
+    Members = tuple[IntArray, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -57,24 +62,32 @@ class FourierSums:
 
 
 class ImageInserter:
-    """Inserts images batch by batch into volumes that it keeps, one a thread.
+    """Inserts images batch by batch into volumes that it keeps.
 
-    Memory is that of the volumes, whatever the number of images.
+    One image may go into several volumes: read and transformed once, it serves
+    all of them. Memory is that of the volumes, whatever the number of images.
 
     Parameters
     ----------
     box_size : int
         Side D of the images (padded, where they are), even.
+    volumes : int
+        How many sums are kept apart.
     threads : int
-        Each works on its own volume; the sums are added in a fixed order.
+        Each works on volumes of its own. Where there are more threads than
+        volumes every volume has several copies, which are added in a fixed order.
     """
 
-    def __init__(self, box_size: int, *, threads: int = 1) -> None:
+    def __init__(self, box_size: int, *, volumes: int = 1, threads: int = 1) -> None:
         if box_size % 2:
             raise ValueError("half planes and CTFs of one even box are needed")
         self._box_size = box_size
-        self._volumes = [FourierSums.empty(box_size) for _ in range(max(1, threads))]
-        self._n_images = 0
+        self._threads = max(1, threads)
+        copies = -(-self._threads // max(1, volumes))
+        self._volumes = [
+            [FourierSums.empty(box_size) for _ in range(copies)] for _ in range(volumes)
+        ]
+        self._n_images = [0] * volumes
 
     def add(
         self,
@@ -82,7 +95,7 @@ class ImageInserter:
         ctf: FloatArray,
         rotations: NDArray[np.floating],
         shifts_pixels: NDArray[np.floating],
-        weights: NDArray[np.floating] | None = None,
+        members: Sequence[Members] | None = None,
     ) -> None:
         """Insert a batch.
 
@@ -95,8 +108,14 @@ class ImageInserter:
             From the reference to the image.
         shifts_pixels : array, shape (B, 2)
             (x, y) by which the object was moved in each image, pixels.
-        weights : array, shape (B,), optional
-            How much each image counts; default 1.
+        members : sequence of (int array, array), optional
+            For each volume the places in the batch of its images, and how much each
+            of them counts. Default: every image once, in every volume.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, a matrix is no rotation or a place is not in the batch.
         """
         count, box = len(half_planes), self._box_size
         shape = (count, box, box // 2 + 1)
@@ -107,37 +126,52 @@ class ImageInserter:
         # a matrix that lengthens vectors would write outside the volume
         if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=1e-3):
             raise ValueError("the rotations must be orthonormal matrices")
-        each = np.ones(count) if weights is None else np.asarray(weights)
-        arrays = (
-            half_planes,
-            ctf,
-            np.asarray(rotations, dtype=np.float32),
-            np.asarray(shifts_pixels, dtype=np.float32),
-            each.astype(np.float32),
+        if members is None:
+            members = [(np.arange(count), np.ones(count))] * len(self._volumes)
+        images = (
+            np.ascontiguousarray(half_planes),
+            np.ascontiguousarray(ctf),
+            np.ascontiguousarray(rotations, dtype=np.float32),
+            np.ascontiguousarray(shifts_pixels, dtype=np.float32),
         )
-        ends = np.linspace(0, count, len(self._volumes) + 1).astype(int)
 
-        def work(task: tuple[FourierSums, tuple[int, int]]) -> None:
-            volume, (start, end) = task
-            piece = [np.ascontiguousarray(array[start:end]) for array in arrays]
-            _insert(*piece, volume.numerator, volume.weight)
+        def work(task: tuple[FourierSums, IntArray, FloatArray]) -> None:
+            volume, places, weights = task
+            _insert(*images, places, weights, volume.numerator, volume.weight)
 
-        tasks = list(zip(self._volumes, itertools.pairwise(ends), strict=True))
-        if len(tasks) == 1:
-            work(tasks[0])
+        tasks = list(self._tasks(members, count))
+        if self._threads == 1 or len(tasks) == 1:
+            for task in tasks:
+                work(task)
         else:
-            with ThreadPoolExecutor(len(tasks)) as pool:
+            with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(work, tasks))
-        self._n_images += count
 
-    def finish(self) -> FourierSums:
-        """The sums over all images, before `symmetrised`; hands the volumes over and ends."""
-        first, *others = self._volumes
-        self._volumes = []
-        for volume in others:
-            np.add(first.numerator, volume.numerator, out=first.numerator)
-            np.add(first.weight, volume.weight, out=first.weight)
-        return FourierSums(first.numerator, first.weight, self._n_images)
+    def _tasks(
+        self, members: Sequence[Members], count: int
+    ) -> Iterator[tuple[FourierSums, IntArray, FloatArray]]:
+        """What is inserted where; no volume twice."""
+        for number, (places, weights) in enumerate(members):
+            chosen = np.asarray(places, dtype=np.int64)
+            if len(chosen) != len(weights) or not ((chosen >= 0) & (chosen < count)).all():
+                raise ValueError("a volume's images must lie in the batch, with one weight each")
+            each = np.asarray(weights, dtype=np.float32)
+            copies = self._volumes[number]
+            ends = np.linspace(0, len(chosen), len(copies) + 1).astype(int)
+            for copy, (start, end) in zip(copies, itertools.pairwise(ends), strict=True):
+                if end > start:
+                    yield copy, chosen[start:end], each[start:end]
+            self._n_images[number] += len(chosen)
+
+    def finish(self) -> Iterator[FourierSums]:
+        """The sums of each volume in turn, before `symmetrised`; hands them over and ends."""
+        volumes, self._volumes = self._volumes, []
+        for count in self._n_images:
+            first, *others = volumes.pop(0)
+            for copy in others:
+                np.add(first.numerator, copy.numerator, out=first.numerator)
+                np.add(first.weight, copy.weight, out=first.weight)
+            yield FourierSums(first.numerator, first.weight, count)
 
 
 def insert_images(
@@ -149,22 +183,25 @@ def insert_images(
     weights: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> FourierSums:
-    """Insert images into an empty half volume; see `ImageInserter.add`."""
-    inserter = ImageInserter(half_planes.shape[1], threads=min(threads, max(1, len(half_planes))))
-    inserter.add(half_planes, ctf, rotations, shifts_pixels, weights)
-    return inserter.finish()
+    """Insert images, each counted `weights` times, into one empty half volume."""
+    count = len(half_planes)
+    inserter = ImageInserter(half_planes.shape[1], threads=min(threads, max(1, count)))
+    each = np.ones(count) if weights is None else weights
+    inserter.add(half_planes, ctf, rotations, shifts_pixels, [(np.arange(count), each)])
+    return next(inserter.finish())
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _insert(  # type: ignore[no-untyped-def]
-    half_planes, ctf, rotations, shifts, image_weights, numerator, weight
+    half_planes, ctf, rotations, shifts, chosen, weights, numerator, weight
 ):
-    """Add every image to `numerator` and `weight`, in place."""
-    count, box, columns = half_planes.shape
+    """Add the chosen images, with their weights, to `numerator` and `weight`, in place."""
+    box, columns = half_planes.shape[1:]
     half = box // 2
     limit = (half - 0.5) ** 2
     ramp = np.empty(columns, np.complex64)
-    for b in range(count):
+    for place in range(len(chosen)):
+        b = chosen[place]
         r = rotations[b]
         for kx in range(columns):
             angle = 2.0 * np.pi * shifts[b, 0] * kx / box
@@ -181,7 +218,7 @@ def _insert(  # type: ignore[no-untyped-def]
                 y = r[0, 1] * kx + r[1, 1] * ky
                 z = r[0, 2] * kx + r[1, 2] * ky
                 transfer = ctf[b, row, kx]
-                counted = image_weights[b] * transfer
+                counted = weights[place] * transfer
                 value = half_planes[b, row, kx] * ramp[kx] * ramp_y * counted
                 power = transfer * counted
                 if kx == 0 and ky == 0:

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -110,21 +110,33 @@ class Selection:
         return target
 
     @classmethod
-    def of(cls, names: Sequence[str], run_names: NDArray[np.str_], where: str) -> Self:
-        """The particles called `names`.
+    def of(
+        cls,
+        names: Sequence[str],
+        run_names: NDArray[np.str_],
+        where: str,
+        image_names: NDArray[np.str_] | None = None,
+    ) -> Self:
+        """The particles called `names`; the name of a shared image means all its rows.
 
         Raises
         ------
         InputError
             If one of them is not in the run; the message counts and names them.
         """
-        return cls(run_names, named_rows(names, run_names, where, "the run"))
+        return cls(run_names, named_rows(names, run_names, where, "the run", image_names))
 
 
 def named_rows(
-    names: Sequence[str], run_names: NDArray[np.str_], where: str, container: str
+    names: Sequence[str],
+    run_names: NDArray[np.str_],
+    where: str,
+    container: str,
+    image_names: NDArray[np.str_] | None = None,
 ) -> BoolArray:
     """Mask (P,) of the particles called `names`, all of which must be there.
+
+    Where several rows show one image (`image_names`), its name means all of them.
 
     Raises
     ------
@@ -132,7 +144,10 @@ def named_rows(
         If one of `names` is not in `run_names`.
     """
     wanted = np.unique(np.array(list(names), dtype=np.str_))
-    missing = wanted[~np.isin(wanted, run_names)]
+    found = np.isin(wanted, run_names)
+    if image_names is not None:
+        found |= np.isin(wanted, image_names)
+    missing = wanted[~found]
     if len(missing):
         shown = ", ".join(missing[:3].tolist()) + (" ..." if len(missing) > 3 else "")
         looks = str(run_names[0]) if len(run_names) else "?"
@@ -141,7 +156,10 @@ def named_rows(
             f"{len(missing)} of its {len(wanted)} particles are not in {container}: {shown}",
             f"Give a selection of the same particle file; its names look like {looks!r}.",
         )
-    return np.asarray(np.isin(run_names, wanted))
+    chosen = np.isin(run_names, wanted)
+    if image_names is not None:
+        chosen |= np.isin(image_names, wanted)
+    return np.asarray(chosen)
 
 
 def read_names(path: Path) -> list[str]:
@@ -214,9 +232,9 @@ def with_selections(run: RunDirectory, columns: ParticleColumns) -> ParticleColu
     """
     values = {k: v for k, v in columns.values.items() if not k.startswith("selection:")}
     for name, path in saved_selections(run).items():
-        made = Selection.of(read_names(path), columns.names, str(path))
+        made = Selection.of(read_names(path), columns.names, str(path), columns.image_names)
         values[f"selection:{name}"] = made.chosen.astype(np.float64)
-    return ParticleColumns(columns.names, values, columns.aliases)
+    return replace(columns, values=values)
 
 
 def select_where(expression: str, columns: ParticleColumns) -> tuple[Selection, int]:

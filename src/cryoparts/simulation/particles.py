@@ -214,7 +214,8 @@ class _Noise:
         passed = 0.0
         for rows in in_order(count, 256):
             ctf = contrast_transfer(self._ctf.take(rows), box, pixel)
-            passed += float(((gain * ctf).square() * weights).sum(dtype=torch.float64)) / box**2
+            power = (gain * ctf).abs().square() * weights
+            passed += float(power.sum(dtype=torch.float64)) / box**2
         self._gain = gain * (count / passed) ** 0.5
 
     def draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -190,7 +190,8 @@ def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) ->
     if source.suffix == ".star":
         for state in range(1, focused.n_states + 1):
             names = focused.names[focused.members(state)].tolist()
-            write_selected_star(source, names, folder / f"state_{state}.star")
+            target = folder / f"state_{state}.star"
+            write_selected_star(source, names, target, run.config().symmetry)
 
 
 def _describe(focused: FocusedParticles) -> str:
