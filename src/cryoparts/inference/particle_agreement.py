@@ -105,7 +105,8 @@ class AgreementMeasure:
             in_bands = self._correlations(batch.data, own, BANDS)
             at_rest = self._correlations(batch.data, forward.images_of(still, batch), 1)
             found.append(torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy())
-        return np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
+        z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
+        return z
 
     def _gaussians(self, latent: Tensor) -> Gaussians:
         trained = self.trained

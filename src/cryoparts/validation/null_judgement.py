@@ -134,6 +134,7 @@ def null_test(
     if labels.n_parts == 0:
         return None, labels
     setup = prepare_training(run, config)
+    setup = replace(setup, split=setup.split.only_trusted(trained.particle_weights))
     image = setup.forward.particles.image
     rows, measured = sample_of(setup.split, config.seed, image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:

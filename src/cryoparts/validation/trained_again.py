@@ -10,9 +10,9 @@ import numpy as np
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.training.setup import prepare_training
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
@@ -70,7 +70,9 @@ def compare_trainings(
     seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
-        rows = choose_sample(len(trained.particles), SAMPLE, run.config().training.seed)
+        rows = choose_sample(
+            len(trained.particles), SAMPLE, run.config().training.seed, trained.particle_weights
+        )
         own = outputs_of(trained.decode(rows))
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)
@@ -137,7 +139,7 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     config = run.config().training
-    split = prepare_training(run, config).split
+    split = prepare_training(run, config).split.only_trusted(trained.particle_weights)
     rows, measured = sample_of(split, config.seed, trained.particles.image)
     null = outputs_of(TrainedDecoder(null_run).decode(rows))
     metrics = null_run.metrics()

@@ -78,6 +78,7 @@ def measure_run_motion(
             trained.decode,
             len(trained.particles),
             image=trained.particles.image,
+            probability=trained.particle_weights,
             frame=frame,
             seed=config.seed,
             progress=shown,

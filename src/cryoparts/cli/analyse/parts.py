@@ -15,7 +15,6 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import write_gaussians_cif
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.edit_history import (
     bring_up_to_date,
     forget_edits,
@@ -32,6 +31,7 @@ from cryoparts.parts.part_description import (
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def find_parts(run: RunDirectory, options: PartsConfig) -> PartLabels:
     seed = config.training.seed
     model = GaussianModel.load(run.gaussians_path)
     trained = TrainedDecoder(run)
-    decoded = trained.decode(choose_sample(len(trained.particles), options.sample, seed))
+    decoded = trained.decode(
+        choose_sample(len(trained.particles), options.sample, seed, trained.particle_weights)
+    )
     labels = segment_gaussians(
         model.positions,
         decoded.relative_scalars,
@@ -81,7 +83,9 @@ def describe_run(run: RunDirectory) -> None:
     config = run.config()
     set_threads(config.training.threads)
     trained = TrainedDecoder(run)
-    sample = choose_sample(len(trained.particles), config.parts.sample, config.training.seed)
+    sample = choose_sample(
+        len(trained.particles), config.parts.sample, config.training.seed, trained.particle_weights
+    )
     model = GaussianModel.load(run.gaussians_path)
     show_parts(run, model, PartLabels.load(run.parts_path), trained.decode(sample))
 

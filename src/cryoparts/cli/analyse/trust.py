@@ -14,10 +14,10 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import write_table
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.parts.stability import stability_over_subsamples
 from cryoparts.states.focus import FocusedParticles
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.training.setup import prepare_training, set_threads
 from cryoparts.validation.leakage import Leak, as_columns, beyond_mass, measure_leaks
 from cryoparts.validation.null_judgement import (
@@ -190,7 +190,9 @@ def _with_subsamples(
     if not rows:
         return rows
     config = run.config()
-    sample = choose_sample(len(trained.particles), config.parts.sample, config.training.seed)
+    sample = choose_sample(
+        len(trained.particles), config.parts.sample, config.training.seed, trained.particle_weights
+    )
     overlaps = stability_over_subsamples(
         labels.labels,
         GaussianModel.load(run.gaussians_path).positions.astype(np.float64),
