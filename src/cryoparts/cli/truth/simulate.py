@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Flat
 from cryoparts.pipeline.simulate import CONSENSUS_FILE, write_consensus
+from cryoparts.simulation.both import BothOptions, simulate_both
 from cryoparts.simulation.composition import CompositionOptions, simulate_composition
 from cryoparts.simulation.maps import MapsOptions, simulate_maps
 from cryoparts.simulation.motion import MotionOptions, simulate_motion
@@ -67,6 +68,23 @@ def motion(
     with progress_bar("simulating") as shown:
         finish = write_consensus if consensus else None
         simulate_motion(structure, output, imaging, options, shown, nuisances, finish)
+    _done(output)
+
+
+@simulate.command
+def both(
+    structure: StructureFile,
+    *,
+    output: NewFolder,
+    imaging: Imaging = ImagingOptions(),
+    options: Annotated[BothOptions, Flat] = BothOptions(),
+    nuisances: Wrong = Nuisances(),
+    consensus: Consensus = False,
+) -> None:
+    """Segments of a structure turn (--move), come and go (--vanish), or both."""
+    with progress_bar("simulating") as shown:
+        finish = write_consensus if consensus else None
+        simulate_both(structure, output, imaging, options, shown, nuisances, finish)
     _done(output)
 
 
