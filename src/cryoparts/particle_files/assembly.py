@@ -215,7 +215,8 @@ def _geometry(
             first = int(np.flatnonzero(bad)[0])
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
-                f"the pixel size must be positive, it is {table[first]}",
+                f"the pixel size must be positive, it is {table[first]} "
+                f"({int(bad.sum())} such rows)",
                 "Correct the file or give Å per pixel with --pixel-size.",
             )
         found.check_pixel_size(table, source)
