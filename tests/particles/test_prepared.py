@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryoparts.config import PreprocessingConfig
-from cryoparts.conventions import Poses
+from cryoparts.conventions import Aberrations, Poses, with_aberrations
 from cryoparts.errors import InputError
 from cryoparts.particle_files.row_identity import row_names
 from cryoparts.particles.particle_set import ParticleSet
@@ -174,3 +174,15 @@ def test_a_missing_file_is_refused(prepared: PreparedParticles, name: str) -> No
     with pytest.raises(InputError, match="cannot be read") as caught:
         PreparedParticles.open(prepared.folder)
     assert name in caught.value.where
+
+
+def test_aberrations_of_the_optics_groups_are_kept(tmp_path, simulate):
+    table = simulate(tmp_path)
+    group = np.arange(len(table)) % 2
+    zernike = Aberrations(np.array([[1.0, 2, 3], [0, 0, 4]]), np.array([[0.5], [0.0]]), group)
+    table = replace(table, ctf=with_aberrations(table.ctf, zernike))
+    made = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
+    kept = PreparedParticles.open(made.folder).ctf.take([3, 2]).aberrations
+    assert np.array_equal(kept.odd_zernike, zernike.odd_zernike)
+    assert np.array_equal(kept.even_zernike, zernike.even_zernike)
+    assert kept.group.tolist() == [1, 0]
