@@ -20,8 +20,7 @@ from cryoparts.evaluation.chain_agreement import (
 from cryoparts.evaluation.composition_accuracy import composition_accuracy
 from cryoparts.evaluation.maps_oracle import maps_oracle
 from cryoparts.evaluation.motion_oracle import motion_oracle
-from cryoparts.evaluation.motion_rmsd import motion_rmsd, true_displacements
-from cryoparts.evaluation.particle_rmsd import particle_rmsd
+from cryoparts.evaluation.motion_rmsd import motion_rmsd, particle_rmsd, true_displacements
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import inverse_transform
 from cryoparts.io.mrc import write_map

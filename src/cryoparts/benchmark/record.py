@@ -23,8 +23,7 @@ from cryoparts.evaluation.assembly_agreement import assembly_agreement
 from cryoparts.evaluation.assignment import assign_gaussians
 from cryoparts.evaluation.chain_agreement import PartEvidence, chain_agreement
 from cryoparts.evaluation.composition_accuracy import PRESENT_ABOVE
-from cryoparts.evaluation.motion_rmsd import motion_rmsd, true_displacements
-from cryoparts.evaluation.particle_rmsd import particle_rmsd
+from cryoparts.evaluation.motion_rmsd import motion_rmsd, particle_rmsd, true_displacements
 from cryoparts.evaluation.run_evaluation import evaluate_run
 from cryoparts.evaluation.truth import align_truth, load_truth, rows_of
 from cryoparts.gaussians.model import GaussianModel

@@ -212,7 +212,9 @@ class Dashboard:
                 f"cannot join by {join!r} with the selection {request.get('with')!r}",
                 f"Join by {', '.join(JOINS)} with a saved selection.",
             )
-        found = Selection.of(read_names(path), self.columns.names, str(path))
+        found = Selection.of(
+            read_names(path), self.columns.names, str(path), self.columns.image_names
+        )
         saved = Selection(found.all_names, found.chosen, {"selection": path.stem})
         if join == "minus":
             return saved - selection, unknown

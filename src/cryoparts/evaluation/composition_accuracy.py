@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,9 @@ class SegmentAccuracy:
         Share of particles judged rightly by the mean amplitude of its Gaussians.
     amplitude_present, amplitude_absent : float or None
         Mean relative amplitude where it is there and where it is not.
+    area_under_curve : float or None
+        Probability that the mean amplitude is higher in a particle that has the segment
+        than in one that has not; None where all have it or none.
     """
 
     name: str
@@ -42,6 +46,7 @@ class SegmentAccuracy:
     mean_accuracy: float | None
     amplitude_present: float | None
     amplitude_absent: float | None
+    area_under_curve: float | None
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def _segment_accuracy(
 ) -> SegmentAccuracy:
     fraction = float(there.mean())
     if values.shape[1] == 0:
-        return SegmentAccuracy(name, 0, fraction, None, None, None, None)
+        return SegmentAccuracy(name, 0, fraction, None, None, None, None, None)
     mean = values.mean(axis=1, dtype=np.float64)
     return SegmentAccuracy(
         name=name,
@@ -174,7 +179,16 @@ def _segment_accuracy(
         mean_accuracy=float(((mean > threshold) == there).mean()),
         amplitude_present=float(mean[there].mean()) if there.any() else None,
         amplitude_absent=float(mean[~there].mean()) if not there.all() else None,
+        area_under_curve=area_under_curve(mean, there),
     )
+
+
+def area_under_curve(values: ArrayLike, positive: ArrayLike) -> float | None:
+    """Area under the receiver operating curve; None where all (P,) are positive, or none is."""
+    truly = np.asarray(positive, dtype=bool)
+    if truly.all() or not truly.any():
+        return None
+    return float(roc_auc_score(truly, np.asarray(values)))
 
 
 def _share(right: NDArray[np.int64], count: int) -> float | None:

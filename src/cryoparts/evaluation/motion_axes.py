@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from cryoparts.simulation.ground_truth import MotionTruth
 
@@ -95,7 +95,11 @@ def axis_accuracy(
 
 
 def run_axis_accuracy(
-    folder: Path, truth: MotionTruth, part_of_region: Mapping[str, int | None], where: str
+    folder: Path,
+    truth: MotionTruth,
+    part_of_region: Mapping[str, int | None],
+    where: str,
+    there: NDArray[np.bool_] | None = None,
 ) -> dict[str, AxisAccuracy]:
     """Every true region that a part recovers, against the motion/ folder of a run.
 
@@ -108,6 +112,8 @@ def run_axis_accuracy(
         None for a region that no part recovers.
     where : str
         The run, for messages.
+    there : bool array, shape (P, R), optional
+        Particles of the truth whose angle of each region counts. Default: all.
 
     Returns
     -------
@@ -130,14 +136,15 @@ def run_axis_accuracy(
             continue
         names, columns = read_part_motion(folder, part)
         rows = rows_of(truth.names, names, where)
+        seen = np.ones(len(rows), dtype=bool) if there is None else there[rows, number]
         found[region] = axis_accuracy(
             part,
             content["screw"]["axis"],
             content["screw"]["pivot_angstrom"],
-            columns["signed_angle_degrees"],
+            columns["signed_angle_degrees"][seen],
             truth.axes[number],
             truth.pivots[number],
-            truth.angles_degrees[rows, number],
+            truth.angles_degrees[rows[seen], number],
         )
     return found
 

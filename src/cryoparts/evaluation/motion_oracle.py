@@ -10,7 +10,7 @@ an ångström, no method can do much better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +22,13 @@ from cryoparts.evaluation.oracle import (
     FitInputs,
     ImagesOf,
     estimate_noise,
+    group_of_segment,
+    scene_of,
 )
 from cryoparts.evaluation.part_agreement import coordinate_agreement
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import transform
-from cryoparts.simulation.atom_projection import AtomGroups, project_groups
-from cryoparts.simulation.rigid_motion import Hinges, placements
+from cryoparts.simulation.ground_truth import BothTruth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class MotionOracle:
 
 def motion_oracle(
     images_of: ImagesOf,
-    truth: MotionTruth,
+    truth: MotionTruth | BothTruth,
     poses: Poses,
     ctf: CtfParameters,
     box_size: int,
@@ -90,11 +91,12 @@ def motion_oracle(
     ----------
     images_of : callable
         Gives the images of chosen particles, of either contrast and any scale.
-    truth : MotionTruth
+    truth : MotionTruth or BothTruth
         Of the P particles, in their order. Used of it: regions, axes, the mean
-        square of all angles, and the largest, beyond which no solution goes.
+        square of all angles, and the largest, beyond which no solution goes; which
+        segments are there, where they come and go.
     poses, ctf
-        Of the P particles.
+        Of the P particles, as they are given.
     box_size, pixel_size_angstrom
         Of the images.
     rows : int array, shape (n,)
@@ -104,17 +106,19 @@ def motion_oracle(
     """
     if len(truth.names) != len(poses) or len(ctf) != len(poses):
         raise ValueError("truth, poses and CTFs must be of the same particles")
+    motion = truth.motion if isinstance(truth, BothTruth) else truth
     projector = _Projector(truth, poses, ctf, box_size, pixel_size_angstrom, images_of)
-    spread = np.unique(np.linspace(0, len(poses) - 1, min(len(poses), PARTICLES_FOR_NOISE)))
-    still = np.zeros((1, len(truth.axes)))
+    good = np.flatnonzero(truth.good)
+    spread = np.unique(np.linspace(0, len(good) - 1, min(len(good), PARTICLES_FOR_NOISE)))
+    still = np.zeros((1, len(motion.axes)))
     noise = estimate_noise(
         lambda chosen: projector.inputs(chosen, still.repeat(len(chosen), axis=0)),
-        spread.astype(np.int64),
+        good[spread.astype(np.int64)],
         box_size,
     )
-    limit = float(np.abs(truth.angles_degrees).max())
-    variance = float(np.mean(truth.angles_degrees**2))
-    found = np.zeros((len(rows), len(truth.axes)))
+    limit = float(np.abs(motion.angles_degrees).max())
+    variance = float(np.mean(motion.angles_degrees**2))
+    found = np.zeros((len(rows), len(motion.axes)))
     for start in range(0, len(rows), BATCH):
         part = slice(start, min(start + BATCH, len(rows)))
         for finest in np.repeat(FINEST_ANGSTROM, STEPS):
@@ -125,13 +129,18 @@ def motion_oracle(
             found[part] = np.clip(moved, -limit, limit)
         if progress is not None:
             progress(part.stop, len(rows))
-    true = truth.angles_degrees[rows]
+    true = motion.angles_degrees[rows]
+    there = np.ones(true.shape, dtype=bool)
+    if isinstance(truth, BothTruth):
+        there = truth.presence[rows][:, truth.moving]
     return MotionOracle(
         rows=rows,
         angles_degrees=found,
         correlation={
-            str(name): coordinate_agreement(found[:, number], true[:, number]).pearson
-            for number, name in enumerate(truth.region_names)
+            str(name): coordinate_agreement(
+                found[there[:, number], number], true[there[:, number], number]
+            ).pearson
+            for number, name in enumerate(motion.region_names)
         },
     )
 
@@ -179,17 +188,20 @@ class _Projector:
 
     def __init__(
         self,
-        truth: MotionTruth,
+        truth: MotionTruth | BothTruth,
         poses: Poses,
         ctf: CtfParameters,
         box_size: int,
         pixel_size_angstrom: float,
         images_of: ImagesOf,
     ) -> None:
-        self._hinges = Hinges(truth.axes, truth.pivots)
-        self._atoms = AtomGroups.of(
-            truth.atom_positions, truth.atom_masses, truth.atom_region, len(truth.axes) + 1
+        self._scene = scene_of(truth, box_size, pixel_size_angstrom)
+        groups = np.arange(self._scene.atoms.n_groups)
+        self._turning = (
+            group_of_segment(truth)[truth.moving] if isinstance(truth, BothTruth) else groups[1:]
         )
+        presence = self._scene.presence
+        self._presence = np.ones((len(poses), len(groups)), bool) if presence is None else presence
         self._poses, self._ctf, self._images_of = poses, ctf, images_of
         self._box, self._pixel = box_size, pixel_size_angstrom
 
@@ -197,11 +209,11 @@ class _Projector:
         """Images, and as templates the whole model and its derivative by each angle (1/degree)."""
         transfer = contrast_transfer(self._ctf.take(rows), self._box, self._pixel)
         columns = [self._project(rows, angles_degrees, None)]
-        for region in range(1, self._atoms.n_groups):
-            step = np.zeros(self._atoms.n_groups - 1)
-            step[region - 1] = DIFFERENCE_DEGREES
-            ahead = self._project(rows, angles_degrees + step, region)
-            behind = self._project(rows, angles_degrees - step, region)
+        for number, group in enumerate(self._turning):
+            step = np.zeros(len(self._turning))
+            step[number] = DIFFERENCE_DEGREES
+            ahead = self._project(rows, angles_degrees + step, group)
+            behind = self._project(rows, angles_degrees - step, group)
             columns.append((ahead - behind) / (2.0 * DIFFERENCE_DEGREES))
         templates = torch.stack(columns, dim=1) * transfer[:, None]
         images = torch.as_tensor(self._images_of(rows), dtype=torch.float32)
@@ -210,12 +222,11 @@ class _Projector:
     def _project(
         self, rows: NDArray[np.int64], angles_degrees: FloatArray, only: int | None
     ) -> Tensor:
-        """Half planes (n, D, D // 2 + 1) of all groups, or of one."""
-        turns, moves = placements(self._hinges, angles_degrees)
-        view = self._poses.rotation[rows][:, None, :2, :]
-        offsets = (view @ moves[..., None])[..., 0] + self._poses.shift_angstrom[rows][:, None, :]
-        groups = np.arange(self._atoms.n_groups)
-        chosen = groups >= 0 if only is None else groups == only
-        weights = np.repeat(chosen[None].astype(np.float64), len(rows), axis=0)
-        planes = project_groups(self._atoms, view @ turns, offsets, weights, self._box, self._pixel)
-        return torch.from_numpy(planes)
+        """Half planes (n, D, D // 2 + 1) of all groups that are there, or of one of them."""
+        present = self._presence[rows]
+        angles = np.zeros((len(rows), present.shape[1] - 1))
+        angles[:, self._turning - 1] = angles_degrees
+        if only is not None:
+            present = present & (np.arange(present.shape[1]) == only)
+        turned = replace(self._scene, presence=present, angles_degrees=angles)
+        return torch.from_numpy(turned.half_planes(np.arange(len(rows)), self._poses.take(rows)))

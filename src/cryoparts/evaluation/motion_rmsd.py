@@ -105,6 +105,64 @@ def true_displacements(
     return result
 
 
+def squared_errors(
+    displacements: ArrayLike | None,
+    gaussian_positions: ArrayLike,
+    region_of_gaussian: ArrayLike,
+    hinges: Hinges,
+    angles_degrees: ArrayLike,
+) -> FloatArray:
+    """Squared difference of predicted and true displacement, summed over each region's Gaussians.
+
+    Parameters
+    ----------
+    displacements : array, shape (P, N, 3), or None
+        Predicted, relative to the neutral model, Å; None for no motion at all.
+    gaussian_positions, region_of_gaussian, hinges, angles_degrees
+        See `true_displacements`; the particles in the same order.
+
+    Returns
+    -------
+    float64 array, shape (P, R + 1)
+        Å², the still rest first.
+    """
+    region = np.asarray(region_of_gaussian, dtype=np.int64)
+    angles = np.asarray(angles_degrees, dtype=np.float64)
+    predicted = None if displacements is None else np.asarray(displacements)
+    count, n_regions = angles.shape
+    if predicted is not None and predicted.shape != (count, len(region), 3):
+        raise ValueError(
+            f"displacements have shape {predicted.shape}, they need {(count, len(region), 3)}"
+        )
+    member = (region[:, None] == np.arange(n_regions + 1)).astype(np.float64)
+    sums = np.zeros((count, n_regions + 1))
+    for start in range(0, count, BATCH):
+        rows = slice(start, start + BATCH)
+        error = true_displacements(gaussian_positions, region, hinges, angles[rows])
+        if predicted is not None:
+            error = predicted[rows] - error
+        sums[rows] = (error**2).sum(axis=2) @ member
+    return sums
+
+
+def particle_rmsd(
+    displacements: ArrayLike | None,
+    gaussian_positions: ArrayLike,
+    region_of_gaussian: ArrayLike,
+    hinges: Hinges,
+    angles_degrees: ArrayLike,
+) -> FloatArray:
+    """Root mean square over the Gaussians of predicted minus true displacement (P,), Å.
+
+    The parameters are those of `squared_errors`.
+    """
+    sums = squared_errors(
+        displacements, gaussian_positions, region_of_gaussian, hinges, angles_degrees
+    )
+    rmsd: FloatArray = np.sqrt(sums.sum(axis=1) / len(np.asarray(region_of_gaussian)))
+    return rmsd
+
+
 def motion_rmsd(
     displacements: ArrayLike,
     gaussian_positions: ArrayLike,
@@ -112,6 +170,7 @@ def motion_rmsd(
     hinges: Hinges,
     angles_degrees: ArrayLike,
     region_names: Sequence[str] | None = None,
+    there: ArrayLike | None = None,
 ) -> MotionAccuracy:
     """Compare predicted displacements with the true motion.
 
@@ -122,28 +181,18 @@ def motion_rmsd(
     gaussian_positions, region_of_gaussian, hinges, angles_degrees
         See `true_displacements`; the particles in the same order.
     region_names : sequence of str, length R, optional
+    there : bool array, shape (P, R), optional
+        Whether each moving region is in each particle; where it is not it does not count.
+        Default: always.
     """
-    predicted = np.asarray(displacements)
     region = np.asarray(region_of_gaussian, dtype=np.int64)
-    angles = np.asarray(angles_degrees, dtype=np.float64)
-    count, n_regions = angles.shape
-    if predicted.shape != (count, len(region), 3):
-        raise ValueError(
-            f"displacements have shape {predicted.shape}, they need {(count, len(region), 3)}"
-        )
-    # Sums of squares of each region in each particle: everything follows from them.
-    error = np.zeros((count, n_regions + 1))
-    size = np.zeros((count, n_regions + 1))
-    for start in range(0, count, BATCH):
-        rows = slice(start, start + BATCH)
-        truth = true_displacements(gaussian_positions, region, hinges, angles[rows])
-        wrong = ((predicted[rows] - truth) ** 2).sum(axis=2)
-        right = (truth**2).sum(axis=2)
-        for number in range(n_regions + 1):
-            own = region == number
-            error[rows, number] = wrong[:, own].sum(axis=1)
-            size[rows, number] = right[:, own].sum(axis=1)
-    counts = np.bincount(region, minlength=n_regions + 1)
+    where = (gaussian_positions, region, hinges, angles_degrees)
+    error, size = squared_errors(displacements, *where), squared_errors(None, *where)
+    count, n_regions = len(error), error.shape[1] - 1
+    counts = np.tile(np.bincount(region, minlength=n_regions + 1), (count, 1))
+    if there is not None:
+        seen = np.concatenate([np.ones((count, 1), dtype=bool), np.asarray(there, bool)], axis=1)
+        error, size, counts = error * seen, size * seen, counts * seen
     names = [f"region_{r + 1}" for r in range(n_regions)] if region_names is None else region_names
     moving, every = np.arange(1, n_regions + 1), np.arange(n_regions + 1)
     total = float(size.sum())
@@ -156,7 +205,7 @@ def motion_rmsd(
         regions=tuple(
             RegionRmsd(
                 name=str(name),
-                gaussians=int(counts[number]),
+                gaussians=int((region == number).sum()),
                 rmsd_angstrom=_mean_rmsd(error, counts, np.array([number])),
                 no_motion_rmsd_angstrom=_mean_rmsd(size, counts, np.array([number])),
             )
@@ -168,5 +217,9 @@ def motion_rmsd(
 def _mean_rmsd(
     squares: FloatArray, counts: NDArray[np.int64], regions: NDArray[np.int64]
 ) -> float | None:
-    held = counts[regions].sum()
-    return float(np.sqrt(squares[:, regions].sum(axis=1) / held).mean()) if held else None
+    """Mean over the particles that have a Gaussian in the regions; None where none has."""
+    held = counts[:, regions].sum(axis=1)
+    seen = held > 0
+    if not seen.any():
+        return None
+    return float(np.sqrt(squares[seen][:, regions].sum(axis=1) / held[seen]).mean())

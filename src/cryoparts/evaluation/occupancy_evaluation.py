@@ -10,15 +10,14 @@ from cryoparts.evaluation.coordination_accuracy import coordination_accuracy
 from cryoparts.evaluation.occupancy_accuracy import occupancy_accuracy
 from cryoparts.evaluation.truth import align_truth
 from cryoparts.occupancy.composition import Composition
+from cryoparts.simulation.ground_truth import CompositionTruth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cryoparts.evaluation.run_results import Found
     from cryoparts.io.run_directory import RunDirectory
-    from cryoparts.simulation.ground_truth import CompositionTruth, MotionTruth
-
-Found = tuple[dict[str, str], dict[str, Any]]
-"""Headline in words, and all numbers."""
+    from cryoparts.simulation.ground_truth import MotionTruth
 
 
 def evaluate_occupancies(
@@ -42,7 +41,11 @@ def evaluate_occupancies(
             continue
         judged = composition.parts[part - 1]
         found[name] = occupancy_accuracy(
-            judged.probability, true.presence[:, number], judged.occupancy, judged.low, judged.high
+            judged.probability[true.good],
+            true.presence[true.good, number],
+            judged.occupancy,
+            judged.low,
+            judged.high,
         ).as_dict()
     if not found:
         return {}, {}
@@ -65,10 +68,10 @@ def evaluate_coordination(
     """Pairs called coordinated against the couplings of the simulation, where tested."""
     if not (run.coordination_path / "pairs.csv").is_file():
         return {}, {}
-    if truth.kind == "composition":
-        names, values = truth.segment_names.tolist(), truth.presence  # type: ignore[union-attr]
+    if isinstance(truth, CompositionTruth):
+        names, values = truth.segment_names.tolist(), truth.presence.astype(np.float64)
     else:
-        names, values = truth.region_names.tolist(), truth.angles_degrees  # type: ignore[union-attr]
+        names, values = truth.region_names.tolist(), truth.angles_degrees
     found = coordination_accuracy(
         run.coordination_path, part_of, values, names, truth.couplings.tolist()
     )

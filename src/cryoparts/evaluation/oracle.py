@@ -10,12 +10,13 @@ in the images and a method's error is its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from cryoparts.evaluation.composition_accuracy import area_under_curve
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import (
     ring_count,
@@ -23,7 +24,10 @@ from cryoparts.imaging.fourier import (
     ring_weights,
     transform,
 )
-from cryoparts.simulation.atom_projection import AtomGroups, project_groups
+from cryoparts.simulation.atom_projection import AtomGroups
+from cryoparts.simulation.ground_truth import BothTruth, MotionTruth
+from cryoparts.simulation.rigid_motion import Hinges
+from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,13 +56,18 @@ class OracleAccuracy:
     all_accuracy : float
         The same with the core.
     by_segment : dict of str to float
+        Share of particles judged rightly.
+    area_under_curve : dict of str to float
+        Of each segment that is there in some particles and not in others.
     amplitudes : float64 array, shape (P, S)
-        Relative to the core's median amplitude.
+        Relative to the core's median amplitude, or to its own in each particle where the
+        particles' contrasts differ.
     """
 
     optional_accuracy: float
     all_accuracy: float
     by_segment: dict[str, float]
+    area_under_curve: dict[str, float]
     amplitudes: FloatArray
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,9 +91,10 @@ def oracle_accuracy(
     images_of : callable
         E.g. ``PreparedParticles.images``; of either contrast and any scale.
     truth : CompositionTruth
-        In the particles' order (see `align_truth`).
+        In the particles' order (see `align_truth`). Where segments turn as well, the
+        solver is told their angles.
     poses, ctf
-        Of the P particles.
+        Of the P particles, as they are given.
     box_size, pixel_size_angstrom
         Of the images.
     progress : callable, optional
@@ -93,19 +103,17 @@ def oracle_accuracy(
     count = len(poses)
     if len(truth.names) != count or len(ctf) != count:
         raise ValueError("truth, poses and CTFs must be of the same particles")
-    atoms = AtomGroups.of(
-        truth.atom_positions, truth.atom_masses, truth.atom_segment, len(truth.segment_names)
-    )
+    scene = scene_of(truth, box_size, pixel_size_angstrom)
 
     def fit_inputs(rows: NDArray[np.int64]) -> FitInputs:
         transfer = contrast_transfer(ctf.take(rows), box_size, pixel_size_angstrom)
-        templates = segment_projections(atoms, poses.take(rows), box_size, pixel_size_angstrom)
+        templates = group_projections(scene, rows, poses.take(rows))
         images = torch.as_tensor(images_of(rows), dtype=torch.float32)
         return FitInputs(transform(images), templates * transfer[:, None], transfer.abs().square())
 
     sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
     noise = estimate_noise(fit_inputs, sample, box_size)
-    amplitudes = np.zeros((count, atoms.n_groups))
+    amplitudes = np.zeros((count, scene.atoms.n_groups))
     for start in range(0, count, BATCH):
         rows = np.arange(start, min(start + BATCH, count))
         inputs = fit_inputs(rows)
@@ -115,8 +123,11 @@ def oracle_accuracy(
         ).numpy()
         if progress is not None:
             progress(int(rows[-1]) + 1, count)
+    amplitudes = amplitudes[:, group_of_segment(truth)]
     # The images' scale and sign are unknown; the core is in every one of them.
-    amplitudes /= np.median(amplitudes[:, truth.core])
+    core = amplitudes[:, truth.core]
+    varied = truth.nuisances is not None and bool(np.ptp(truth.nuisances.scale) > 0.0)
+    amplitudes = amplitudes / (core[:, None] if varied else np.median(core))
     right = (amplitudes > 0.5) == truth.presence
     return OracleAccuracy(
         optional_accuracy=float(right[:, truth.optional_segments].mean()),
@@ -125,26 +136,68 @@ def oracle_accuracy(
             str(name): float(right[:, number].mean())
             for number, name in enumerate(truth.segment_names)
         },
+        area_under_curve={
+            str(name): area
+            for number, name in enumerate(truth.segment_names)
+            if (area := area_under_curve(amplitudes[:, number], truth.presence[:, number]))
+            is not None
+        },
         amplitudes=amplitudes,
     )
 
 
-def segment_projections(
-    atoms: AtomGroups, poses: Poses, box_size: int, pixel_size_angstrom: float
-) -> Tensor:
-    """Half planes (B, S, D, D // 2 + 1) of each segment alone, without CTF."""
-    count, groups = len(poses), atoms.n_groups
-    shape = (count, groups, groups)
-    planes = project_groups(
-        atoms,
-        np.broadcast_to(poses.rotation[:, None, None, :2, :], (*shape, 2, 3)).reshape(
-            -1, groups, 2, 3
-        ),
-        np.broadcast_to(poses.shift_angstrom[:, None, None, :], (*shape, 2)).reshape(-1, groups, 2),
-        np.broadcast_to(np.eye(groups), shape).reshape(-1, groups),
-        box_size,
-        pixel_size_angstrom,
+def group_of_segment(truth: CompositionTruth) -> NDArray[np.int64]:
+    """Group of `scene_of` that each segment (S,) is."""
+    if not isinstance(truth, BothTruth):
+        return np.arange(len(truth.segment_names))
+    others = np.delete(np.arange(len(truth.segment_names)), truth.core)
+    return np.argsort([truth.core, *others])
+
+
+def scene_of(
+    truth: CompositionTruth | MotionTruth, box_size: int, pixel_size_angstrom: float
+) -> MoleculeScene:
+    """The particles as they truly are.
+
+    Groups are the segments (the core first where others turn), or the still rest and
+    the regions.
+    """
+    hinges, angles, presence = None, None, None
+    if isinstance(truth, MotionTruth):
+        group, count = truth.atom_region, len(truth.axes) + 1
+        hinges, angles = Hinges(truth.axes, truth.pivots), truth.angles_degrees
+    else:
+        place = group_of_segment(truth)
+        group, count = place[truth.atom_segment], len(truth.segment_names)
+        order = np.argsort(place)
+        presence = truth.presence[:, order]
+        if isinstance(truth, BothTruth):
+            others = order[1:]
+            hinges = Hinges(truth.axes[others], truth.pivots[others])
+            angles = truth.angles_degrees[:, others]
+    atoms = AtomGroups.of(truth.atom_positions, truth.atom_masses, group, count)
+    return MoleculeScene(atoms, box_size, pixel_size_angstrom, presence, hinges, angles)
+
+
+def group_projections(scene: MoleculeScene, rows: NDArray[np.int64], poses: Poses) -> Tensor:
+    """Half planes (B, G, D, D // 2 + 1) of each group alone, present or not, without CTF.
+
+    Parameters
+    ----------
+    scene : MoleculeScene
+    rows : int array, shape (B,)
+        Particles of the scene, whose angles are used.
+    poses : Poses
+        Of these particles.
+    """
+    count, groups = len(rows), scene.atoms.n_groups
+    each = np.repeat(np.arange(count), groups)
+    alone = replace(
+        scene,
+        presence=np.tile(np.eye(groups, dtype=bool), (count, 1)),
+        angles_degrees=None if scene.angles_degrees is None else scene.angles_degrees[rows][each],
     )
+    planes = alone.half_planes(np.arange(count * groups), poses.take(each))
     return torch.from_numpy(planes).reshape(count, groups, *planes.shape[1:])
 
 

@@ -14,6 +14,7 @@ from cryoparts.simulation.ground_truth import (
     NUISANCE_PREFIX,
     NUISANCES,
     TRUTH_FILE,
+    BothTruth,
     CompositionTruth,
     MapsTruth,
     MotionTruth,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 KINDS: dict[str, type[Truth]] = {
-    kind.kind: kind for kind in (CompositionTruth, MotionTruth, MapsTruth)
+    kind.kind: kind for kind in (CompositionTruth, MotionTruth, BothTruth, MapsTruth)
 }
 PER_PARTICLE = ("names", "presence", "angles_degrees", "map_index")
 SCALARS: dict[str, type] = {"seed": int, "image_scale": float, "contrast": str, "core": int}

@@ -6,21 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cryosparc.dataset import Dataset
+from scipy.spatial.transform import Rotation
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
-from cryoparts.particle_files.row_identity import chosen_rows, row_names
+from cryoparts.particle_files.row_identity import chosen_rows, copy_names, row_names
+from cryoparts.particle_files.symmetry import group_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from numpy.typing import NDArray
 
-def write_selected_cs(source: Path, names: Iterable[str], target: Path) -> None:
+
+def write_selected_cs(
+    source: Path, names: Iterable[str], target: Path, symmetry: str | None = None
+) -> None:
     """Write the rows of the chosen particles of a .cs file as another, all columns kept.
 
     Rows are found by uid, which is their name (``uid#1``, ``uid#2`` where several rows
     have it); cryoSPARC joins the new file to its own by uid too.
+
+    Where the run has expanded the particles by their symmetry, a row is written for
+    every chosen copy, with its pose and, but for the first, a uid of its own; as in files
+    of cryoSPARC's Symmetry Expansion, ``sym_expand/src_uid`` keeps the particle's.
 
     Parameters
     ----------
@@ -30,6 +40,8 @@ def write_selected_cs(source: Path, names: Iterable[str], target: Path) -> None:
         uids of the rows to keep.
     target : Path
         The new file.
+    symmetry : str, optional
+        Point group by which the run has expanded the file.
 
     Raises
     ------
@@ -43,6 +55,48 @@ def write_selected_cs(source: Path, names: Iterable[str], target: Path) -> None:
         uid = np.asarray(whole["uid"]).astype(np.str_)
     except Exception as fault:  # the library raises many kinds, some of its own
         raise InputError(str(source), f"not a cryoSPARC file: {fault}", cure) from fault
-    keep = chosen_rows(row_names(uid), names, source)
+    elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "cryosparc")
+    keep = chosen_rows(copy_names(row_names(uid), len(elements)), names, source)
     with write_atomically(target) as temporary:
-        whole.mask(keep).save(str(temporary))
+        if symmetry is None:
+            whole.mask(keep).save(str(temporary))
+        else:
+            _copies(whole, np.flatnonzero(keep), elements, source).save(str(temporary))
+
+
+def _copies(
+    whole: Dataset, chosen: NDArray[np.int64], elements: NDArray[np.float64], source: Path
+) -> Dataset:
+    """Rows for the chosen copies: copy c of row r has the number r n + c."""
+    if "alignments3D/pose" not in whole:
+        raise InputError(
+            str(source),
+            "holds no alignments3D/pose, so that copies cannot be given theirs",
+            "Use the list of names, or join the passthrough file to it in cryoSPARC first.",
+        )
+    row, copy = np.divmod(chosen, len(elements))
+    copies = Dataset({name: np.asarray(whole[name])[row] for name in whole})
+    uid = np.asarray(whole["uid"], dtype=np.uint64)[row]
+    pose = np.asarray(whole["alignments3D/pose"])[row]
+    # the pose takes the image to the reference: that of R g is g^-1 after it
+    turned = Rotation.from_matrix(elements[copy]).inv() * Rotation.from_rotvec(pose)
+    copies["alignments3D/pose"] = np.where(copy[:, None] > 0, turned.as_rotvec(), pose).astype(
+        pose.dtype
+    )
+    copies["uid"] = _uid_of_copy(uid, copy.astype(np.uint64))
+    copies.add_fields([("sym_expand/idx", "<u4"), ("sym_expand/src_uid", "<u8")])
+    copies["sym_expand/idx"] = copy.astype(np.uint32)
+    copies["sym_expand/src_uid"] = uid
+    return copies
+
+
+def _uid_of_copy(uid: NDArray[np.uint64], copy: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The particle's uid for its first copy; others from it by the mixing of SplitMix64.
+
+    Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators.
+    """
+    mixed = uid + copy * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return np.where(copy > 0, mixed, uid)

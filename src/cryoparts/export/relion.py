@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.conventions import euler_from_rotation, rotation_from_euler
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.particle_files.relion import particle_block
-from cryoparts.particle_files.row_identity import chosen_rows, row_names
+from cryoparts.particle_files.relion import EULER, particle_block
+from cryoparts.particle_files.row_identity import chosen_rows, copy_names, row_names
 from cryoparts.particle_files.star import read_blocks
+from cryoparts.particle_files.symmetry import group_elements
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from cryoparts.particle_files.star import StarBlock
 
 NAME_COLUMN = "rlnImageName"
+_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|\S+")
 
 
-def write_selected_star(source: Path, names: Iterable[str], target: Path) -> None:
+def write_selected_star(
+    source: Path, names: Iterable[str], target: Path, symmetry: str | None = None
+) -> None:
     """Write the rows of the chosen particles of a RELION file as another.
 
     Optics table, columns, numbers and their digits, comments and the order of
     the lines stay as they are in the particle file; rows of other particles are
     left out. Rows are found by their own names, so that of several rows of one image
-    only the chosen ones are written.
+    only the chosen ones are written. Where the run has expanded the particles by their
+    symmetry, a row is written for every chosen copy, with the angles of the copy.
 
     Parameters
     ----------
@@ -41,6 +48,8 @@ def write_selected_star(source: Path, names: Iterable[str], target: Path) -> Non
         Rows to keep, by the names that the run gives them.
     target : Path
         The new file.
+    symmetry : str, optional
+        Point group by which the run has expanded the file.
 
     Raises
     ------
@@ -50,9 +59,10 @@ def write_selected_star(source: Path, names: Iterable[str], target: Path) -> Non
     """
     block = particle_block(source, read_blocks(source))
     named = row_names(block.read([NAME_COLUMN])[NAME_COLUMN].astype(str).to_numpy(dtype=np.str_))
-    keep = chosen_rows(named, names, source)
+    elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "relion")
+    keep = chosen_rows(copy_names(named, len(elements)), names, source).reshape(len(named), -1)
     with write_atomically(target) as temporary:
-        _copy_rows(source, block, keep, temporary)
+        _copy_rows(source, block, keep, _turned_angles(block, keep, elements), temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
@@ -83,7 +93,7 @@ def write_state_star(run: Path, part: int, state: int, source: Path | None = Non
     wanted = _names(folder, part, state)
     particles = source if source is not None else Path(folder.config().particles)
     target = focus / f"state_{state}.star"
-    write_selected_star(particles, wanted, target)
+    write_selected_star(particles, wanted, target, folder.config().symmetry)
     return target
 
 
@@ -101,8 +111,28 @@ def _names(folder: RunDirectory, part: int, state: int) -> set[str]:
     return names
 
 
-def _copy_rows(source: Path, block: StarBlock, keep: NDArray[np.bool_], target: Path) -> None:
-    """Copy `source` without the rows of the block that are not kept."""
+def _turned_angles(
+    block: StarBlock, keep: NDArray[np.bool_], elements: NDArray[np.float64]
+) -> Iterator[dict[int, str]]:
+    """For each kept copy but a row's first, in order: its angles by the number of their column."""
+    row, copy = np.nonzero(keep[:, 1:])
+    if not len(row):
+        return
+    given = block.read(EULER)
+    rotation = rotation_from_euler(*(given[column].to_numpy(dtype=float)[row] for column in EULER))
+    columns = [block.columns.index(column) for column in EULER]
+    for angles in np.stack(euler_from_rotation(rotation @ elements[copy + 1]), axis=1).tolist():
+        yield {column: f"{angle:.6f}" for column, angle in zip(columns, angles, strict=True)}
+
+
+def _copy_rows(
+    source: Path,
+    block: StarBlock,
+    keep: NDArray[np.bool_],
+    turned: Iterator[dict[int, str]],
+    target: Path,
+) -> None:
+    """Copy `source` with the kept copies (P, n) of the block's rows, the first as it stands."""
     comments = set(block.comment_lines)
     row = 0
     with (
@@ -110,9 +140,22 @@ def _copy_rows(source: Path, block: StarBlock, keep: NDArray[np.bool_], target: 
         target.open("w", encoding="utf-8", newline="") as stream,
     ):
         for number, line in enumerate(lines):
-            within = block.first_line <= number and row < len(block)
-            if within and line.strip() and number not in comments:
-                row += 1
-                if not keep[row - 1]:
-                    continue
-            stream.write(line)
+            if not (block.first_line <= number and row < len(block) and line.strip()) or (
+                number in comments
+            ):
+                stream.write(line)
+                continue
+            if keep[row, 0]:
+                stream.write(line)
+            for _ in range(int(keep[row, 1:].sum())):
+                stream.write(_with_values(line, next(turned)))
+            row += 1
+
+
+def _with_values(line: str, values: dict[int, str]) -> str:
+    """A row with some of its values replaced; all else, blanks too, stays."""
+    fields = list(_VALUE.finditer(line))
+    for column in sorted(values, reverse=True):
+        start, end = fields[column].span()
+        line = line[:start] + values[column] + line[end:]
+    return line

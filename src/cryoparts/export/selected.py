@@ -35,11 +35,12 @@ def write_selected(run: RunDirectory, names: Iterable[str], stem: Path) -> Path 
     InputError
         If the particle file has moved or lacks one of the particles.
     """
-    source = Path(run.config().particles)
+    config = run.config()
+    source = Path(config.particles)
     writers = {".star": write_selected_star, ".cs": write_selected_cs}
     write = writers.get(source.suffix.lower())
     if write is None:
         return None
     target = stem.with_name(stem.name + source.suffix.lower())
-    write(source, names, target)
+    write(source, names, target, config.symmetry)
     return target

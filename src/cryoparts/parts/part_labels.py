@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
+CURE = "Make one with `cryoparts parts`."
 UNASSIGNED, CORE = -1, 0
 
 RESERVED_NAME = re.compile(r"(part_?)?\d*|core|unassigned", re.IGNORECASE)
@@ -158,7 +159,7 @@ class PartLabels:
         try:
             columns = {
                 str(key): values.to_numpy(dtype=np.float64)
-                for key, values in read_table(table).items()
+                for key, values in read_table(table, cure=CURE).items()
             }
             labels = load_array(folder / "labels.npy").astype(np.int64)
             return cls(
@@ -171,9 +172,7 @@ class PartLabels:
                 names=_read_names(folder / "parts.csv", max(int(labels.max(initial=0)), 0)),
             )
         except (OSError, ValueError, KeyError) as fault:
-            raise InputError(
-                str(folder), f"not a folder of parts: {fault}", "Make one with `cryoparts parts`."
-            ) from fault
+            raise InputError(str(folder), f"not a folder of parts: {fault}", CURE) from fault
 
 
 def default_names(n_parts: int) -> tuple[str, ...]:
@@ -207,7 +206,7 @@ def _read_names(table: Path, n_parts: int) -> tuple[str, ...]:
     names = list(default_names(n_parts))
     if not table.is_file():
         return tuple(names)
-    for row in read_rows(table, ["part"]):
+    for row in read_rows(table, ["part"], cure=CURE):
         number = row["part"].removeprefix("part_")
         if number.isdecimal() and int(number) <= n_parts and row.get("name"):
             names[int(number)] = row["name"]

@@ -13,8 +13,8 @@ import pandas as pd
 from cryoparts.errors import InputError
 from cryoparts.io.tables import read_table
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.parts.embedding import principal_components
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.statistics.principal_components import principal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,11 +75,14 @@ class ParticleColumns:
         By column, ``amplitude:part_1`` for example; NaN where a particle has no value.
     aliases : dict
         Other names of parts (the user's), by theirs: {"arm": "part_1"}.
+    image_names : str array, shape (P,), optional
+        Names of the rows' images, where rows share images.
     """
 
     names: NDArray[np.str_]
     values: Mapping[str, FloatArray]
     aliases: Mapping[str, str]
+    image_names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -141,9 +144,14 @@ class ParticleColumns:
         """
         return self.values[self.canonical(name)]
 
+    def identity(self) -> dict[str, NDArray[np.str_]]:
+        """The column `name` and, where rows share images, `image`."""
+        named = {"name": self.names}
+        return named if self.image_names is None else named | {"image": self.image_names}
+
     def frame(self) -> pd.DataFrame:
-        """All columns as a table, with the column `name` first."""
-        return pd.DataFrame({"name": self.names, **self.values})
+        """All columns as a table, with those of `identity` first."""
+        return pd.DataFrame({**self.identity(), **self.values})
 
 
 def meaning(column: str) -> str:
@@ -184,13 +192,13 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
         table = _read(run.latent_csv_path, index)
         for axis, column in enumerate(table.columns, start=1):
             _add(values, f"latent:{axis}", table, str(column))
-        for axis, component in enumerate(principal_components(table.to_numpy(), 2).T, start=1):
+        for axis, component in enumerate(principal_scores(table.to_numpy(), 2).T, start=1):
             values[f"component:{axis}"] = component
     ctf = particles.ctf
     values["defocus"] = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom).astype(np.float64)
     values["half"] = particles.half_set.astype(np.float64)
     values["optics_group"] = particles.optics_group.astype(np.float64)
-    return ParticleColumns(particles.names, values, _aliases(run))
+    return ParticleColumns(particles.names, values, _aliases(run), particles.image_names)
 
 
 def _focus_folders(run: RunDirectory) -> list[Path]:

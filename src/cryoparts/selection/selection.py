@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from skimage.measure import points_in_poly
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
@@ -110,30 +111,46 @@ class Selection:
         return target
 
     @classmethod
-    def of(cls, names: Sequence[str], run_names: NDArray[np.str_], where: str) -> Self:
-        """The particles called `names`.
+    def of(
+        cls,
+        names: Sequence[str],
+        run_names: NDArray[np.str_],
+        where: str,
+        image_names: NDArray[np.str_] | None = None,
+    ) -> Self:
+        """The particles called `names`; the name of a shared image means all its rows.
 
         Raises
         ------
         InputError
             If one of them is not in the run; the message counts and names them.
         """
-        return cls(run_names, named_rows(names, run_names, where, "the run"))
+        return cls(run_names, named_rows(names, run_names, where, "the run", image_names))
 
 
 def named_rows(
-    names: Sequence[str], run_names: NDArray[np.str_], where: str, container: str
+    names: Sequence[str],
+    run_names: NDArray[np.str_],
+    where: str,
+    container: str,
+    image_names: NDArray[np.str_] | None = None,
 ) -> BoolArray:
     """Mask (P,) of the particles called `names`, all of which must be there.
+
+    Where several rows show one image (`image_names`), its name means all of them.
 
     Raises
     ------
     InputError
         If one of `names` is not in `run_names`.
     """
+    wanted = np.unique(np.array(list(names), dtype=np.str_))
     chosen = np.zeros(len(run_names), dtype=bool)
+    if image_names is not None:
+        chosen = np.isin(image_names, wanted)
+        wanted = wanted[~np.isin(wanted, image_names)]
     cure = "Give a selection of the same particle file."
-    chosen[rows_of_names(run_names, list(names), where, container=container, cure=cure)] = True
+    chosen[rows_of_names(run_names, wanted, where, container=container, cure=cure)] = True
     return chosen
 
 
@@ -200,9 +217,9 @@ def with_selections(run: RunDirectory, columns: ParticleColumns) -> ParticleColu
     """
     values = {k: v for k, v in columns.values.items() if not k.startswith("selection:")}
     for name, path in saved_selections(run).items():
-        made = Selection.of(read_names(path), columns.names, str(path))
+        made = Selection.of(read_names(path), columns.names, str(path), columns.image_names)
         values[f"selection:{name}"] = made.chosen.astype(np.float64)
-    return ParticleColumns(columns.names, values, columns.aliases)
+    return replace(columns, values=values)
 
 
 def select_where(expression: str, columns: ParticleColumns) -> tuple[Selection, int]:
@@ -242,16 +259,4 @@ def select_inside(columns: ParticleColumns, x: str, y: str, polygon: ArrayLike) 
         raise InputError("the lasso", "needs at least three corners", "Draw it again.")
     points = np.column_stack([columns.column(x), columns.column(y)])
     made_by = {"lasso": {"x": x, "y": y, "corners": corners.tolist()}}
-    return Selection(columns.names, inside_polygon(points, corners), made_by)
-
-
-def inside_polygon(points: FloatArray, corners: FloatArray) -> BoolArray:
-    """Which points (P, 2) lie inside a polygon (n, 2): an odd number of edges to their right."""
-    inside = np.zeros(len(points), dtype=bool)
-    x, y = points.T
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        crossing = x1 + (y - y1) * (x2 - x1) / (y2 - y1)
-        inside ^= ((y1 > y) != (y2 > y)) & (x < crossing)
-    return inside
+    return Selection(columns.names, np.asarray(points_in_poly(points, corners), bool), made_by)

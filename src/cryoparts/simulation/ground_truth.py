@@ -194,6 +194,54 @@ class MotionTruth(Truth):
 
 
 @dataclass(frozen=True)
+class BothTruth(CompositionTruth):
+    """Which segments each particle has, and how far each of them is turned.
+
+    Parameters
+    ----------
+    moving, vanishing : int arrays
+        The segments that turn, and those that come and go.
+    axes, pivots : float64 arrays, shape (S, 3)
+        As in `MotionTruth`; of segments that turn.
+    angles_degrees : float64 array, shape (P, S)
+        0 for segments that do not turn.
+    """
+
+    kind: ClassVar[str] = "both"
+
+    moving: NDArray[np.int64] = field(kw_only=True)
+    vanishing: NDArray[np.int64] = field(kw_only=True)
+    axes: FloatArray = field(kw_only=True)
+    pivots: FloatArray = field(kw_only=True)
+    angles_degrees: FloatArray = field(kw_only=True)
+
+    @property
+    def optional_segments(self) -> NDArray[np.int64]:
+        """Indices of the segments that may be absent."""
+        return self.vanishing
+
+    @property
+    def motion(self) -> MotionTruth:
+        """The segments that turn as moving regions, all else as the still rest."""
+        region = np.zeros(len(self.segment_names), dtype=np.int64)
+        region[self.moving] = np.arange(1, len(self.moving) + 1)
+        return MotionTruth(
+            names=self.names,
+            seed=self.seed,
+            image_scale=self.image_scale,
+            contrast=self.contrast,
+            nuisances=self.nuisances,
+            atom_positions=self.atom_positions,
+            atom_masses=self.atom_masses,
+            atom_region=region[self.atom_segment],
+            region_names=self.segment_names[self.moving],
+            axes=self.axes[self.moving],
+            pivots=self.pivots[self.moving],
+            angles_degrees=self.angles_degrees[:, self.moving],
+        )
+
+
+@dataclass(frozen=True)
 class MapsTruth(Truth):
     """Which map each particle was projected from.
 

@@ -179,6 +179,6 @@ def _of_parts(
 
 
 def _read_particles(path: Path) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
-    table = read_table(path, ["name"])
+    table = read_table(path, ["name"], cure="Make one with `cryoparts focus`.")
     names = table.pop("name").to_numpy(dtype=np.str_)
     return names, {str(key): table[key].to_numpy(dtype=np.float64) for key in table.columns}

@@ -34,7 +34,7 @@ def columns(
     if output is None:
         _list(found)
         return
-    write_table(output, {"name": found.names, **found.values})
+    write_table(output, {**found.identity(), **found.values})
     say(f"{output}: {len(found)} particles, {len(found.values)} columns")
 
 

@@ -111,7 +111,8 @@ def chosen_by(conditions: Conditions, columns: ParticleColumns) -> Selection:
     made = [_where(text, columns) for text in _expressions(conditions)]
     if conditions.file is not None:
         names = read_names(conditions.file)
-        listed = Selection.of(names, columns.names, str(conditions.file))
+        where = str(conditions.file)
+        listed = Selection.of(names, columns.names, where, columns.image_names)
         made.append(Selection(listed.all_names, listed.chosen, {"file": str(conditions.file)}))
     if not made:
         raise InputError(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
 from cryoparts.simulation.acquisition import draw_ctf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryoparts.conventions import CtfParameters, IntArray
+    from cryoparts.conventions import IntArray
     from cryoparts.simulation.options import ImagingOptions
 
 OPTION = "--optics-groups"
@@ -84,9 +85,9 @@ def in_groups(
     edges = np.cumsum([group.share for group in groups])
     place = np.searchsorted(edges, rng.random(len(ctf)), side="right")
     number: IntArray = np.where(place < len(groups), place + 2, 1).astype(np.int64)
-    arrays = {name: values.copy() for name, values in vars(ctf).items()}
+    arrays = {f.name: getattr(ctf, f.name).copy() for f in fields(CtfParameters)}
     for index, group in enumerate(groups):
         drawn, rows = draw_ctf(group.imaging, rng), np.flatnonzero(number == index + 2)
         for name, values in arrays.items():
             values[rows] = getattr(drawn, name)[rows]
-    return type(ctf)(**arrays), number
+    return replace(ctf, **arrays), number
