@@ -123,6 +123,21 @@ def fewer(folder: Path) -> None:
     np.save(folder / "images.npy", np.zeros((3, 32, 32), np.float32))
 
 
+def repeated_names(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    columns["names"][1] = columns["names"][0]
+    np.savez(folder / "particles.npz", **columns)
+
+
+def negative_image(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    count = len(columns["names"])
+    numbers = {"image": np.arange(count), "working_image": np.arange(count) - 1}
+    np.savez(folder / "particles.npz", **columns | numbers)
+
+
 def other_count(folder: Path) -> None:
     with np.load(folder / "particles.npz") as stored:
         columns = dict(stored)
@@ -158,7 +173,18 @@ def broken_table(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [shorten, fewer, other_count, no_column, wrong_sign, no_pixel, broken_json, broken_table],
+    [
+        shorten,
+        fewer,
+        other_count,
+        no_column,
+        wrong_sign,
+        no_pixel,
+        broken_json,
+        broken_table,
+        repeated_names,
+        negative_image,
+    ],
 )
 def test_a_damaged_folder_is_refused_with_its_cure(prepared: PreparedParticles, spoil) -> None:
     spoil(prepared.folder)
