@@ -9,7 +9,7 @@ import pytest
 
 from cryoparts.config import FocusConfig, RunConfig
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.inference.decode import Decoded
+from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.focus import find_states

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.io.run_directory import RunDirectory
@@ -45,9 +44,9 @@ def write_latents(
     run.probability_path.unlink(missing_ok=True)
     trained = TrainedDecoder(run)
     everyone = np.arange(len(trained.particles))
-    encoded = trained.encoded(everyone)
+    encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
-    refined = refinement(trained, setup, encoded).refine(encoded, everyone, steps, progress)
+    refined = refinement(trained, setup).refine(encoded, everyone, steps, progress)
     latent = refined.cpu().numpy()
     with write_atomically(run.latent_path) as temporary:
         np.save(temporary, latent)
@@ -78,8 +77,7 @@ def write_probabilities(run: RunDirectory, setup: TrainingSetup) -> NDArray[np.f
     names = trained.particles.names
     probability, features = np.ones(len(names)), np.zeros((len(names), 0))
     if len(names) >= FEWEST:
-        encoded = trained.encoded(np.arange(len(names)))
-        measure = AgreementMeasure(trained, setup, refinement(trained, setup, encoded))
+        measure = AgreementMeasure(trained, setup, refinement(trained, setup))
         features = measure.of_particles()
         probability = probability_of_fit(features, measure.of_strangers(trained.config.seed))
     with write_atomically(run.probability_path) as temporary:
@@ -93,10 +91,9 @@ def write_probabilities(run: RunDirectory, setup: TrainingSetup) -> NDArray[np.f
 def refinement(
     trained: TrainedDecoder,
     setup: TrainingSetup,
-    encoded: Tensor,
     forward: ForwardModel | None = None,
 ) -> LatentRefinement:
-    """What refines latent vectors under the trained decoder.
+    """What refines latent vectors under the trained decoder; the prior is the run's encoder's.
 
     Parameters
     ----------
@@ -104,11 +101,10 @@ def refinement(
         Of the run.
     setup : TrainingSetup
         Of the run.
-    encoded : Tensor, shape (P, Z)
-        What the encoder says of the run's particles: the prior is theirs.
     forward : ForwardModel or None
         Of the particles to refine, where they are not those of the run.
     """
+    encoded = trained.encoded_run()
     return LatentRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,

@@ -18,7 +18,7 @@ from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberra
 from cryoparts.errors import InputError
 from cryoparts.io.files import locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
-from cryoparts.particle_files.row_identity import row_names
+from cryoparts.particle_files.row_identity import notes_on_shared_images, row_names
 from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 DEFAULT_AMPLITUDE_CONTRAST = 0.1
 """Usual for vitreous ice; taken, with a note, where the file gives none."""
 
+ROTATION_TOLERANCE = 1e-3
+ROWS_NAMED = 10
+"""Rows that a message names."""
 OPTIONAL_CTF = {
     "astigmatism_angle_degrees": 0.0,
     "phase_shift_degrees": 0.0,
@@ -148,6 +151,7 @@ def assemble(
             "Give a file of a 3D refinement, or poses in cryoDRGN's format with --poses.",
         )
     _require_finite(rows.rotation, "orientation", source, rows.row)
+    _require_rotations(rows.rotation, source, rows.row)
     paths = locate_stacks(
         rows.recorded_stacks, source, options.datadir, required=options.require_stacks
     )
@@ -180,7 +184,8 @@ def assemble(
     named = rows.names if rows.image_names is None else rows.image_names
     # one name for one image, even where rows spell it differently (1@p.mrcs, 000001@p.mrcs)
     first = np.unique(table.image, return_index=True)[1]
-    return replace(table, image_names=named[first][table.image])
+    shared = notes_on_shared_images(table.image, table.poses.rotation, table.half_set)
+    return replace(table, image_names=named[first][table.image], notes=(*table.notes, *shared))
 
 
 def _geometry(
@@ -212,7 +217,7 @@ def _geometry(
             first = int(np.flatnonzero(bad)[0])
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
-                f"the pixel size must be positive, it is {table[first]}",
+                f"the pixel size must be positive, it is {table[first]} ({_these(bad)})",
                 "Correct the file or give Å per pixel with --pixel-size.",
             )
         found.check_pixel_size(table, source)
@@ -246,17 +251,23 @@ def _ctf(rows: ParticleRows, source: Path, notes: list[str]) -> CtfParameters:
         columns.setdefault(name, np.full(count, value))
     for name, values in columns.items():
         _require_finite(values, CTF_LABELS.get(name, name.replace("_", " ")), source, rows.row)
-    rules: tuple[tuple[str, NDArray[np.bool_], str], ...] = (
-        ("voltage_kv", columns["voltage_kv"] > 0, "positive, in kV"),
-        ("amplitude_contrast", np.abs(columns["amplitude_contrast"]) <= 1, "between -1 and 1"),
+    contrast = np.abs(columns["amplitude_contrast"])
+    rules: tuple[tuple[str, NDArray[np.bool_], str, str], ...] = (
+        ("voltage_kv", columns["voltage_kv"] > 0, "positive, in kV", "Correct the file."),
+        (
+            "amplitude_contrast",
+            contrast <= 1,
+            "between -1 and 1",
+            "Divide by 100 if this is per cent." if contrast.min() > 1 else "Correct the file.",
+        ),
     )
-    for name, good, rule in rules:
+    for name, good, rule, cure in rules:
         if not good.all():
             first = int(np.flatnonzero(~good)[0])
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
                 f"{name} must be {rule}, it is {columns[name][first]:g}",
-                "Correct the file.",
+                cure,
             )
     ctf = CtfParameters(
         **{f.name: np.asarray(columns[f.name], dtype=np.float64) for f in fields(CtfParameters)}
@@ -270,12 +281,35 @@ def ctf_of_ones(count: int) -> CtfParameters:
     return CtfParameters(zero, zero, zero, np.full(count, 300.0), zero, one, zero, zero, one)
 
 
-def _require_finite(values: NDArray[np.float64], what: str, source: Path, row: str) -> None:
-    good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    if not good.all():
+def _these(bad: NDArray[np.bool_]) -> str:
+    """How many rows are bad, and which: all, or the first of many."""
+    rows = (np.flatnonzero(bad) + 1).tolist()
+    named = ", ".join(str(row) for row in rows[:ROWS_NAMED])
+    more = "" if len(rows) <= ROWS_NAMED else ", ..."
+    return f"1 such row: {named}" if len(rows) == 1 else f"{len(rows)} such rows: {named}{more}"
+
+
+def _require_rotations(rotation: NDArray[np.float64], source: Path, row: str) -> None:
+    away = np.einsum("pij,pkj->pik", rotation, rotation) - np.eye(3)
+    bad = np.abs(away).max(axis=(1, 2), initial=0.0) > ROTATION_TOLERANCE
+    bad = np.asarray(bad | (np.linalg.det(rotation) < 0))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
         raise InputError(
-            f"{source}, {row} {int(np.flatnonzero(~good)[0]) + 1}",
-            f"its {what} is not a number ({int((~good).sum())} such rows)",
+            f"{source}, {row} {first + 1}",
+            "its orientation is no rotation: the matrix "
+            f"{rotation[first].round(4).tolist()} must be orthonormal, with determinant 1 "
+            f"({_these(bad)})",
+            "Correct these rows or take them out of the file.",
+        )
+
+
+def _require_finite(values: NDArray[np.float64], what: str, source: Path, row: str) -> None:
+    bad = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if bad.any():
+        raise InputError(
+            f"{source}, {row} {int(np.flatnonzero(bad)[0]) + 1}",
+            f"its {what} is not a number ({_these(bad)})",
             "Correct these rows or take them out of the file.",
         )
 

@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from cryoparts import __version__
 from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.names import rows_or_absent
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
 from cryoparts.report.section_composition import CompositionSection, composition_section
@@ -26,6 +26,7 @@ from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
 from cryoparts.report.wording import duration, flattened, percent, signed_percent
 from cryoparts.validation.leakage import measure_leaks
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,9 +219,8 @@ def _compose(results: RunResults) -> Page:
 def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
     if results.latent is None or facts is None or len(facts) != len(results.latent.z):
         return []
-    row = {name: index for index, name in enumerate(facts.names.tolist())}
-    order = [row.get(name, -1) for name in results.latent.names.tolist()]
-    if -1 in order:
+    order = rows_or_absent(facts.names, results.latent.names)
+    if (order < 0).any():
         return []
     poses, ctf = facts.poses.take(order), facts.ctf.take(order)
     return measure_leaks(results.latent.z, poses, ctf, image=facts.image[order])

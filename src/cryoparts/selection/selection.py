@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
@@ -10,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from skimage.measure import points_in_poly
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import write_table
+from cryoparts.io.names import rows_of_names
+from cryoparts.io.tables import read_table, write_table
 from cryoparts.selection.particle_columns import ParticleColumns, read_columns
 from cryoparts.selection.selection_expression import Truth, evaluate
 
@@ -144,22 +145,13 @@ def named_rows(
         If one of `names` is not in `run_names`.
     """
     wanted = np.unique(np.array(list(names), dtype=np.str_))
-    found = np.isin(wanted, run_names)
+    chosen = np.zeros(len(run_names), dtype=bool)
     if image_names is not None:
-        found |= np.isin(wanted, image_names)
-    missing = wanted[~found]
-    if len(missing):
-        shown = ", ".join(missing[:3].tolist()) + (" ..." if len(missing) > 3 else "")
-        looks = str(run_names[0]) if len(run_names) else "?"
-        raise InputError(
-            where,
-            f"{len(missing)} of its {len(wanted)} particles are not in {container}: {shown}",
-            f"Give a selection of the same particle file; its names look like {looks!r}.",
-        )
-    chosen = np.isin(run_names, wanted)
-    if image_names is not None:
-        chosen |= np.isin(image_names, wanted)
-    return np.asarray(chosen)
+        chosen = np.isin(image_names, wanted)
+        wanted = wanted[~np.isin(wanted, image_names)]
+    cure = "Give a selection of the same particle file."
+    chosen[rows_of_names(run_names, wanted, where, container=container, cure=cure)] = True
+    return chosen
 
 
 def read_names(path: Path) -> list[str]:
@@ -173,14 +165,7 @@ def read_names(path: Path) -> list[str]:
     cure = "Give a .csv with a column `name`, as `cryoparts select` writes it."
     if not path.is_file():
         raise InputError(str(path), "there is no such selection", cure)
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines)
-            if "name" not in (reader.fieldnames or []):
-                raise InputError(str(path), "has no column `name`", cure)
-            names = [str(row["name"]) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise InputError(str(path), f"is not a table: {fault}", cure) from fault
+    names: list[str] = read_table(path, ["name"], cure=cure)["name"].tolist()
     if not names:
         raise InputError(str(path), "names no particle", cure)
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -274,16 +259,4 @@ def select_inside(columns: ParticleColumns, x: str, y: str, polygon: ArrayLike) 
         raise InputError("the lasso", "needs at least three corners", "Draw it again.")
     points = np.column_stack([columns.column(x), columns.column(y)])
     made_by = {"lasso": {"x": x, "y": y, "corners": corners.tolist()}}
-    return Selection(columns.names, inside_polygon(points, corners), made_by)
-
-
-def inside_polygon(points: FloatArray, corners: FloatArray) -> BoolArray:
-    """Which points (P, 2) lie inside a polygon (n, 2): an odd number of edges to their right."""
-    inside = np.zeros(len(points), dtype=bool)
-    x, y = points.T
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        crossing = x1 + (y - y1) * (x2 - x1) / (y2 - y1)
-        inside ^= ((y1 > y) != (y2 > y)) & (x < crossing)
-    return inside
+    return Selection(columns.names, np.asarray(points_in_poly(points, corners), bool), made_by)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from scipy.stats import rankdata
 
 from cryoparts.errors import InputError
-from cryoparts.io.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, read_table, save_array, write_table
 from cryoparts.states.principal_curve import PrincipalCurve
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def cut_into_states(coordinate: ArrayLike, n_states: int) -> IntArray:
     values = np.asarray(coordinate, dtype=np.float64)
     if not 1 <= n_states <= len(values):
         raise ValueError(f"cannot cut {len(values)} particles into {n_states} states")
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
+    rank = rankdata(values, method="ordinal").astype(np.int64) - 1
     states: IntArray = rank * n_states // len(values) + 1
     return states
 
@@ -111,13 +111,18 @@ class Trajectory:
             If a file is missing or unreadable.
         """
         try:
-            points = np.genfromtxt(folder / "points.csv", delimiter=",", names=True, ndmin=1)
+            points = read_table(
+                folder / "points.csv",
+                ["coordinate", "particles"],
+                cure="Make one with `cryoparts focus --order curve`.",
+            )
             arrays = [
                 load_array(folder / name).astype(np.float64) if (folder / name).exists() else None
                 for name in ("amplitudes.npy", "displacements.npy")
             ]
-            counts = points["particles"].astype(np.int64)
-            return cls(points["coordinate"], counts, arrays[0], arrays[1])
+            counts = points["particles"].to_numpy(dtype=np.int64)
+            coordinate = points["coordinate"].to_numpy(dtype=np.float64)
+            return cls(coordinate, counts, arrays[0], arrays[1])
         except (OSError, ValueError) as fault:
             raise InputError(
                 str(folder),

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from cryoparts.errors import InputError
 from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
-from cryoparts.io.array_file import ArrayFile
+from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
+from cryoparts.io.files import reading
 from cryoparts.training.principal_components import (
     PrincipalComponents,
     sample_size,
@@ -105,18 +105,12 @@ class EncoderInput:
         InputError
             If a file is missing or damaged.
         """
-        try:
-            with (folder / MAP).open("rb") as stream, np.load(stream) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+        what, cure = "the encoder's input", "Run `cryoparts train` again on a new folder."
+        arrays = read_npz(folder / MAP, what, cure)
+        with reading(folder / VALUES, what, cure):
             scale = torch.as_tensor(arrays.pop("scale"), device=device)
             components = PrincipalComponents(**arrays) if arrays else None
             return cls(ArrayFile.open(folder / VALUES), InputMap(scale, components))
-        except (OSError, ValueError, EOFError, KeyError, TypeError) as fault:
-            raise InputError(
-                str(folder / VALUES),
-                f"cannot be read: {fault}",
-                "Run `cryoparts train` again on a new folder.",
-            ) from fault
 
     @classmethod
     def is_complete(cls, folder: Path) -> bool:

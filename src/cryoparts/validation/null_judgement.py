@@ -12,10 +12,8 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import write_json
 from cryoparts.statistics.by_image import one_row_each
-from cryoparts.training.setup import prepare_training
 from cryoparts.validation.null_amplitude import (
     LARGEST_NULL_RATIO,
-    Outputs,
     PartAgainstNull,
     compare_with_null,
     without_parts,
@@ -27,9 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.inference.decode import Decoded, TrainedDecoder
-    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
     from cryoparts.training.split import Split
 
 NULL_TEST = "null_test.json"
@@ -110,16 +107,15 @@ def labels_checksum(labels: PartLabels) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels.labels, dtype="<i8").tobytes()).hexdigest()
 
 
-def null_test(
-    run: RunDirectory, trained: TrainedDecoder, labels: PartLabels, *, drop: bool
-) -> tuple[NullTest | None, PartLabels]:
+def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | None, PartLabels]:
     """Judge the parts by null particles passed through the trained networks.
 
     Parameters
     ----------
-    run : RunDirectory
-    trained : TrainedDecoder
+    run : Run
+        Trained.
     labels : PartLabels
+        Parts of its Gaussians.
     drop : bool
         Put flagged parts back into the core.
 
@@ -130,18 +126,17 @@ def null_test(
     PartLabels
         With the flagged parts in the core, if asked for.
     """
-    config = run.config().training
+    seed = run.training.seed
     if labels.n_parts == 0:
         return None, labels
-    setup = prepare_training(run, config)
-    setup = replace(setup, split=setup.split.only_trusted(trained.particle_weights))
-    image = setup.forward.particles.image
-    rows, measured = sample_of(setup.split, config.seed, image)
+    rows, measured = sample_of(run.trusted_split, seed, run.particles.image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
-    data = outputs_of(trained.decode(rows))
-    null = outputs_of(null_decoder(trained, setup, rows, config.seed).decode())
-    judged = compare_with_null(labels, data, null, measured, seed=config.seed)
+    data = run.decoder.decode(rows)
+    null = null_decoder(
+        run.decoder, replace(run.setup, split=run.trusted_split), rows, seed
+    ).decode()
+    judged = compare_with_null(labels, data, null, measured, seed=seed)
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}
     kept = without_parts(labels, gone)
@@ -172,11 +167,6 @@ def sample_of(
     rows = np.concatenate([training, held])
     order = np.argsort(rows)
     return rows[order], (np.arange(len(rows)) >= len(training))[order]
-
-
-def outputs_of(decoded: Decoded) -> Outputs:
-    """What parts are made from: amplitudes (or widths) and displacements."""
-    return Outputs(decoded.relative_scalars, decoded.displacements)
 
 
 def _plain(part: PartAgainstNull) -> dict[str, Any]:
