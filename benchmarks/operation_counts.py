@@ -253,7 +253,7 @@ def optimiser_work(parameters: Iterable[nn.Parameter]) -> Work:
 
 
 def support_of(widths_px: Any) -> Any:
-    """Pixels of support along an axis of Gaussians (N,), those below 1 px widened to it."""
+    """Pixels of support along an axis of Gaussians (N,), the narrowest widened to 1 px."""
     from cryoparts.kernels.splat_gaussian import CUTOFF_PIXELS, CUTOFF_SIGMAS
 
     widths = torch.as_tensor(widths_px)

@@ -14,6 +14,7 @@ from operation_counts import MatrixProducts, Work
 from cryoparts.image_model.deformation import channel_count, deform
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.image_model.losses import latent_penalty
+from cryoparts.imaging.projection import splat_grid
 from cryoparts.networks.levels import Geometry
 from cryoparts.networks.point_transformer_decoder import AttentionLevel
 from cryoparts.published.paper_point_transformer import PaperAttentionLevel
@@ -224,7 +225,9 @@ def _kernel_work(decoder: torch.nn.Module, latent: Tensor) -> tuple[Work, Work]:
 def _projection_work(trainer: Trainer, particles: int, vary: tuple[Any, ...]) -> tuple[Work, Work]:
     images = trainer.setup.forward.particles
     box = images.box_size
-    supports = counts.support_of(trainer.setup.model.widths / images.pixel_size_angstrom)
-    splat = counts.splat_work(particles, box, supports, per_particle_arrays=channel_count(vary))
-    rest = counts.transform_work(particles, box) + counts.times_ctf_work(particles, box)
+    grid = splat_grid(box)
+    widths = trainer.setup.model.widths * (grid / box / images.pixel_size_angstrom)
+    supports = counts.support_of(widths)
+    splat = counts.splat_work(particles, grid, supports, per_particle_arrays=channel_count(vary))
+    rest = counts.transform_work(particles, grid) + counts.times_ctf_work(particles, box)
     return splat[0] + rest, splat[1] + rest

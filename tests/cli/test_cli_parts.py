@@ -14,7 +14,7 @@ import pytest
 from cryoparts.cli.main import main
 from cryoparts.config import RunConfig, TrainingConfig
 from cryoparts.gaussians.from_structure import gaussians_from_structure
-from cryoparts.inference.decode import Decoded
+from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import Structure, write_structure
 from cryoparts.parts.part_labels import PartLabels

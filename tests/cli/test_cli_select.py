@@ -11,11 +11,10 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryoparts.cli.analyse import focus as focus_verb
 from cryoparts.cli.main import main
 from cryoparts.config import RunConfig
 from cryoparts.errors import InputError
-from cryoparts.inference.decode import Decoded
+from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particle_files.star import read_blocks
 from cryoparts.pipeline.start import open_particles
@@ -73,7 +72,7 @@ class StoredDecoder:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunDirectory:
-    monkeypatch.setattr(focus_verb, "TrainedDecoder", StoredDecoder)
+    monkeypatch.setattr("cryoparts.pipeline.focus.TrainedDecoder", StoredDecoder)
     star = tmp_path / "particles.star"
     with mrcfile.new(tmp_path / "a, b.mrcs") as stack:
         stack.set_data(np.zeros((PARTICLES, 8, 8), dtype=np.float32))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, kstest
+from scipy.stats import kstest
+from sklearn.metrics import mutual_info_score
 
 from coordinated_parts import measured, pairs_of
 from cryoparts.conventions import CtfParameters, Poses
@@ -14,7 +15,6 @@ from cryoparts.occupancy.composition import find_composition
 from cryoparts.occupancy.joint_presence import joint_presence
 from cryoparts.statistics.permutation import (
     Permutations,
-    adjusted,
     binned,
     imaging_strata,
     mutual_information_bits,
@@ -137,10 +137,12 @@ def test_opposite_views_share_a_stratum():
     assert len(np.unique(strata)) > 5
 
 
-def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
-    p = np.random.default_rng(10).random(50) ** 2
-    np.testing.assert_allclose(adjusted(p), false_discovery_control(p))
-    assert len(adjusted([])) == 0
+def test_mutual_information_is_that_of_scikit_learn():
+    rng = np.random.default_rng(10)
+    a = rng.integers(0, 5, 300)
+    b = (a + rng.integers(0, 3, 300)) % 7
+    expected = mutual_info_score(a, b) / np.log(2)
+    assert mutual_information_bits(a, b) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_tail_beyond_counting_is_extrapolated():

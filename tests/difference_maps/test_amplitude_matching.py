@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cryoparts.difference_maps.amplitude_matching import radial_scale
+from cryoparts.imaging.soft_mask import soft_sphere
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.fsc import shell_frequencies
-from cryoparts.reconstruction.soft_mask import soft_sphere
 from toy_particles import random_blobs
 
 BOX, PIXEL = 40, 4.0

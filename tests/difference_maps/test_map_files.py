@@ -13,8 +13,8 @@ from cryoparts.conventions import Poses
 from cryoparts.difference_maps.map_files import difference_name, write_part_maps
 from cryoparts.difference_maps.part_maps import Comparison, Group, reconstruct_groups
 from cryoparts.difference_maps.surroundings import Atoms, Surroundings
+from cryoparts.imaging.soft_mask import mask_around, soft_sphere
 from cryoparts.io.mrc import read_map
-from cryoparts.reconstruction.soft_mask import mask_around, soft_sphere
 from toy_particles import Blobs, random_blobs, toy_particles
 
 BOX, PIXEL = 24, 6.0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from cryoparts.difference_maps.significance import critical_z, noise_level
-from cryoparts.reconstruction.soft_mask import soft_sphere
+from cryoparts.imaging.soft_mask import soft_sphere
 
 BOX = 40
 INSIDE = soft_sphere(BOX, 16) > 0.5

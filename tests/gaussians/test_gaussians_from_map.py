@@ -9,7 +9,7 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.density import render
 from cryoparts.gaussians.from_map import MapModelFsc, gaussians_from_map
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.gaussians.solvent import find_molecule, find_threshold, soft_mask
+from cryoparts.gaussians.solvent import find_molecule, find_threshold
 
 
 def _blobs() -> GaussianModel:
@@ -97,16 +97,6 @@ def test_threshold_lies_between_solvent_and_molecule_and_can_be_given() -> None:
     assert found.molecule.sum() == 8**3  # and the lone voxel is dust
     with pytest.raises(InputError, match="no density stands out"):
         find_molecule(density, threshold=2.0, smallest_voxels=5, where="map")
-
-
-def test_soft_mask_is_one_inside_and_zero_beyond_its_margin() -> None:
-    inside = np.zeros((17, 17, 17), dtype=bool)
-    inside[8, 8, 8] = True
-    mask = soft_mask(inside, 4.0)
-    np.testing.assert_allclose(
-        mask[8, 8, 8:13], 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)), atol=1e-6
-    )
-    assert mask[8, 8, 13:].max() == 0.0
 
 
 def test_fsc_resolution_is_interpolated() -> None:

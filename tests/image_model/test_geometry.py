@@ -9,6 +9,7 @@ import pytest
 
 from cryoparts.conventions import Poses
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, check_geometry
 from cryoparts.image_model.losses import Band
 
@@ -55,6 +56,28 @@ def test_wrong_poses_are_seen(particles, model, name, change):
     check = check_geometry(wrong, model, BAND)
     assert check.best == name
     assert check.clearly_wrong
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_copies_that_do_not_fit_are_seen(particles, model, wrong):
+    rows = np.repeat(np.arange(len(particles)), 2)
+    poses = particles.poses.take(rows)
+    if wrong:  # the molecule has no such axis
+        poses.rotation[1::2] = poses.rotation[1::2] @ np.diag([1.0, -1.0, -1.0])
+    copied = replace(
+        particles,
+        names=rows.astype(str),
+        poses=poses,
+        ctf=particles.ctf.take(rows),
+        half_set=particles.half_set[rows],
+        optics_group=particles.optics_group[rows],
+        _image=rows,
+    )
+    found = check_copies(copied, model, BAND)
+    assert found is not None
+    assert found.images == len(particles)
+    assert found.others_fit_worse == wrong
+    assert check_copies(particles, model, BAND) is None
 
 
 def test_poses_of_another_data_set_agree_with_nothing(particles, model):

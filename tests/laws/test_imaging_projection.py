@@ -7,12 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.image_model.losses import FINEST_PIXELS
 from cryoparts.imaging.fourier import ring_index, shift_phases
 from cryoparts.imaging.projection import project
 from cryoparts.imaging.rotations import random_rotations, rotation_about_axis
 
 BOX, PIXEL = 32, 3.0
-BAND = ring_index(BOX) <= BOX / 3
+BAND = ring_index(BOX) <= round(BOX / FINEST_PIXELS)
 Z_AXIS = torch.tensor([0.0, 0.0, 1.0])
 METHODS = pytest.mark.parametrize("method", ["plane_wave", "splat"])
 
@@ -64,7 +65,7 @@ def test_a_quarter_turn_in_the_plane_turns_the_transform(method):
     half_plane = project(positions, amplitudes, widths, views, BOX, PIXEL, method)
     rotated = project(positions, amplitudes, widths, turned, BOX, PIXEL, method)
     # A point (x, y) goes to (-y, x), so the value on the +ky axis is the old one on the +kx axis.
-    length = BOX // 3
+    length = round(BOX / FINEST_PIXELS)
     on_y, on_x = rotated[:, :length, 0], half_plane[:, 0, :length]
     assert float((on_y - on_x).abs().max()) < 1e-3 * float(on_x.abs().max())
 

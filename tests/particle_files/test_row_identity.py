@@ -149,3 +149,23 @@ def test_other_programs_expanded_files_are_told(reference_data: Path) -> None:
         assert table.image.tolist() == np.repeat(np.arange(40), 2).tolist()
     assert star.names[2] == "000002@p.mrcs#1"
     np.testing.assert_allclose(star.poses.rotation, sparc.poses.rotation, atol=1e-5)
+
+
+def test_notes_tell_what_the_rows_share(tmp_path: Path, stack_maker) -> None:
+    stack_maker(tmp_path / "s.mrcs", count=5)
+    star = tmp_path / "p.star"
+    lines = expanded_star(star, "s.mrcs", 5, 3)
+    assert read_particles(star).notes == (
+        "15 rows of 5 images: symmetry expanded? Halves, held-out particles and errors go by image",
+    )
+    expanded_star(star, "s.mrcs", 5, 3, halves=[1, 2, 2] + [1] * 6 + [2] * 6)
+    assert read_particles(star).notes[1:] == (
+        "1 images have rows in both half sets of the file: all rows of such an image are put into "
+        "the half of its first, so that the halves share no image",
+    )
+    expanded_star(star, "s.mrcs", 5, 3)
+    text = star.read_text()
+    star.write_text(text.replace(lines[-1], lines[-1] + lines[-1]))
+    assert read_particles(star).notes[1:] == (
+        "1 rows have image and orientation of another row: the same particle twice",
+    )

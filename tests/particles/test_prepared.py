@@ -43,6 +43,24 @@ def test_images_are_copies(prepared: PreparedParticles) -> None:
     assert prepared.images([]).shape == (0, 32, 32)
 
 
+def test_image_means_are_read_in_batches(prepared: PreparedParticles, monkeypatch) -> None:
+    expected = prepared.images(np.arange(len(prepared))).double().mean(dim=(1, 2)).numpy()
+    asked = []
+    images = PreparedParticles.images
+
+    def counted(self, rows):
+        asked.append(len(rows))
+        return images(self, rows)
+
+    monkeypatch.setattr(PreparedParticles, "images", counted)
+    monkeypatch.setattr("cryoparts.particles.prepared._BATCH_BYTES", 2 * 32 * 32 * 4)
+    np.testing.assert_allclose(prepared.image_means(), expected, atol=1e-6)
+    assert max(asked) == 2
+    assert sum(asked) == len(prepared)
+    dark = replace(prepared, contrast_sign=-prepared.contrast_sign)
+    np.testing.assert_allclose(dark.image_means(), -expected, atol=1e-6)
+
+
 def test_rows_of_one_image_share_a_working_image(tmp_path: Path, simulate) -> None:
     table = simulate(tmp_path)
     rows = np.array([3, 0, 3, 1, 0, 3])

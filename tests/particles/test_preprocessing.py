@@ -171,13 +171,15 @@ def test_phase_flipping_is_undone(tmp_path: Path, simulate) -> None:
     assert b.details["phase_flipping_undone"]
 
 
-def test_a_blank_image_is_named_and_nothing_is_left(tmp_path: Path, simulate) -> None:
+def test_all_blank_images_are_named_and_nothing_is_left(tmp_path: Path, simulate) -> None:
     table = simulate(tmp_path)
     with mrcfile.mmap(table.stack_paths[0], mode="r+") as file:
-        file.data[4] = 3.0
+        file.data[4], file.data[11] = 3.0, 0.0
     with pytest.raises(InputError, match="blank") as caught:
         prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
-    assert "000005@s0.mrcs" in caught.value.where
+    assert "2 of 20 images are blank" in caught.value.problem
+    assert "000005@s0.mrcs, 000012@s0.mrcs" in caught.value.problem
+    assert "--skip-blank" in caught.value.cure
     assert [p.name for p in tmp_path.iterdir()] == ["s0.mrcs"]
 
 

@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.parts.changes import choose_sample, gaussian_features, measure_changes
-from cryoparts.parts.embedding import embed, principal_components
+from cryoparts.parts.embedding import embed
+from cryoparts.statistics.principal_components import principal_scores
 
 
 @given(st.integers(2, 30), st.integers(1, 12), st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_components_keep_all_distances(count, width, seed):
     features = np.random.default_rng(seed).normal(size=(count, width))
-    scores = principal_components(features, 100)
+    scores = principal_scores(features, 100)
     original = ((features[:, None] - features[None]) ** 2).sum(-1)
     reduced = ((scores[:, None] - scores[None]) ** 2).sum(-1)
     np.testing.assert_allclose(reduced, original, atol=1e-8)

@@ -3,14 +3,11 @@ from __future__ import annotations
 import mrcfile
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.part_masks import MaskOptions, soft_mask, write_part_masks
+from cryoparts.parts.part_masks import MaskOptions, write_part_masks
 
 
 def voxel_coordinates(box, pixel):
@@ -18,27 +15,6 @@ def voxel_coordinates(box, pixel):
     offset = (np.arange(box) - box // 2) * pixel
     z, y, x = np.meshgrid(offset, offset, offset, indexing="ij")
     return np.stack([x, y, z], axis=-1)
-
-
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 10**6), edge=st.floats(0, 6), pixel=st.floats(1.5, 5))
-def test_the_mask_is_one_near_the_points_and_falls_to_zero_smoothly(seed, edge, pixel):
-    rng = np.random.default_rng(seed)
-    box, radius = 30, 2.5 * pixel
-    points = rng.uniform(-0.3, 0.3, (6, 3)) * box * pixel
-    mask = soft_mask(points, box, pixel, radius_angstrom=radius, edge_pixels=edge)
-    distance = cKDTree(points).query(voxel_coordinates(box, pixel).reshape(-1, 3))[0]
-    outside = (distance.reshape(mask.shape) - radius) / pixel
-    assert mask.dtype == np.float32
-    assert mask.min() >= 0
-    assert mask.max() == 1
-    assert np.all(mask[outside <= 0] == 1)
-    assert np.all(mask[outside > edge + 1] == 0)
-    # distances are counted between voxels, so they are right within one
-    ideal = 0.5 + 0.5 * np.cos(np.pi * np.clip(outside / max(edge, 1e-6), 0, 1))
-    ring = (outside > 0) & (outside < edge)
-    slope = np.pi / 2 / max(edge, 1e-6)
-    assert np.all(np.abs(mask - ideal)[ring] <= slope + 1e-6)
 
 
 def test_masks_lie_where_the_part_is_in_any_box(tmp_path):

@@ -9,7 +9,7 @@ from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.parts.stability import best_overlaps, stability_over_subsamples
 from cryoparts.validation.agreement import agreement
 from cryoparts.validation.leakage import beyond_mass, measure_leaks
-from cryoparts.validation.null_amplitude import Outputs
+from decoder_outputs import decoded
 
 LABELS = st.lists(st.integers(-1, 4), min_size=8, max_size=40).map(
     lambda drawn: np.array([*drawn, 1, 2, 3, 4])
@@ -49,7 +49,7 @@ def test_clear_parts_are_stable_over_subsamples() -> None:
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 15)
     states = np.column_stack([np.zeros(200), random.random((200, 2)) < 0.5])
-    outputs = Outputs(1 - 0.9 * states[:, labels] + 0.02 * random.normal(size=(200, 45)), None)
+    outputs = decoded(1 - 0.9 * states[:, labels] + 0.02 * random.normal(size=(200, 45)), None)
     overlaps = stability_over_subsamples(
         labels, 10 * random.normal(size=(45, 3)), outputs, method="pca", repeats=2
     )
@@ -59,7 +59,7 @@ def test_clear_parts_are_stable_over_subsamples() -> None:
 def test_equal_trainings_agree_and_independent_ones_do_not() -> None:
     random = np.random.default_rng(0)
     one, other = (
-        Outputs(random.normal(size=(300, 9)), 2 * random.normal(size=(300, 9, 3))) for _ in range(2)
+        decoded(random.normal(size=(300, 9)), 2 * random.normal(size=(300, 9, 3))) for _ in range(2)
     )
     same, apart = agreement(one, one), agreement(one, other)
     assert same.correlation == pytest.approx(1.0)
@@ -67,12 +67,12 @@ def test_equal_trainings_agree_and_independent_ones_do_not() -> None:
     assert abs(apart.correlation) < 0.1
     assert apart.amplitude_error == pytest.approx(np.sqrt(2) * apart.amplitude_size, rel=0.1)
     assert apart.displacement_size_angstrom == pytest.approx(2 * np.sqrt(3), rel=0.1)
-    shifted = Outputs(np.array(one.amplitudes) + 0.3, np.array(one.displacements) - 1.0)
+    shifted = decoded(np.array(one.relative_amplitudes) + 0.3, np.array(one.displacements) - 1.0)
     assert agreement(one, shifted).amplitude_error == pytest.approx(0.0, abs=1e-9)
     members = np.arange(9) < 3
     assert agreement(one, other, members).amplitude_error != apart.amplitude_error
     with pytest.raises(ValueError, match="vary different"):
-        agreement(one, Outputs(one.amplitudes, None))
+        agreement(one, decoded(one.relative_amplitudes, None))
 
 
 def test_only_what_predicts_beyond_permuted_particles_leaks() -> None:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cryoparts.imaging.shells import shells_of_half_volume
+from cryoparts.imaging.soft_mask import soft_sphere
 from cryoparts.reconstruction.fourier_filters import (
     filtered,
     low_pass_filter,
-    shell_of_half_volume,
 )
 from cryoparts.reconstruction.phase_randomisation import fsc_curves, with_random_phases
-from cryoparts.reconstruction.soft_mask import soft_sphere
 
 BOX = 32
 
@@ -29,7 +29,7 @@ def test_random_phases_keep_every_amplitude_and_the_phases_below():
     changed = with_random_phases(density, 6, np.random.default_rng(2))
     before, after = np.fft.rfftn(density), np.fft.rfftn(changed)
     np.testing.assert_allclose(np.abs(after), np.abs(before), rtol=1e-6, atol=1e-8)
-    below = shell_of_half_volume(BOX) < 6
+    below = shells_of_half_volume(BOX) < 6
     np.testing.assert_allclose(after[below], before[below], atol=1e-8)
     cosine = (after * before.conj()).real[~below] / np.abs(before[~below]) ** 2
     assert abs(cosine.mean()) < 0.05

@@ -13,9 +13,9 @@ from scipy.spatial.transform import Rotation
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
+from cryoparts.imaging.soft_mask import soft_sphere
 from cryoparts.reconstruction.backprojection import Chosen, gather, invert, shell_mean_weight
 from cryoparts.reconstruction.insertion import insert_images, symmetrised
-from cryoparts.reconstruction.soft_mask import soft_sphere
 
 slices = pytest.importorskip("torch_fourier_slice", reason="torch-fourier-slice is not installed")
 torch_ctf = pytest.importorskip("torch_ctf", reason="torch-ctf is not installed")

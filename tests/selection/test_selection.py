@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.path import Path as Polygon
 
 from cryoparts.errors import InputError
 from cryoparts.selection.particle_columns import ParticleColumns, read_columns
 from cryoparts.selection.selection import (
     Selection,
     columns_with_selections,
-    inside_polygon,
     read_names,
     saved_selections,
     select_inside,
@@ -211,15 +209,13 @@ def test_particles_of_another_file_are_counted_and_named():
         Selection.of(["a@b", str(names_of()[0]), "c@d"], names_of(), "s.csv")
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(3, 9), st.integers(0, 10_000))
-def test_the_lasso_takes_what_is_inside(corners, seed):
-    rng = np.random.default_rng(seed)
-    polygon, points = rng.normal(size=(corners, 2)), rng.normal(size=(100, 2))
-    # every second crossing is outside: as filled shapes are drawn, and as Path does not
-    simple = polygon[np.argsort(np.arctan2(*(polygon - polygon.mean(axis=0)).T))]
-    inside = Polygon(np.vstack([simple, simple[:1]]), closed=True).contains_points(points)
-    np.testing.assert_array_equal(inside_polygon(points, simple), inside)
+def test_where_a_lasso_crosses_itself_every_second_crossing_is_outside(columns):
+    x, y = "amplitude:part_1", "half"
+    points = np.column_stack([columns.column(x), columns.column(y)])
+    # twice around the same square: nothing is inside
+    square = [[-9, -9], [9, -9], [9, 9], [-9, 9]]
+    assert select_inside(columns, x, y, square).chosen[np.isfinite(points).all(axis=1)].all()
+    assert not select_inside(columns, x, y, square + square).chosen.any()
 
 
 def test_a_lasso_in_the_plane_of_two_columns(columns):

@@ -8,6 +8,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from cryoparts.inference.decoded import Decoded
+
+
+def decoded(amplitudes: np.ndarray | None, displacements: np.ndarray | None) -> Decoded:
+    """A decoder's answer for particles without names of their own."""
+    some = amplitudes if displacements is None else displacements
+    return Decoded(np.arange(len(some)).astype(str), amplitudes, displacements)
+
 
 @dataclass(frozen=True)
 class Synthetic:

@@ -172,10 +172,39 @@ def test_half_set_training_never_reads_the_other_half(example):
 
 def test_a_loss_that_is_not_a_number_stops_the_training_with_a_cure(example):
     config = replace(QUICK, learning_rate=1e30)
-    with pytest.raises(InputError, match="Use a lower rate"):
+    with pytest.raises(InputError, match="at lower rates too"):
         trained(example, config)
 
 
 def test_unknown_device_is_refused():
     with pytest.raises(InputError, match="--device"):
         choose_device("abacus")
+
+
+@pytest.mark.parametrize("diverging", [1, 2])
+def test_a_loss_that_is_no_number_goes_back_an_epoch_with_half_the_rate(
+    example, tmp_path, monkeypatch, caplog, diverging
+):
+    config = replace(QUICK, epochs=3)
+    step, calls = Trainer._step, []
+
+    def once_no_number(self, batch):
+        calls.append(len(self.rows))
+        loss = step(self, batch)
+        return float("nan") if calls.count(diverging) == 2 else loss
+
+    monkeypatch.setattr(Trainer, "_step", once_no_number)
+    rows = trained(example, config)
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    factors = [row["learning_rate_factor"] for row in rows[1:]]
+    assert factors == [1.0] * (diverging - 1) + [0.5] * (4 - diverging)
+    assert f"back to the end of epoch {diverging - 1}" in caplog.text
+    # resumed after the setback, the rate stays as it was lowered
+    monkeypatch.setattr(Trainer, "_step", step)
+    broken = RunDirectory(tmp_path / "broken")
+    shutil.copytree(example.run.root, broken.root)
+    for path in broken.checkpoints_path.glob("epoch_0003*"):
+        path.unlink()
+    resumed = Trainer(broken, prepare_training(broken, config), config).train(Silent(), resume=True)
+    assert resumed[3]["loss"] == rows[3]["loss"]
+    assert resumed[3]["learning_rate"] == rows[3]["learning_rate"]

@@ -5,11 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.inference.decoded import Decoded
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.training.split import Split
-from cryoparts.validation.null_amplitude import Outputs, compare_with_null, without_parts
+from cryoparts.validation.null_amplitude import (
+    amplitude_change,
+    compare_with_null,
+    displacement_rms_angstrom,
+    without_parts,
+)
 from cryoparts.validation.null_judgement import NullTest, labels_checksum, sample_of
 from cryoparts.validation.trust_record import PartTrust, TrustRecord
+from decoder_outputs import decoded
 
 PARTICLES = 400
 
@@ -28,12 +35,12 @@ def labelled(labels: np.ndarray, names: tuple[str, ...] = ()) -> PartLabels:
     )
 
 
-def noise(random: np.random.Generator, count: int) -> Outputs:
+def noise(random: np.random.Generator, count: int) -> Decoded:
     """What networks make of noise: smooth over the Gaussians, of few dimensions."""
     patterns = random.normal(size=(6, count)) + 1
     moves = random.normal(size=(6, count, 3))
     z = random.normal(size=(PARTICLES, 6))
-    return Outputs(1 + 0.05 * z @ patterns, np.einsum("pz,znc->pnc", 0.3 * z, moves))
+    return decoded(1 + 0.05 * z @ patterns, np.einsum("pz,znc->pnc", 0.3 * z, moves))
 
 
 @pytest.fixture
@@ -47,11 +54,11 @@ def test_a_part_that_comes_and_goes_stands_out_and_noise_does_not(labels: PartLa
     null = noise(np.random.default_rng(1), 90)
     data = noise(np.random.default_rng(1), 90)
     shuffled = random.permutation(PARTICLES)
-    changed = np.array(data.amplitudes)[shuffled]
+    changed = np.array(data.relative_amplitudes)[shuffled]
     changed[:, 30:60] -= 0.6 * state[:, None]
     measured = np.arange(PARTICLES) % 2 == 0
     one, two = compare_with_null(
-        labels, Outputs(changed, np.array(data.displacements)[shuffled]), null, measured
+        labels, decoded(changed, np.array(data.displacements)[shuffled]), null, measured
     )
     assert not one.flagged
     assert one.null_ratio < 0.5
@@ -65,10 +72,12 @@ def test_a_part_that_comes_and_goes_stands_out_and_noise_does_not(labels: PartLa
 def test_the_change_is_measured_as_in_the_table_of_parts() -> None:
     random = np.random.default_rng(0)
     moves = random.normal(size=(50, 7, 3))
-    outputs = Outputs(random.normal(size=(50, 7)), moves)
-    assert outputs.amplitude_change() == pytest.approx(np.std(outputs.amplitudes, axis=0).mean())
+    outputs = decoded(random.normal(size=(50, 7)), moves)
+    assert amplitude_change(outputs) == pytest.approx(
+        np.std(outputs.relative_amplitudes, axis=0).mean()
+    )
     about_mean = moves - moves.mean(axis=0)
-    assert outputs.displacement_rms_angstrom() == pytest.approx(
+    assert displacement_rms_angstrom(outputs) == pytest.approx(
         np.sqrt((about_mean**2).sum(axis=2).mean())
     )
 
@@ -79,7 +88,10 @@ def test_a_scale_common_to_data_and_null_changes_no_ratio(labels: PartLabels) ->
     once = compare_with_null(labels, data, null, measured)
     twice = compare_with_null(
         labels,
-        *(Outputs(2 * np.array(o.amplitudes), 2 * np.array(o.displacements)) for o in (data, null)),
+        *(
+            decoded(2 * np.array(o.relative_amplitudes), 2 * np.array(o.displacements))
+            for o in (data, null)
+        ),
         measured,
     )
     for a, b in zip(once, twice, strict=True):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import cyclopts
 
-from cryoparts import __version__
 from cryoparts.cli.console import fail, say_error, show_warnings
+from cryoparts.cli.ending import TerminatedError, end_by_file, end_unfinished, told_to_stop
 from cryoparts.errors import InputError
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,7 @@ def build_app() -> cyclopts.App:
         help="Find the moving and missing parts of a protein from cryo-EM images.",
         version=__version__,
         help_format="plaintext",
+        suppress_keyboard_interrupt=False,  # what is kept is said here
         default_parameter=cyclopts.Parameter(name_transform=option_name, consume_multiple=True),
     )
     for name, (folder, summary) in COMMANDS.items():
@@ -68,20 +70,17 @@ def build_app() -> cyclopts.App:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits with 0, with 2 for wrong input, 130 when interrupted."""
+    """Run the command line; exits with 0; 2 for wrong input; 1, 130 or 143, see `ending`."""
     # Plotting and clustering libraries warn of their own future; users can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning)
     show_warnings()
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        build_app()(
-            list(sys.argv[1:] if arguments is None else arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with told_to_stop():
+            build_app()(given, exit_on_error=False, print_error=False, result_action="return_value")
     except InputError as error:
         fail(error)
         sys.exit(USER_ERROR)
@@ -89,5 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say_error(f"{error}", "Run `cryoparts --help`, or a verb with --help, for the options.")
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
-        say_error("interrupted", "A training goes on with the same command and --resume.")
-        sys.exit(130)
+        end_unfinished(given, terminated=False)
+    except TerminatedError:
+        end_unfinished(given, terminated=True)
+    except OSError as fault:
+        end_by_file(fault)

@@ -59,6 +59,25 @@ class InputOptions:
     selection: Path | None = None
     """Only the particles named in this .csv, for example RUN/selections/x.csv."""
 
+    transpose_poses: bool = False
+    """The rotations of the file take the image to the reference: transpose them."""
+
+    mirror_hand: bool = False
+    """The file's poses belong to the mirror image of the model: mirror the poses, not
+    the model, so that maps and masks of the run lie on the model as given."""
+
+    invert_shifts: bool = False
+    """The shifts of the file have the other sign."""
+
+    invert_aberrations: bool = False
+    """The antisymmetric aberrations (beam tilt, trefoil) have the other sign."""
+
+    skip_blank: bool = False
+    """Leave out particles whose images are blank, instead of stopping at them."""
+
+    as_given: bool = False
+    """Go on although a unit or a convention is clearly wrong."""
+
     symmetry: str | None = None
     """Point group (C4, D2, T, O, I) by which every particle is expanded: each subunit
     in turn in the place of the first. The model must lie on the group's axes."""
@@ -99,6 +118,12 @@ def run_config(
         pixel_size_angstrom=inputs.pixel_size_angstrom,
         without_ctf=inputs.without_ctf,
         selection=absolute(inputs.selection),
+        transpose_poses=inputs.transpose_poses,
+        mirror_hand=inputs.mirror_hand,
+        invert_shifts=inputs.invert_shifts,
+        invert_aberrations=inputs.invert_aberrations,
+        skip_blank=inputs.skip_blank,
+        as_given=inputs.as_given,
         symmetry=inputs.symmetry,
         preprocessing=preprocessing,
         gaussians=gaussians,

@@ -24,6 +24,12 @@ class RunConfig:
     pixel_size_angstrom: float | None = None
     without_ctf: bool = False
     selection: str | None = None
+    transpose_poses: bool = False
+    mirror_hand: bool = False
+    invert_shifts: bool = False
+    invert_aberrations: bool = False
+    skip_blank: bool = False
+    as_given: bool = False
     symmetry: str | None = None
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     gaussians: ModelConfig = field(default_factory=ModelConfig)

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import false_discovery_control, norm, rankdata
 
 from cryoparts.occupancy.joint_presence import JointPresence, joint_presence
 from cryoparts.statistics.by_image import image_count
 from cryoparts.statistics.permutation import (
     Permutations,
-    adjusted,
     binned,
     mutual_information_bits,
     two_sided,
@@ -175,8 +174,8 @@ def find_coordination(
         )
         if progress is not None:
             progress(done, len(pairs))
-    corrected = adjusted([found.p_value for found in measured])
-    by_permutation = adjusted([found.p_permutation for found in measured])
+    corrected = false_discovery_control([found.p_value for found in measured])
+    by_permutation = false_discovery_control([found.p_permutation for found in measured])
     return [
         _pair(x, y, found, float(p), dependent=bool(q < LEVEL))
         for (x, y), found, p, q in zip(pairs, measured, corrected, by_permutation, strict=True)

@@ -15,8 +15,8 @@ from cryoparts.difference_maps.significance import (
     critical_z,
     noise_level,
 )
+from cryoparts.imaging.soft_mask import cosine_edge, soft_sphere
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered, low_pass_filter
-from cryoparts.reconstruction.soft_mask import cosine_edge, soft_sphere
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -10,7 +10,8 @@ from cryoparts.difference_maps.difference_map import difference_map
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import Chosen
 from cryoparts.reconstruction.fsc import resolution_at
-from cryoparts.reconstruction.half_maps import gather_half_maps, images_read, weighted_map
+from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
+from cryoparts.reconstruction.passes import images_read
 from cryoparts.reconstruction.phase_randomisation import fsc_curves
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 from cryoparts.reconstruction.solvent_mask import solvent_mask
@@ -196,11 +197,10 @@ def images_to_read(
     return images_read(source, _chosen(comparisons), options.padding, most)
 
 
-def _chosen(comparisons: Sequence[Comparison]) -> list[Chosen]:
+def _chosen(comparisons: Sequence[Comparison]) -> list[list[Chosen]]:
     return [
-        Chosen(group.rows, group.weights)
+        [Chosen(group.rows, group.weights) for group in comparison.filled]
         for comparison in comparisons
-        for group in comparison.filled
     ]
 
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from cryoparts.figures.pictures import new_figure, picture_of
 from cryoparts.figures.tables import match_names
 from cryoparts.palette import state_colour
+from cryoparts.statistics.principal_components import principal_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +54,10 @@ def principal_plane(z: ArrayLike) -> Plane:
     if values.shape[1] == 2:
         points, squares = values, variance
     else:
-        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-        points, squares, names = centred @ directions[:2].T, singular[:2] ** 2, ("PC 1", "PC 2")
+        points, names = np.zeros((len(values), 2)), ("PC 1", "PC 2")
+        scores = principal_scores(values, 2) if len(values) else points
+        points[:, : scores.shape[1]] = scores
+        squares = (points**2).sum(axis=0)
     total = max(float(variance.sum()), 1e-30)
     return Plane(points, (float(squares[0]) / total, float(squares[1]) / total), names)
 

@@ -18,8 +18,9 @@ from cryoparts.gaussians.resolution import (
     require_resolution,
     width_for_resolution,
 )
-from cryoparts.gaussians.solvent import find_molecule, soft_mask
+from cryoparts.gaussians.solvent import find_molecule
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
+from cryoparts.imaging.soft_mask import mask_of_voxels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def gaussians_from_map(
     solvent = find_molecule(
         filtered, threshold=threshold, smallest_voxels=(resolution / voxel) ** 3, where=where
     )
-    mask = soft_mask(solvent.molecule, resolution / voxel)
+    mask = mask_of_voxels(solvent.molecule, max(resolution / voxel, 1.0))
     target = np.asarray((filtered - solvent.background) * mask, dtype=np.float32)
     if n_gaussians is None:
         volume = float(solvent.molecule.sum()) * voxel**3

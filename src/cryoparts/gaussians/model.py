@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from cryoparts.io.array_file import read_npz
 from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ class GaussianModel:
             If the file is not such an .npz or its values are impossible.
         """
         what = "a model of positions (N, 3), amplitudes (N,) and widths (N,)"
-        with (
-            reading(path, what, "Make one with `cryoparts model`."),
-            np.load(path, allow_pickle=False) as stored,
-        ):
+        cure = "Make one with `cryoparts model`."
+        stored = read_npz(path, what, cure)
+        with reading(path, what, cure):
             return cls.of(stored["positions"], stored["amplitudes"], stored["widths"])

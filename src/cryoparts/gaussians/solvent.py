@@ -125,10 +125,3 @@ def find_molecule(
             "target resolution.",
         )
     return Solvent(level, background, keep[pieces])
-
-
-def soft_mask(molecule: NDArray[np.bool_], margin_voxels: float) -> NDArray[np.float32]:
-    """1 on the molecule, falling as a cosine to 0 at `margin_voxels` from it."""
-    distance = ndimage.distance_transform_edt(~molecule)
-    fall = np.clip(distance / max(margin_voxels, 1.0), 0.0, 1.0)
-    return np.asarray(0.5 * (1.0 + np.cos(np.pi * fall)), dtype=np.float32)

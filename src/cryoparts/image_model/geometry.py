@@ -3,7 +3,7 @@
 Wrong conventions (hand, transposed rotations, the sign of shifts, contrast) are
 the commonest reason for a training that learns nothing, and each has a
 signature: the model agrees with the particles only after the same mistake is
-made on the model's side.
+made with the poses (see `cryoparts.particle_files.mending`).
 """
 
 from __future__ import annotations
@@ -14,39 +14,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoparts.conventions import Poses
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.losses import mean_frc
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.particle_files.mending import AS_GIVEN, Mending, has_odd_aberrations
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
+    from cryoparts.conventions import Poses
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.image_model.losses import Band
     from cryoparts.particles.prepared import PreparedParticles
 
+__all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry"]
+
 SAMPLE = 200
 """Particles compared: enough to tell a mean FRC of 0.01 from 0."""
-
-AS_GIVEN = "as given"
-
-VARIANTS: dict[str, Callable[[GaussianModel, Poses], tuple[GaussianModel, Poses]]] = {
-    AS_GIVEN: lambda model, poses: (model, poses),
-    "mirror hand": lambda model, poses: (_mirrored(model), poses),
-    "rotations transposed": lambda model, poses: (
-        model,
-        Poses(np.swapaxes(poses.rotation, 1, 2), poses.shift_angstrom),
-    ),
-    "rotations transposed, mirror hand": lambda model, poses: (
-        _mirrored(model),
-        Poses(np.swapaxes(poses.rotation, 1, 2), poses.shift_angstrom),
-    ),
-    "shifts reversed": lambda model, poses: (model, Poses(poses.rotation, -poses.shift_angstrom)),
-}
 
 
 @dataclass(frozen=True)
@@ -57,6 +42,8 @@ class GeometryCheck:
     ----------
     n_particles : int
         Particles compared.
+    n_all : int
+        Images that there are.
     frc : dict
         Mean FRC over band and particles by variant, with the contrast as set;
         negative where the contrast is inverted.
@@ -65,6 +52,7 @@ class GeometryCheck:
     """
 
     n_particles: int
+    n_all: int
     frc: dict[str, float]
     standard_error: dict[str, float]
 
@@ -72,6 +60,11 @@ class GeometryCheck:
     def best(self) -> str:
         """The variant of the strongest agreement, whatever its sign."""
         return max(self.frc, key=lambda name: abs(self.frc[name]))
+
+    @property
+    def mending(self) -> Mending:
+        """What makes the given convention the one of the strongest agreement."""
+        return next(m for m in Mending.all_of(aberrations=True) if m.label == self.best)
 
     @property
     def significant(self) -> bool:
@@ -94,7 +87,7 @@ class GeometryCheck:
 def check_geometry(
     particles: PreparedParticles, model: GaussianModel, band: Band, seed: int = 0
 ) -> GeometryCheck:
-    """Compare a sample of the particles, one row of each image, with the model by each variant.
+    """Compare a sample of the particles, the first row of each image, by each variant.
 
     Parameters
     ----------
@@ -107,27 +100,35 @@ def check_geometry(
     seed : int
         Seed of the sample.
     """
-    single = one_row_each(particles.image, seed)
+    single = first_rows(particles.image)
     count = min(SAMPLE, len(single))
     chosen = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
     scores = {
-        name: _frc_of(*change(model, particles.poses), particles, band, chosen)
-        for name, change in VARIANTS.items()
+        mending.label: frc_of_rows(
+            model,
+            mending.poses(particles.poses),
+            replace(particles, ctf=mending.ctf(particles.ctf)),
+            band,
+            chosen,
+        )
+        for mending in Mending.all_of(aberrations=has_odd_aberrations(particles.ctf))
     }
     return GeometryCheck(
         count,
+        len(single),
         {name: float(values.mean()) for name, values in scores.items()},
         {name: float(values.std() / np.sqrt(count)) for name, values in scores.items()},
     )
 
 
-def _frc_of(
+def frc_of_rows(
     model: GaussianModel,
     poses: Poses,
     particles: PreparedParticles,
     band: Band,
     chosen: NDArray[np.int64],
 ) -> NDArray[np.float64]:
+    """Mean FRC (n,) over the band of the model and the images of the chosen rows."""
     device = torch.device("cpu")
     forward = ForwardModel(replace(particles, poses=poses), device)
     neutral = Gaussians.neutral(model, device)
@@ -137,8 +138,3 @@ def _frc_of(
             batch = forward.batch(indices)
             scores.append(mean_frc(batch.data, forward.images_of(neutral, batch), band).numpy())
     return np.concatenate(scores).astype(np.float64)
-
-
-def _mirrored(model: GaussianModel) -> GaussianModel:
-    flip = np.array([1, 1, -1], dtype=np.float32)
-    return replace(model, positions=model.positions * flip)

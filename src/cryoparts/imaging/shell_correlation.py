@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
+from cryoparts.imaging.shells import shell_sums
 from cryoparts.kernels.ring_sums import ring_sums
 
 if TYPE_CHECKING:
@@ -120,16 +121,6 @@ def fourier_shell_correlation(map_1: ArrayLike, map_2: ArrayLike) -> NDArray[np.
         raise ValueError(f"the maps must be cubes of one size, got {first.shape}, {second.shape}")
     a = np.fft.rfftn(first.astype(np.float64))
     b = np.fft.rfftn(second.astype(np.float64))
-    k = np.fft.fftfreq(box, 1.0 / box)
-    kx = np.fft.rfftfreq(box, 1.0 / box)
-    length = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
-    shell = np.rint(length).astype(np.int64).ravel()
-    conjugates = np.broadcast_to(np.where((kx > 0) & (2 * kx != box), 2.0, 1.0), a.shape)
-
-    def shell_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums = np.bincount(shell, weights=(conjugates * values).ravel())
-        return np.asarray(sums[: ring_count(box)], dtype=np.float64)
-
     cross = shell_sums((a * b.conj()).real)
     power = shell_sums(np.abs(a) ** 2) * shell_sums(np.abs(b) ** 2)
     return np.divide(cross, np.sqrt(power), out=np.zeros_like(cross), where=power > 0)

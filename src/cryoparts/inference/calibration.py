@@ -8,7 +8,7 @@ vary from particle to particle sets the scale: it is the same matter everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -157,3 +157,45 @@ def _two_groups(
     )
     clear = (share > SHARE_OF_UNIFORM * ordered.var(axis=0)) & (lower < LARGEST_ABSENT * upper)
     return lower, upper, clear
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The scales on which a run's decoder answers; None what did not vary.
+
+    Parameters
+    ----------
+    reference : bool array, shape (N,), or None
+        Gaussians whose amplitudes vary least: the scale of amplitudes is theirs.
+    levels : OwnLevels or None
+        Each Gaussian's own amplitude without and with it.
+    mean_displacement : float32 array, shape (N, 3), or None
+        Mean over the particles, Å: the neutral model's own misfit. Where the neutral model
+        does not fit the mean of the data, every particle moves its Gaussians alike; that is
+        no motion of the molecule.
+    """
+
+    reference: NDArray[np.bool_] | None
+    levels: OwnLevels | None
+    mean_displacement: NDArray[np.float32] | None
+
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
+        """What is there, by name, for an .npz."""
+        arrays: dict[str, NDArray[Any]] = {}
+        if self.reference is not None and self.levels is not None:
+            arrays |= {
+                "reference": self.reference,
+                "absent": self.levels.absent,
+                "present": self.levels.present,
+            }
+        if self.mean_displacement is not None:
+            arrays["mean_displacement"] = self.mean_displacement
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
+        """Inverse of `as_arrays`."""
+        levels = None
+        if "reference" in arrays:
+            levels = OwnLevels(arrays["absent"], arrays["present"])
+        return cls(arrays.get("reference"), levels, arrays.get("mean_displacement"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +17,19 @@ from cryoparts.image_model.deformation import (
     relative_width,
 )
 from cryoparts.inference.calibration import (
-    OwnLevels,
+    Calibration,
     own_levels,
     reference_gaussians,
     scale_of_particles,
 )
+from cryoparts.inference.decoded import Decoded
+from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
-from cryoparts.training.encoder_input import EncoderInput
+from cryoparts.training.encoder_input import MAP, EncoderInput
 from cryoparts.training.networks import build_networks
 from cryoparts.training.setup import choose_device
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,49 +41,11 @@ if TYPE_CHECKING:
 
 BATCH = 256
 
+AMPLITUDE_SAMPLE = 1000
+"""Particles whose amplitudes tell the reference Gaussians and every Gaussian's levels."""
+
 MEAN_SAMPLE = 4000
 """Particles whose mean displacement is taken: a mean over more moves by hundredths of an Å."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The decoder's output for n particles; a kind that did not vary is None.
-
-    Parameters
-    ----------
-    names : str array, shape (n,)
-        The particles' own names.
-    relative_amplitudes : float32 array, shape (n, N), or None
-        Amplitudes over each Gaussian's own where it is there, on a scale where what does
-        not vary is 1.
-    displacements : float32 array, shape (n, N, 3), or None
-        Å, from the mean over the particles: a Gaussian lies at its neutral position plus
-        `TrainedDecoder.mean_displacement` plus this. Whoever needs the place itself (to
-        compare with an image, to draw the molecule) asks
-        `TrainedDecoder.displacements_from_neutral`.
-    relative_widths : float32 array, shape (n, N), or None
-        Widths over the neutral ones.
-    """
-
-    names: NDArray[np.str_]
-    relative_amplitudes: NDArray[np.float32] | None
-    displacements: NDArray[np.float32] | None
-    relative_widths: NDArray[np.float32] | None
-
-    @property
-    def relative_scalars(self) -> NDArray[np.float32] | None:
-        """Relative amplitudes (n, N), or relative widths where amplitudes did not vary.
-
-        Parts and states see one number a Gaussian beside its displacement: how
-        much of it is there or, failing that, how blurred it is.
-        """
-        amplitudes = self.relative_amplitudes
-        return self.relative_widths if amplitudes is None else amplitudes
-
-    def of_gaussians(self, columns: NDArray[np.int64]) -> Decoded:
-        """The same particles with the chosen Gaussians alone."""
-        kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
-        return Decoded(self.names, *(None if kind is None else kind[:, columns] for kind in kinds))
 
 
 class TrainedDecoder:
@@ -114,8 +78,9 @@ class TrainedDecoder:
         )
         self.networks.encoder.eval()
         self.networks.decoder.eval()
-        self._amplitude_scale: tuple[NDArray[np.bool_], OwnLevels] | None = None
-        self._mean_displacement: Tensor | None = None
+        self._run = run
+        self._calibration: Calibration | None = None
+        self._encoded: Tensor | None = None
         self._latent: Tensor | None = None
         if run.latent_path.is_file():
             self._latent = self._stored_latent(run)
@@ -145,10 +110,7 @@ class TrainedDecoder:
         latent : Tensor, shape (P, Z), or None
             Their latent vectors; None takes the encoder's.
         """
-        if "amplitude" in self.config.vary:
-            self.reference()
-        if "position" in self.config.vary:
-            self.mean_displacement()
+        self._calibration, self._encoded = self.calibration, self.encoded_run()
         other = copy(self)
         other.particles, other.encoder_input, other._latent = particles, encoder_input, latent
         return other
@@ -171,6 +133,31 @@ class TrainedDecoder:
         """Latent vectors (n, Z) of the chosen particles."""
         return self.encoded(indices) if self._latent is None else self._latent[indices]
 
+    def encoded_run(self) -> Tensor:
+        """What the encoder alone says of all particles of the run (P, Z), kept in its folder.
+
+        The prior of every refinement, of the run's particles and of others, is theirs.
+        """
+        if self._encoded is None:
+            everyone = np.arange(len(self.encoder_input))
+            depends = self._networks_state() | {"particles": len(self.encoder_input)}
+            stored = derived(
+                self._run.encoded_path,
+                depends,
+                lambda: {"latent": self.encoded(everyone).cpu().numpy()},
+            )
+            self._encoded = torch.as_tensor(stored["latent"], device=self.device)
+        return self._encoded
+
+    def _networks_state(self) -> dict[str, object]:
+        run = self._run
+        return {
+            "program": __version__,
+            "checkpoint": content_checksum(run.checkpoints_path / f"{BEST}.safetensors"),
+            "encoder input": content_checksum(run.particles_path / MAP),
+            "values": file_state(run.encoder_input_path),
+        }
+
     @torch.no_grad()
     def encoded(self, indices: NDArray[np.int64]) -> Tensor:
         """What the encoder alone says of the chosen particles (n, Z)."""
@@ -183,24 +170,36 @@ class TrainedDecoder:
 
         Memory is bounded by the result and one batch.
         """
+        return Decoded.joined(list(self.batches(indices, gaussians)))
+
+    def batches(
+        self, indices: NDArray[np.int64] | None = None, gaussians: NDArray[np.int64] | None = None
+    ) -> Iterator[Decoded]:
+        """As `decode`, a batch of particles at a time: memory is bounded by one batch.
+
+        Without particles, one empty batch.
+        """
         chosen = np.arange(len(self.particles)) if indices is None else indices
         kept = slice(None) if gaussians is None else gaussians
-        columns: tuple[list[NDArray[np.float32]], ...] = ([], [], [])
-        for offsets in self._offsets(chosen):
-            amplitude = relative_amplitude(offsets, self.config.vary)
-            if amplitude is not None:
-                reference, levels = self._calibrated()
-                scale = scale_of_particles(amplitude, reference)
-                amplitude = levels.relative(amplitude / scale[:, None])
-            moved = displacement(offsets, self.config.vary)
-            if moved is not None:
-                moved = moved - self.mean_displacement()
-            width = relative_width(offsets, self.config.vary)
-            for column, value in zip(columns, (amplitude, moved, width), strict=True):
-                if value is not None:
-                    column.append(value.cpu().numpy()[:, kept])
-        amplitudes, displacements, widths = (np.concatenate(c) if c else None for c in columns)
-        return Decoded(self.particles.names[chosen], amplitudes, displacements, widths)
+        for rows in self._chunks(chosen):
+            kinds = self._relative(self.offsets(rows))
+            yield Decoded(
+                self.particles.names[rows],
+                *(None if kind is None else kind.cpu().numpy()[:, kept] for kind in kinds),
+            )
+
+    def _relative(self, offsets: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Amplitudes, displacements and widths of a batch on the run's scales."""
+        calibration, vary = self.calibration, self.config.vary
+        amplitude = relative_amplitude(offsets, vary)
+        if amplitude is not None and calibration.reference is not None:
+            assert calibration.levels is not None
+            scale = scale_of_particles(amplitude, calibration.reference)
+            amplitude = calibration.levels.relative(amplitude / scale[:, None])
+        moved = displacement(offsets, vary)
+        if moved is not None:
+            moved = moved - self.mean_displacement()
+        return amplitude, moved, relative_width(offsets, vary)
 
     @torch.no_grad()
     def offsets(self, indices: NDArray[np.int64]) -> Tensor:
@@ -208,36 +207,50 @@ class TrainedDecoder:
         offsets: Tensor = self.networks.decoder(self.latent_of(indices))
         return offsets
 
+    @property
+    def calibration(self) -> Calibration:
+        """The scales of the decoder's output, measured once a run and kept in its folder."""
+        if self._calibration is None:
+            run = self._run
+            depends = self._networks_state() | {
+                "latent vectors": content_checksum(run.latent_path),
+                "particles": len(self.particles),
+                "vary": self.config.vary,
+            }
+            stored = derived(run.calibration_path, depends, lambda: self._calibrate().as_arrays())
+            self._calibration = Calibration.from_arrays(stored)
+        return self._calibration
+
     def reference(self) -> NDArray[np.bool_]:
         """Gaussians (N,) whose amplitudes vary least: the scale of amplitudes is theirs."""
-        return self._calibrated()[0]
+        if self.calibration.reference is None:
+            raise ValueError("amplitudes did not vary in this run")
+        return self.calibration.reference
 
-    def _calibrated(self) -> tuple[NDArray[np.bool_], OwnLevels]:
-        """The reference Gaussians and every Gaussian's own levels, found once."""
-        if self._amplitude_scale is None:
+    def mean_displacement(self) -> Tensor:
+        """Mean displacement (N, 3) over the particles, Å: the neutral model's own misfit."""
+        if self.calibration.mean_displacement is None:
+            raise ValueError("positions did not vary in this run")
+        return torch.as_tensor(self.calibration.mean_displacement, device=self.device)
+
+    def _calibrate(self) -> Calibration:
+        reference, levels, mean = None, None, None
+        if "amplitude" in self.config.vary:
             amplitudes = [
                 amplitude.cpu().numpy()
-                for offsets in self._offsets(self._spread(1000))
+                for offsets in self._offsets(self._spread(AMPLITUDE_SAMPLE))
                 if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
             ]
             sample = np.concatenate(amplitudes)
             reference = reference_gaussians(sample)
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
-            self._amplitude_scale = reference, own_levels(sample / scale[:, None])
-        return self._amplitude_scale
-
-    def mean_displacement(self) -> Tensor:
-        """Mean displacement (N, 3) over the particles, Å: the neutral model's own misfit.
-
-        Where the neutral model does not fit the mean of the data, every particle
-        moves its Gaussians alike; that is no motion of the molecule.
-        """
-        if self._mean_displacement is None:
+            levels = own_levels(sample / scale[:, None])
+        if "position" in self.config.vary:
             rows = self._spread(MEAN_SAMPLE)
             moved = (displacement(o, self.config.vary) for o in self._offsets(rows))
             sums = [m.sum(dim=0) for m in moved if m is not None]
-            self._mean_displacement = torch.stack(sums).sum(dim=0) / len(rows)
-        return self._mean_displacement
+            mean = (torch.stack(sums).sum(dim=0) / len(rows)).cpu().numpy()
+        return Calibration(reference, levels, mean)
 
     def _spread(self, count: int) -> NDArray[np.int64]:
         """At most `count` particles, spread over the file."""
@@ -254,5 +267,5 @@ class TrainedDecoder:
 
     @staticmethod
     def _chunks(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        for start in range(0, len(indices), BATCH):
+        for start in range(0, max(len(indices), 1), BATCH):
             yield indices[start : start + BATCH]

@@ -14,8 +14,6 @@ from cryoparts.io.run_directory import write_csv
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
     from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.training.setup import TrainingSetup
@@ -38,9 +36,9 @@ def write_latents(
     run.latent_path.unlink(missing_ok=True)  # of a training that went on since
     trained = TrainedDecoder(run)
     everyone = np.arange(len(trained.particles))
-    encoded = trained.encoded(everyone)
+    encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
-    refined = refinement(trained, setup, encoded).refine(encoded, everyone, steps, progress)
+    refined = refinement(trained, setup).refine(encoded, everyone, steps, progress)
     latent = refined.cpu().numpy()
     with write_atomically(run.latent_path) as temporary:
         np.save(temporary, latent)
@@ -52,10 +50,9 @@ def write_latents(
 def refinement(
     trained: TrainedDecoder,
     setup: TrainingSetup,
-    encoded: Tensor,
     forward: ForwardModel | None = None,
 ) -> LatentRefinement:
-    """What refines latent vectors under the trained decoder.
+    """What refines latent vectors under the trained decoder; the prior is the run's encoder's.
 
     Parameters
     ----------
@@ -63,11 +60,10 @@ def refinement(
         Of the run.
     setup : TrainingSetup
         Of the run.
-    encoded : Tensor, shape (P, Z)
-        What the encoder says of the run's particles: the prior is theirs.
     forward : ForwardModel or None
         Of the particles to refine, where they are not those of the run.
     """
+    encoded = trained.encoded_run()
     return LatentRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,

@@ -1,4 +1,4 @@
-"""Rows of a large .npy file, read without the file becoming part of the process's memory."""
+"""Arrays in files: rows of a large .npy without holding it in memory, and whole .npz."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,3 +62,26 @@ class ArrayFile:
             self.path, dtype=self.dtype, mode="r", offset=self.offset, shape=self.shape
         )
         return np.asarray(mapped).take(indices, axis=axis)
+
+
+def read_npz(path: Path, what: str, cure: str) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz, by name.
+
+    Parameters
+    ----------
+    path : Path
+    what, cure : str
+        As of `cryoparts.io.files.reading`.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, no .npz or holds objects.
+    """
+    # numpy leaves a file that it opened itself and that is no archive open
+    with reading(path, what, cure), path.open("rb") as stream:
+        stored = np.load(stream, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with stored:
+            return {name: stored[name] for name in stored.files}

@@ -19,7 +19,7 @@ import yaml
 from cryoparts.config import RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
-from cryoparts.io.lock import LOCK
+from cryoparts.io.lock import LOCK, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -129,6 +129,21 @@ class RunDirectory:
     def evaluation_path(self) -> Path:
         """Comparison with the ground truth."""
         return self.root / "evaluation.json"
+
+    @property
+    def noise_path(self) -> Path:
+        """Noise power of each ring, kept with what it depends on."""
+        return self.root / "noise.npz"
+
+    @property
+    def calibration_path(self) -> Path:
+        """Scales of the decoder's output, kept with what they depend on."""
+        return self.root / "calibration.npz"
+
+    @property
+    def encoded_path(self) -> Path:
+        """Latent vectors of the encoder alone, kept with what they depend on."""
+        return self.root / "encoded.npz"
 
     @property
     def log_path(self) -> Path:
@@ -241,7 +256,17 @@ class RunDirectory:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Append the log messages of cryoparts to run.log while the block runs."""
+        """Write in the folder: messages of cryoparts go to run.log, other processes wait.
+
+        Raises
+        ------
+        InputError
+            If another process works in the folder, or it cannot be written.
+        """
+        with locked(self.root):
+            yield from self._logging()
+
+    def _logging(self) -> Iterator[None]:
         logger = logging.getLogger("cryoparts")
         handler = logging.FileHandler(self.log_path, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

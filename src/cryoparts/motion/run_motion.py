@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.rigid.rigid_motion import RigidMotions
 
@@ -40,18 +41,6 @@ PRESENT_ABOVE = 0.5
 
 _SAMPLE = 200
 _FEWEST_PRESENT = 10
-
-
-class DecodedParticles(Protocol):
-    """What is needed of `cryoparts.inference.decode.Decoded`."""
-
-    @property
-    def relative_amplitudes(self) -> NDArray[np.float32] | None:
-        """(n, N), or None."""
-
-    @property
-    def displacements(self) -> NDArray[np.float32] | None:
-        """(n, N, 3), Å, or None."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,7 @@ class _Body:
 def measure_motion(
     model: GaussianModel,
     labels: PartLabels,
-    decode: Callable[[NDArray[np.int64]], DecodedParticles],
+    decode: Callable[[NDArray[np.int64]], Decoded],
     n_particles: int,
     *,
     image: NDArray[np.int64] | None = None,
@@ -221,7 +210,7 @@ def _body(model: GaussianModel, labels: PartLabels, part: int, sample: FloatArra
     return _Body(index, positions, masses, trust)
 
 
-def _displacements(decoded: DecodedParticles) -> FloatArray:
+def _displacements(decoded: Decoded) -> FloatArray:
     if decoded.displacements is None:
         raise ValueError("positions did not vary, so nothing moves")
     return np.asarray(decoded.displacements, dtype=np.float64)

@@ -18,7 +18,7 @@ from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberra
 from cryoparts.errors import InputError
 from cryoparts.io.files import locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
-from cryoparts.particle_files.row_identity import row_names
+from cryoparts.particle_files.row_identity import notes_on_shared_images, row_names
 from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_AMPLITUDE_CONTRAST = 0.1
 """Usual for vitreous ice; taken, with a note, where the file gives none."""
 
+ROTATION_TOLERANCE = 1e-3
 OPTIONAL_CTF = {
     "astigmatism_angle_degrees": 0.0,
     "phase_shift_degrees": 0.0,
@@ -148,6 +149,7 @@ def assemble(
             "Give a file of a 3D refinement, or poses in cryoDRGN's format with --poses.",
         )
     _require_finite(rows.rotation, "orientation", source, rows.row)
+    _require_rotations(rows.rotation, source, rows.row)
     paths = locate_stacks(
         rows.recorded_stacks, source, options.datadir, required=options.require_stacks
     )
@@ -180,7 +182,8 @@ def assemble(
     named = rows.names if rows.image_names is None else rows.image_names
     # one name for one image, even where rows spell it differently (1@p.mrcs, 000001@p.mrcs)
     first = np.unique(table.image, return_index=True)[1]
-    return replace(table, image_names=named[first][table.image])
+    shared = notes_on_shared_images(table.image, table.poses.rotation, table.half_set)
+    return replace(table, image_names=named[first][table.image], notes=(*table.notes, *shared))
 
 
 def _geometry(
@@ -246,17 +249,23 @@ def _ctf(rows: ParticleRows, source: Path, notes: list[str]) -> CtfParameters:
         columns.setdefault(name, np.full(count, value))
     for name, values in columns.items():
         _require_finite(values, CTF_LABELS.get(name, name.replace("_", " ")), source, rows.row)
-    rules: tuple[tuple[str, NDArray[np.bool_], str], ...] = (
-        ("voltage_kv", columns["voltage_kv"] > 0, "positive, in kV"),
-        ("amplitude_contrast", np.abs(columns["amplitude_contrast"]) <= 1, "between -1 and 1"),
+    contrast = np.abs(columns["amplitude_contrast"])
+    rules: tuple[tuple[str, NDArray[np.bool_], str, str], ...] = (
+        ("voltage_kv", columns["voltage_kv"] > 0, "positive, in kV", "Correct the file."),
+        (
+            "amplitude_contrast",
+            contrast <= 1,
+            "between -1 and 1",
+            "Divide by 100 if this is per cent." if contrast.min() > 1 else "Correct the file.",
+        ),
     )
-    for name, good, rule in rules:
+    for name, good, rule, cure in rules:
         if not good.all():
             first = int(np.flatnonzero(~good)[0])
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
                 f"{name} must be {rule}, it is {columns[name][first]:g}",
-                "Correct the file.",
+                cure,
             )
     ctf = CtfParameters(
         **{f.name: np.asarray(columns[f.name], dtype=np.float64) for f in fields(CtfParameters)}
@@ -268,6 +277,21 @@ def ctf_of_ones(count: int) -> CtfParameters:
     """Parameters whose CTF is 1 everywhere: sin(asin(1)), no defocus, no aberration."""
     zero, one = np.zeros(count), np.ones(count)
     return CtfParameters(zero, zero, zero, np.full(count, 300.0), zero, one, zero, zero, one)
+
+
+def _require_rotations(rotation: NDArray[np.float64], source: Path, row: str) -> None:
+    away = np.einsum("pij,pkj->pik", rotation, rotation) - np.eye(3)
+    bad = np.abs(away).max(axis=(1, 2), initial=0.0) > ROTATION_TOLERANCE
+    bad |= np.linalg.det(rotation) < 0
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"{source}, {row} {first + 1}",
+            "its orientation is no rotation: the matrix "
+            f"{rotation[first].round(4).tolist()} must be orthonormal, with determinant 1 "
+            f"({int(bad.sum())} such rows)",
+            "Correct these rows or take them out of the file.",
+        )
 
 
 def _require_finite(values: NDArray[np.float64], what: str, source: Path, row: str) -> None:

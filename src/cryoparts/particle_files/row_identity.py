@@ -96,6 +96,40 @@ def image_numbers(
     return np.asarray(pd.factorize(key)[0], dtype=np.int64)
 
 
+def notes_on_shared_images(
+    image: NDArray[np.int64], rotation: NDArray[np.float64], half_set: NDArray[np.int8]
+) -> list[str]:
+    """What to know of a file in which rows share images; nothing where none do.
+
+    Parameters
+    ----------
+    image : int array, shape (P,)
+    rotation : array, shape (P, 3, 3)
+    half_set : int8 array, shape (P,)
+        1 or 2, or 0 where unknown.
+    """
+    rows, images = len(image), int(image.max(initial=-1)) + 1
+    if rows == images:
+        return []
+    notes = [
+        f"{in_words(rows, images)}: symmetry expanded? Halves, held-out particles and errors "
+        "go by image"
+    ]
+    views = pd.DataFrame(np.column_stack([image, np.round(rotation.reshape(rows, 9), 3)]))
+    repeated = int(views.duplicated().sum())
+    if repeated:
+        notes.append(
+            f"{repeated} rows have image and orientation of another row: the same particle twice"
+        )
+    torn = np.intersect1d(image[half_set == 1], image[half_set == 2])
+    if len(torn):
+        notes.append(
+            f"{len(torn)} images have rows in both half sets of the file: all rows of such an "
+            "image are put into the half of its first, so that the halves share no image"
+        )
+    return notes
+
+
 def chosen_rows(known: NDArray[np.str_], names: Iterable[str], source: Path) -> NDArray[np.bool_]:
     """Which rows (P,) of a particle file are asked for.
 

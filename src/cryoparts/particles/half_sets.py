@@ -21,13 +21,10 @@ class HalfSets:
         1 or 2.
     source : str
         ``file`` or ``random``.
-    torn_images : int
-        Images whose rows the file has in both halves, mended here.
     """
 
     half: NDArray[np.int8]
     source: Literal["file", "random"]
-    torn_images: int = 0
 
     def __post_init__(self) -> None:
         """Check that every particle is in exactly one half."""
@@ -69,9 +66,8 @@ def assign_half_sets(
     # of several values for one place the last is kept: backwards, that of the first row
     rows = np.flatnonzero(known > 0)[::-1]
     told[of_row[rows]] = known[rows]
-    torn = np.unique(of_row[rows][known[rows] != told[of_row[rows]]])
     drawn = np.random.default_rng(seed).permutation(np.arange(count) % 2 + 1).astype(np.int8)
     if not ((told == 1).any() and (told == 2).any()):
         return HalfSets(drawn[of_row], "random")
     of_image = np.where(told > 0, told, drawn).astype(np.int8)
-    return HalfSets(of_image[of_row], "file", len(torn))
+    return HalfSets(of_image[of_row], "file")

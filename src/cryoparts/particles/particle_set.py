@@ -62,8 +62,20 @@ class ParticleSet:
         """Names, poses, CTF and so on, without anisotropic magnification."""
         return self._table
 
+    @property
+    def is_magnified(self) -> bool:
+        """Whether an anisotropic magnification is undone as images are read."""
+        return self._magnification is not None
+
     def __len__(self) -> int:
         return len(self._table)
+
+    def take(self, rows: ArrayLike) -> ParticleSet:
+        """The chosen particles, in the order asked for."""
+        chosen = ParticleSet(self._table.take(rows))
+        if self._magnification is not None:
+            chosen._magnification = self._magnification[np.asarray(rows)]
+        return chosen
 
     def images(self, indices: ArrayLike) -> NDArray[np.float32]:
         """The images of the chosen particles, raw but for their magnification, in order.

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 IMAGES = "images.npy"
 PARTICLES = "particles.npz"
 PREPROCESSING = "preprocessing.json"
+_BATCH_BYTES = 32 * 2**20
+"""Images that are read at once where all are gone through."""
+
 CURE = "Delete the folder and run again."
 ABERRATION_COLUMNS = {
     "odd_zernike": "odd_zernike",
@@ -187,6 +190,16 @@ class PreparedParticles:
         if self.contrast_sign < 0:
             np.negative(chosen, out=chosen)
         return torch.from_numpy(chosen)
+
+    def image_means(self) -> NDArray[np.float64]:
+        """Mean (P,) of each row's working image, protein bright; read in batches of 32 MiB."""
+        batch = max(1, _BATCH_BYTES // (4 * self.box_size**2))
+        rows = np.arange(len(self))
+        means = [
+            self.images(rows[start : start + batch]).mean(dim=(1, 2)).numpy()
+            for start in range(0, len(rows), batch)
+        ]
+        return np.concatenate([np.zeros(0), *means])
 
     def with_contrast_sign(self, sign: int) -> Self:
         """The same images with the other or the same contrast sign; rewrites the JSON only."""

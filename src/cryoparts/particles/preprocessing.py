@@ -17,6 +17,7 @@ from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import split_transfer
 from cryoparts.io.atomic import make_folder_atomically
+from cryoparts.particles.blank_images import blank_error, is_blank
 from cryoparts.particles.contrast import (
     ContrastEstimate,
     ContrastEvidence,
@@ -129,12 +130,6 @@ def prepare(
                 "bright" if sign > 0 else "dark",
             )
         halves = assign_half_sets(table.half_set, image=table.image)
-        if halves.torn_images:
-            logger.warning(
-                "%d images have rows in both half sets of the particle file: all rows of such an "
-                "image are put into the half of its first, so that the halves share no image",
-                halves.torn_images,
-            )
         _write_columns(partial / PARTICLES, table, halves.half, working)
         details = _details(table, plan, estimate, sign, config) | {"half_sets": halves.source}
         text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"
@@ -214,8 +209,10 @@ def _batch(
     for number in np.unique(grid.kind_of_particle[rows]):
         place = np.flatnonzero(grid.kind_of_particle[rows] == number)
         chosen, kind = rows[place], grid.kinds[int(number)]
-        raw = torch.from_numpy(particles.images(chosen))
-        _require_contents(raw, chosen, table)
+        read = particles.images(chosen)
+        if is_blank(read).any():
+            raise blank_error(particles)
+        raw = torch.from_numpy(read)
         if table.phase_flipped:
             ctf = table.ctf.take(chosen)
             raw = unflipped(raw, split_transfer(ctf, kind.box_size, kind.pixel_size)[0])
@@ -238,17 +235,6 @@ def _batch(
         edge = plan.edge_pixels * grid.pixel_size
         out[place] = images * soft_mask(distance, plan.radius_angstrom, edge)
     return out, evidence
-
-
-def _require_contents(images: Tensor, rows: NDArray[np.int64], table: ParticleTable) -> None:
-    blank = images.amax(dim=(1, 2)) == images.amin(dim=(1, 2))
-    if bool(blank.any()):
-        row = int(rows[int(torch.nonzero(blank)[0])])
-        raise InputError(
-            f"{table.source}, particle {table.names[row]}",
-            "its image is blank: every pixel has the same value",
-            "Extract this particle again or take it out of the file.",
-        )
 
 
 def _write_columns(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from cryoparts.statistics.principal_components import principal_scores
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -39,31 +41,6 @@ class Embedding:
     method: Method
 
 
-def principal_components(features: ArrayLike, max_components: int) -> FloatArray:
-    """Scores (n, C) along the first principal components, C <= max_components.
-
-    Components without variance are left out; the sign of each is such that its
-    largest score is positive, so that the result does not depend on the solver.
-    """
-    values = np.asarray(features, dtype=np.float64)
-    centred = values - values.mean(axis=0)
-    if centred.shape[0] >= centred.shape[1]:
-        variance, axes = np.linalg.eigh(centred.T @ centred)
-        scores = centred @ axes[:, ::-1][:, :max_components]
-        variance = variance[::-1][:max_components]
-    else:
-        variance, left = np.linalg.eigh(centred @ centred.T)
-        variance = np.maximum(variance[::-1][:max_components], 0)
-        scores = left[:, ::-1][:, :max_components] * np.sqrt(variance)
-    scores = scores[:, variance > 1e-12 * max(float(variance[0]), 1e-300)]
-    if not scores.size:
-        return np.zeros((len(values), 0))
-    largest = np.abs(scores).argmax(axis=0)
-    signs = np.sign(scores[largest, np.arange(scores.shape[1])])
-    oriented: FloatArray = scores * np.where(signs == 0, 1, signs)
-    return oriented
-
-
 def embed(
     features: ArrayLike,
     *,
@@ -88,7 +65,7 @@ def embed(
     max_components : int
         Most principal components used.
     """
-    components = principal_components(features, max_components)
+    components = principal_scores(features, max_components)
     count = len(components)
     if method == "pca" or count < FEWEST_FOR_UMAP or components.shape[1] < 2:
         plane = np.zeros((count, 2))

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from cryoparts.conventions import box_centre
 from cryoparts.errors import InputError
+from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.io.mrc import write_map
 from cryoparts.parts.part_labels import CORE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import ArrayLike, NDArray
-
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.parts.part_labels import PartLabels
-
-    Mask = NDArray[np.float32]
 
 RADIUS_IN_WIDTHS = 2.0
 """Default radius about a Gaussian: 95% of its mass along any line lies within."""
@@ -57,52 +53,6 @@ class MaskOptions:
             raise InputError(
                 "--edge-pixels", f"must be at least 0, got {self.edge_pixels!r}", "6 is usual."
             )
-
-
-def soft_mask(
-    positions: ArrayLike,
-    box_size: int,
-    pixel_size_angstrom: float,
-    *,
-    radius_angstrom: float,
-    edge_pixels: float = 6.0,
-) -> Mask:
-    """1 within a radius of any of the points, a cosine edge, 0 beyond.
-
-    Parameters
-    ----------
-    positions : array, shape (n, 3)
-        (x, y, z) about the box centre, voxel D // 2, Å.
-    box_size : int
-    pixel_size_angstrom : float
-    radius_angstrom : float
-    edge_pixels : float
-        Width of the edge, outside the radius.
-
-    Returns
-    -------
-    array, shape (D, D, D)
-        float32 [z, y, x], from 0 to 1. Only the region about the points is worked
-        on, so large boxes cost no more than small ones.
-    """
-    mask = np.zeros((box_size,) * 3, dtype=np.float32)
-    points = np.asarray(positions, dtype=np.float64)[:, ::-1] / pixel_size_angstrom
-    points = points + box_centre(box_size)
-    radius = radius_angstrom / pixel_size_angstrom
-    margin = radius + edge_pixels + 1
-    low = np.clip(np.floor(points.min(axis=0) - margin).astype(int), 0, box_size)
-    high = np.clip(np.ceil(points.max(axis=0) + margin).astype(int) + 1, 0, box_size)
-    shape = tuple((high - low).tolist())
-    if min(shape) < 1:
-        return mask
-    inside = _union_of_balls(points - low, radius, shape)
-    # voxels are counted from their centres: the first one outside is half a pixel out
-    outside = np.maximum(distance_transform_edt(~inside) - 0.5, 0.0)
-    fraction = np.clip(outside / max(edge_pixels, 1e-6), 0.0, 1.0)
-    values = np.where(inside, 1.0, 0.5 + 0.5 * np.cos(np.pi * fraction))
-    region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    mask[region] = values
-    return mask
 
 
 def write_part_masks(
@@ -152,7 +102,7 @@ def write_part_masks(
                 f"pixels of {pixel:g} Å {0.5 * box * pixel:.0f} Å",
                 "Choose a larger box.",
             )
-        mask = soft_mask(
+        mask = mask_around(
             model.positions[members],
             box,
             pixel,
@@ -164,23 +114,3 @@ def write_part_masks(
         write_map(path, mask, pixel, origin_angstrom=(corner, corner, corner))
         written.append(path)
     return written
-
-
-def _union_of_balls(
-    points: NDArray[np.float64], radius: float, shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Voxels whose centre is within the radius of a point; at least the nearest one of each."""
-    inside = np.zeros(shape, dtype=bool)
-    reach = int(np.ceil(radius)) + 1
-    axis = np.arange(-reach, reach + 1)
-    offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-    size = np.array(shape)
-    for point in points:
-        nearest = np.rint(point).astype(int)
-        voxels = nearest + offsets
-        near = ((voxels - point) ** 2).sum(axis=1) <= radius**2
-        near |= (offsets == 0).all(axis=1)
-        voxels = voxels[near]
-        z, y, x = voxels[((voxels >= 0) & (voxels < size)).all(axis=1)].T
-        inside[z, y, x] = True
-    return inside

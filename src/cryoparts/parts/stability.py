@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.embedding import Method
-    from cryoparts.validation.null_amplitude import Outputs
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
@@ -61,7 +61,7 @@ def best_overlaps(labels: IntArray, others: IntArray) -> FloatArray:
 def stability_over_subsamples(
     labels: IntArray,
     positions: FloatArray,
-    outputs: Outputs,
+    decoded: Decoded,
     *,
     image: IntArray | None = None,
     method: Method = "umap",
@@ -77,7 +77,7 @@ def stability_over_subsamples(
         The parts that are judged.
     positions : array, shape (N, 3)
         Neutral positions, Å.
-    outputs : Outputs
+    decoded : Decoded
         The decoder's output for the sample of particles that parts are found on.
     image : int array, shape (S,), optional
         Number of each of these rows' image: a half has all its rows or none.
@@ -95,19 +95,16 @@ def stability_over_subsamples(
         Mean best overlap of each part.
     """
     rng = np.random.default_rng(seed)
-    some = outputs.amplitudes if outputs.displacements is None else outputs.displacements
-    if some is None:
-        raise ValueError("neither amplitudes nor displacements are given")
-    own = np.arange(len(some)) if image is None else image
+    own = np.arange(len(decoded)) if image is None else image
     images = image_count(own, len(own))
     overlaps = []
     for repeat in range(1, repeats + 1):
         half = rng.permutation(images)[: max(2, round(SHARE * images))]
-        rows = with_all_rows(own, half)
+        chosen = decoded.of_particles(with_all_rows(own, half))
         again = segment_gaussians(
             positions,
-            None if outputs.amplitudes is None else outputs.amplitudes[rows],
-            None if outputs.displacements is None else outputs.displacements[rows],
+            chosen.relative_scalars,
+            chosen.displacements,
             method=method,
             min_part_size=min_part_size,
             seed=seed + repeat,

@@ -13,12 +13,12 @@ from scipy.spatial import cKDTree
 from cryoparts.difference_maps.surroundings import Atoms, Surroundings
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.io.mrc import read_map
 from cryoparts.io.structure import read_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.start import STRUCTURES
-from cryoparts.reconstruction.soft_mask import mask_around
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:

@@ -1,23 +1,30 @@
-"""The map that a user would have of a simulated data set."""
+"""Particles whose truth is known, and the map that a user would have of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from cryoparts.errors import InputError
 from cryoparts.evaluation.truth import load_truth
 from cryoparts.io.mrc import write_map
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
+from cryoparts.simulation.both import BothOptions, simulate_both
+from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.maps import MapsOptions, simulate_maps
+from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.nuisances.options import Nuisances
+from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.particles import TABLE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +33,63 @@ if TYPE_CHECKING:
 
 CONSENSUS_FILE = "consensus.mrc"
 HALF_FILES = ("consensus_half1.mrc", "consensus_half2.mrc")
+
+
+def simulate(
+    source: Path | Sequence[Path],
+    output: Path,
+    options: CompositionOptions | MotionOptions | BothOptions | MapsOptions,
+    *,
+    imaging: ImagingOptions | None = None,
+    nuisances: Nuisances | None = None,
+    consensus: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write particles.star, particles.mrcs, the neutral model and truth.npz.
+
+    Parameters
+    ----------
+    source : Path or sequence of Path
+        A structure or, with `MapsOptions`, two or more maps.
+    output : Path
+        Folder to make; it must not exist.
+    options : CompositionOptions, MotionOptions, BothOptions or MapsOptions
+        What differs from particle to particle: segments that come and go, regions that
+        turn, both, or maps.
+    imaging : ImagingOptions, optional
+        Number of particles, box, pixel size, noise, CTF, seed.
+    nuisances : Nuisances, optional
+        What real data have beside noise: junk, wrong poses and so on. Default: nothing.
+    consensus : bool
+        Also the map that a user would have (`write_consensus`).
+    progress : callable, optional
+        Called with the number of images done and of all.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If the folder exists, a file cannot be read, or an option is out of its limits.
+    """
+    finish = write_consensus if consensus else None
+    rest = (output, imaging or ImagingOptions())
+    wrong = nuisances or Nuisances()
+    if isinstance(options, MapsOptions):
+        maps = [source] if isinstance(source, Path) else list(source)
+        return simulate_maps(maps, *rest, options, progress, wrong, finish)
+    if not isinstance(source, Path):
+        raise InputError(
+            "source", f"one structure is needed, not {len(source)} files", "Give one structure."
+        )
+    if isinstance(options, BothOptions):  # options of a composition, and more
+        return simulate_both(source, *rest, options, progress, wrong, finish)
+    if isinstance(options, MotionOptions):
+        return simulate_motion(source, *rest, options, progress, wrong, finish)
+    return simulate_composition(source, *rest, options, progress, wrong, finish)
 
 
 @dataclass(frozen=True)

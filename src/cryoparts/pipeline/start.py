@@ -14,7 +14,8 @@ from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import require_inside_box
-from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck, check_geometry
+from cryoparts.image_model.copies_check import check_copies
+from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.mrc import read_map
@@ -23,13 +24,24 @@ from cryoparts.io.structure import read_structure, write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particle_files.symmetry import expanded
+from cryoparts.particles.blank_images import named
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
+from cryoparts.pipeline.input_checks import (
+    agreement,
+    mending_of,
+    require_conventions,
+    require_plausible,
+    require_sampled_conventions,
+    without_blank,
+)
 from cryoparts.selection.selection import named_rows, read_names
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
+    from cryoparts.image_model.losses import Band
     from cryoparts.particle_files.particle_table import ParticleTable
+    from cryoparts.particle_files.plausibility import Finding
     from cryoparts.particles.prepared import PreparedParticles
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
@@ -43,6 +55,11 @@ RESUMED_WITH_THE_SAME = (
     "pixel_size_angstrom",
     "selection",
     "symmetry",
+    "transpose_poses",
+    "mirror_hand",
+    "invert_shifts",
+    "invert_aberrations",
+    "skip_blank",
     "preprocessing",
     "gaussians",
     "training",
@@ -66,6 +83,9 @@ def open_particles(config: RunConfig) -> ParticleSet:
     )
     for note in table.notes:
         warn(note)
+    table = mending_of(config).table(table)
+    for finding in require_plausible(table, as_given=config.as_given):
+        warn(finding.line)
     if config.symmetry is not None:
         table = expanded(table, config.symmetry)
     if config.selection is not None:
@@ -172,6 +192,8 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         return _resumed(config, output)
     require_new_folder(output)
     particles = open_particles(config)
+    if config.skip_blank:
+        particles = skip_blank(particles)
     chosen = config.preprocessing.box_size is not None
     config = with_working_box(config, particles)
     assert config.preprocessing.box_size is not None
@@ -201,6 +223,7 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
     finer = 2 * config.preprocessing.box_size
     if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
         say(f"--box-size {finer} would see smaller motions and take longer")
+    require_sampled_conventions(particles, model, band, config)
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
         inputs.append(Path(config.selection))
@@ -209,25 +232,32 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         save_model(staging, model)
         with progress_bar("reading particles") as shown:
             prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
-        check = check_geometry(prepared, model, band, config.training.seed)
-        if config.preprocessing.contrast == "auto" and check.contrast_is_inverted:
-            prepared = prepared.with_contrast_sign(-prepared.contrast_sign)
-            check = check_geometry(prepared, model, band, config.training.seed)
-        report_geometry(check, prepared)
+        found = agreement(prepared, model, band, config)
+        problem = require_conventions(found.check, config)
+        report_geometry(found.check, found.prepared, problem)
+        report_copies(found.prepared, model, band, config)
     return RunDirectory.open(output)
 
 
-def report_geometry(check: GeometryCheck, prepared: PreparedParticles) -> None:
+def skip_blank(particles: ParticleSet) -> ParticleSet:
+    """The particles without blank images; says which these are."""
+    with progress_bar("looking for blank images") as shown:
+        kept, blank = without_blank(particles, shown)
+    if len(blank):
+        told = named(particles.table, blank)
+        say(f"{len(blank):,} of {len(particles):,} particles are blank and left out: {told}")
+    return kept
+
+
+def report_geometry(
+    check: GeometryCheck, prepared: PreparedParticles, problem: Finding | None
+) -> None:
     """Say how the particles agree with the model and what may be wrong."""
     frc, error = check.frc[AS_GIVEN], check.standard_error[AS_GIVEN]
     raw = "bright" if prepared.contrast_sign > 0 else "dark"
     say(f"protein is {raw} in the raw images; FRC with the model {frc:.4f} ± {error:.4f}")
-    if check.clearly_wrong:
-        warn(
-            f"the particles agree better with the model under another convention: "
-            f"{check.best} (FRC {check.frc[check.best]:.4f}). Check hand and poses "
-            f"(`cryoparts check` lists all conventions) before you believe any result."
-        )
+    if problem is not None:
+        warn(problem.line)
     elif not check.significant:
         warn(
             f"the particles do not agree with the model beyond chance (FRC {frc:.4f} ± "
@@ -237,6 +267,23 @@ def report_geometry(check: GeometryCheck, prepared: PreparedParticles) -> None:
     if prepared.image_count < FEW_PARTICLES:
         told = in_words(len(prepared), prepared.image_count)
         warn(f"only {told}: too few to conclude much about heterogeneity.")
+
+
+def report_copies(
+    prepared: PreparedParticles, model: GaussianModel, band: Band, config: RunConfig
+) -> None:
+    """Warn where the other rows of an image fit the model worse than its first."""
+    copies = check_copies(prepared, model, band, config.training.seed)
+    if copies is None or not copies.others_fit_worse:
+        return
+    told = f"FRC {copies.others:.4f}, as first given {copies.first:.4f}"
+    if config.symmetry is None:
+        warn(f"the further rows of an image fit the model worse ({told}): is the file expanded?")
+    else:
+        warn(
+            f"turned by {config.symmetry}, the model fits the images worse ({told}): its axes are "
+            "not where the group's are, or it has another symmetry. docs/symmetry.md has the axes."
+        )
 
 
 def _resumed(config: RunConfig, output: Path) -> RunDirectory:

@@ -11,6 +11,7 @@ from scipy.fft import irfftn
 
 from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
+from cryoparts.imaging.shells import shells_of_half_volume
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
 
 if TYPE_CHECKING:
@@ -123,38 +124,13 @@ def _within(batch: IntArray, rows: IntArray, weights: FloatArray) -> tuple[IntAr
     return np.searchsorted(batch, rows[first:last]), weights[first:last]
 
 
-def shell_of_voxels(volume_box: int, padding: int = 1) -> NDArray[np.int16]:
-    """Shell of every voxel of a half volume in units of the unpadded box's frequency step.
-
-    Parameters
-    ----------
-    volume_box : int
-        Side of the (padded) volume.
-    padding : int
-
-    Returns
-    -------
-    array, shape (volume_box, volume_box, volume_box // 2 + 1)
-        Rounded |k|; the corners beyond the Nyquist shell are clipped to one shell above it.
-    """
-    k = np.fft.fftfreq(volume_box, 1.0 / volume_box).astype(np.float32)
-    kx = np.arange(volume_box // 2 + 1, dtype=np.float32)
-    # single precision tells shells apart, and a volume of it is large enough
-    length = k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2
-    np.sqrt(length, out=length)
-    length /= np.float32(padding)
-    np.rint(length, out=length)
-    np.minimum(length, volume_box // padding // 2 + 1, out=length)
-    return length.astype(np.int16)
-
-
 def shell_mean_weight(sums: FourierSums, padding: int) -> FloatArray:
     """Mean over each shell 0 ... D // 2 of the sum of CTF^2."""
     box = sums.weight.shape[0]
     count = box // padding // 2 + 2
     total, voxels = np.zeros(count), np.zeros(count)
     # plane by plane, as bincount copies what it counts in eight bytes a voxel
-    for shell, weight in zip(shell_of_voxels(box, padding), sums.weight, strict=True):
+    for shell, weight in zip(shells_of_half_volume(box, padding), sums.weight, strict=True):
         total += np.bincount(shell.ravel(), weights=weight.ravel(), minlength=count)
         voxels += np.bincount(shell.ravel(), minlength=count)
     mean: FloatArray = (total / np.maximum(voxels, 1))[:-1]
@@ -184,7 +160,7 @@ def invert(sums: FourierSums, regulariser: FloatArray, *, padding: int) -> NDArr
     padded = sums.weight.shape[0]
     box = padded // padding
     added = np.append(np.asarray(regulariser, dtype=np.float32), np.float32(np.inf))
-    denominator = added[shell_of_voxels(padded, padding)]
+    denominator = added[shells_of_half_volume(padded, padding)]
     denominator += sums.weight
     volume = np.zeros_like(sums.numerator)
     np.divide(sums.numerator, denominator, out=volume, where=denominator > 0)

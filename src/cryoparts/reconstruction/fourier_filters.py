@@ -6,25 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.imaging.shells import radius_of_half_volume, shell_sums
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float64]
 
 _EDGE_SHELLS = 2.0
-
-
-def radius_of_half_volume(box_size: int) -> FloatArray:
-    """|k| of the half volume in shells (units of 1 / (D pixels)), shape (D, D, D // 2 + 1)."""
-    k = np.fft.fftfreq(box_size, 1.0 / box_size)
-    kx = np.arange(box_size // 2 + 1)
-    radius: FloatArray = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2)
-    return radius
-
-
-def shell_of_half_volume(box_size: int) -> NDArray[np.int64]:
-    """Shell of each voxel of the half volume: |k| rounded."""
-    return np.rint(radius_of_half_volume(box_size)).astype(np.int64)
 
 
 def low_pass_filter(box: int, pixel: float, resolution_angstrom: float) -> FloatArray:
@@ -61,13 +50,6 @@ def by_shell(values: ArrayLike, box_size: int) -> FloatArray:
 
 def radial_power(density: ArrayLike) -> FloatArray:
     """Mean |F|^2 over each shell 0 ... D // 2 of a map."""
-    volume = np.asarray(density)
-    box = len(volume)
-    shell = shell_of_half_volume(box).ravel()
-    weight = np.ones(box // 2 + 1)
-    weight[1 : (box + 1) // 2] = 2.0  # conjugate pairs of the half volume
-    counts = np.broadcast_to(weight, (box, box, box // 2 + 1)).ravel()
-    power = np.abs(np.fft.rfftn(volume)).ravel() ** 2
-    total = np.bincount(shell, weights=counts * power)
-    mean: FloatArray = (total / np.bincount(shell, weights=counts))[: box // 2 + 1]
+    power = np.abs(np.fft.rfftn(np.asarray(density))) ** 2
+    mean: FloatArray = shell_sums(power) / shell_sums(np.ones(power.shape))
     return mean

@@ -14,10 +14,10 @@ from cryoparts.reconstruction.backprojection import (
     gather,
     invert,
     shell_mean_weight,
-    sums_bytes,
 )
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.fsc import resolution_at
+from cryoparts.reconstruction.passes import passes_over
 from cryoparts.reconstruction.phase_randomisation import FscCurves, fsc_curves
 from cryoparts.reconstruction.sharpening import reference_correlation
 from cryoparts.reconstruction.windows import effective_count
@@ -144,7 +144,7 @@ class Reconstruction:
 
 def gather_half_maps(
     source: ImageSource,
-    groups: Sequence[Chosen],
+    sets: Sequence[Sequence[Chosen]],
     *,
     padding: int = 2,
     threads: int = 1,
@@ -158,9 +158,9 @@ def gather_half_maps(
     ----------
     source : ImageSource
         Prepared particles, for example.
-    groups : sequence of Chosen
-        They may share particles: the states of several parts, or windows along a
-        coordinate.
+    sets : sequence of sequences of Chosen
+        Groups that belong together: the states of one part, or windows along a
+        coordinate. Groups may share particles. See `passes.passes_over`.
     padding : int
         1 or 2; see `backprojection.gather`.
     threads : int
@@ -183,40 +183,38 @@ def gather_half_maps(
     InputError
         If a group has no particle.
     """
-    if not all(len(group) for group in groups):
+    if not all(len(group) for groups in sets for group in groups):
         raise InputError("state", "it has no particles to reconstruct", "Choose fewer states.")
-    for some in _passes(groups, 2 * sums_bytes(source.box_size, padding), most_bytes):
-        halves = [half for group in some for half in _halves(source, group, seed)]
+    for one in passes_over(source, sets, padding, most_bytes):
+        halves = [half for group in one.inserted for half in _halves(source, group, seed)]
         gathered = gather(source, halves, padding=padding, threads=threads, progress=progress)
-        for group in some:
-            sums = (next(gathered), next(gathered))
-            half1, half2 = (
-                invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
-            )
-            yield HalfMaps(
-                half1,
-                half2,
-                sums[0] + sums[1],
-                padding,
-                (sums[0].n_images, sums[1].n_images),
-                effective_count(group.ordered()[1]),
-                source.pixel_size_angstrom,
-            )
+        whole = (next(gathered), next(gathered)) if one.whole is not None else None
+        for groups, derived in one.sets:
+            sums = [
+                None if number == derived else (next(gathered), next(gathered))
+                for number in range(len(groups))
+            ]
+            for number, group in enumerate(groups):
+                pair = sums[number]
+                if pair is None and whole is not None:
+                    first, second = (
+                        total.without([s[half] for s in sums if s is not None])
+                        for half, total in enumerate(whole)
+                    )
+                    pair = first, second
+                assert pair is not None
+                yield _half_maps(group, pair, padding, source.pixel_size_angstrom)
 
 
-def images_read(source: ImageSource, groups: Sequence[Chosen], padding: int, most: float) -> int:
-    """How many images `gather_half_maps` reads, for a progress bar."""
-    each = 2 * sums_bytes(source.box_size, padding)
-    return sum(
-        len(np.unique(np.concatenate([group.rows for group in some])))
-        for some in _passes(groups, each, most)
+def _half_maps(
+    group: Chosen, sums: tuple[FourierSums, FourierSums], padding: int, pixel: float
+) -> HalfMaps:
+    half1, half2 = (
+        invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
     )
-
-
-def _passes(groups: Sequence[Chosen], bytes_each: int, most: float) -> list[Sequence[Chosen]]:
-    """The groups, in their order, in as few passes as memory allows."""
-    at_once = len(groups) if math.isinf(most) else max(1, int(most // bytes_each))
-    return [groups[start : start + at_once] for start in range(0, len(groups), max(at_once, 1))]
+    counts = (sums[0].n_images, sums[1].n_images)
+    effective = effective_count(group.ordered()[1])
+    return HalfMaps(half1, half2, sums[0] + sums[1], padding, counts, effective, pixel)
 
 
 def _halves(source: ImageSource, group: Chosen, seed: int) -> list[Chosen]:
@@ -301,7 +299,7 @@ def reconstruct_half_maps(
         None if weights is None else np.asarray(weights, dtype=np.float64),
     )
     (halves,) = gather_half_maps(
-        source, [group], padding=padding, threads=threads, seed=seed, progress=progress
+        source, [[group]], padding=padding, threads=threads, seed=seed, progress=progress
     )
     return weighted_map(halves, mask, seed=seed)
 

@@ -60,6 +60,16 @@ class FourierSums:
             self.n_images + other.n_images,
         )
 
+    def without(self, others: Sequence[FourierSums]) -> FourierSums:
+        """Sums over the images that are here and in none of the others, which are all here."""
+        numerator, weight, count = self.numerator.copy(), self.weight.copy(), self.n_images
+        for other in others:
+            numerator -= other.numerator
+            weight -= other.weight
+            count -= other.n_images
+        # where no image is left, rounding may leave less than nothing
+        return FourierSums(numerator, np.maximum(weight, 0, out=weight), count)
+
 
 class ImageInserter:
     """Inserts images batch by batch into volumes that it keeps.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.reconstruction.fourier_filters import shell_of_half_volume
+from cryoparts.imaging.shells import shells_of_half_volume
 from cryoparts.reconstruction.fsc import half_map_fsc
 
 if TYPE_CHECKING:
@@ -122,6 +122,6 @@ def with_random_phases(
     transform = np.fft.rfftn(original)
     noise = np.fft.rfftn(random.normal(size=original.shape))
     phases = noise / np.maximum(np.abs(noise), 1e-30)
-    changed = shell_of_half_volume(len(original)) >= first_shell
+    changed = shells_of_half_volume(len(original)) >= first_shell
     transform = np.where(changed, np.abs(transform) * phases, transform)
     return np.asarray(np.fft.irfftn(transform, s=original.shape, axes=(0, 1, 2)))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from cryoparts.gaussians.solvent import find_molecule, find_threshold
+from cryoparts.imaging.soft_mask import mask_of_voxels
 from cryoparts.reconstruction.fourier_filters import filtered, low_pass_filter
-from cryoparts.reconstruction.soft_mask import cosine_edge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,5 +60,4 @@ def solvent_mask(
     found = find_molecule(
         np.max(blurred, axis=0), threshold=threshold, smallest_voxels=smallest, where="solvent mask"
     )
-    outside = distance_transform_edt(~found.molecule) - extend_pixels
-    return cosine_edge(outside, edge_pixels)
+    return mask_of_voxels(found.molecule, edge_pixels, extend_pixels=extend_pixels)

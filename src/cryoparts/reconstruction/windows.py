@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import rankdata
 
 from cryoparts.errors import InputError
 
@@ -50,9 +51,8 @@ def soft_windows(coordinate: ArrayLike, frames: int) -> FloatArray:
             f"got {frames}",
             "5 to 10 frames with at least a few hundred particles each are usual.",
         )
-    rank = np.empty(len(values))
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
-    place = np.clip((rank + 0.5) / len(values) * frames - 0.5, 0.0, frames - 1.0)
+    rank = rankdata(values, method="ordinal")
+    place = np.clip((rank - 0.5) / len(values) * frames - 0.5, 0.0, frames - 1.0)
     weights: FloatArray = np.clip(1 - np.abs(place - np.arange(frames)[:, None]), 0.0, 1.0)
     return weights
 

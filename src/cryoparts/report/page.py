@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from cryoparts import __version__
 from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
@@ -26,6 +25,7 @@ from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
 from cryoparts.report.wording import duration, flattened, percent, signed_percent
 from cryoparts.validation.leakage import measure_leaks
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path

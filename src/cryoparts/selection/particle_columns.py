@@ -12,8 +12,8 @@ import pandas as pd
 
 from cryoparts.errors import InputError
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.parts.embedding import principal_components
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.statistics.principal_components import principal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,7 +191,7 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
         table = _read(run.latent_csv_path, index)
         for axis, column in enumerate(table.columns, start=1):
             _add(values, f"latent:{axis}", table, str(column))
-        for axis, component in enumerate(principal_components(table.to_numpy(), 2).T, start=1):
+        for axis, component in enumerate(principal_scores(table.to_numpy(), 2).T, start=1):
             values[f"component:{axis}"] = component
     ctf = particles.ctf
     values["defocus"] = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom).astype(np.float64)

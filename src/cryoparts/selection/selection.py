@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from skimage.measure import points_in_poly
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
@@ -274,16 +275,4 @@ def select_inside(columns: ParticleColumns, x: str, y: str, polygon: ArrayLike) 
         raise InputError("the lasso", "needs at least three corners", "Draw it again.")
     points = np.column_stack([columns.column(x), columns.column(y)])
     made_by = {"lasso": {"x": x, "y": y, "corners": corners.tolist()}}
-    return Selection(columns.names, inside_polygon(points, corners), made_by)
-
-
-def inside_polygon(points: FloatArray, corners: FloatArray) -> BoolArray:
-    """Which points (P, 2) lie inside a polygon (n, 2): an odd number of edges to their right."""
-    inside = np.zeros(len(points), dtype=bool)
-    x, y = points.T
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        crossing = x1 + (y - y1) * (x2 - x1) / (y2 - y1)
-        inside ^= ((y1 > y) != (y2 > y)) & (x < crossing)
-    return inside
+    return Selection(columns.names, np.asarray(points_in_poly(points, corners), bool), made_by)

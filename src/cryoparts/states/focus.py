@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-__all__ = ["FocusedParticles", "focus_on_part"]
+__all__ = ["FocusedParticles", "focus_on_features", "focus_on_part"]
 
 STATES_ALONG_A_CURVE = 3
 """States that a curve is cut into where no number is given."""
@@ -70,17 +70,61 @@ def focus_on_part(
     ValueError
         If shapes disagree or nothing is given to look at.
     """
+    seen = describe_particles(members, relative_amplitudes, displacements)
+    return focus_on_features(
+        names,
+        seen,
+        parts_of(members),
+        n_states=n_states,
+        order=order,
+        method=method,
+        seed=seed,
+    )
+
+
+def parts_of(members: NDArray[np.bool_] | NDArray[np.integer]) -> tuple[int, ...]:
+    """Numbers of the parts that are looked at; none where members are merely marked."""
+    of_part = np.asarray(members)
+    return () if of_part.dtype == bool else tuple(np.unique(of_part[of_part > 0]).tolist())
+
+
+def focus_on_features(
+    names: NDArray[np.str_],
+    seen: ParticleFeatures,
+    parts: tuple[int, ...],
+    *,
+    n_states: int | None = None,
+    order: Order = "clusters",
+    method: Method = "pca",
+    seed: int = 0,
+) -> FocusedParticles:
+    """As `focus_on_part`, of particles that have been described.
+
+    Parameters
+    ----------
+    names : str array, shape (P,)
+    seen : ParticleFeatures
+        Of P particles.
+    parts : tuple of int
+        Numbers of the parts that they were described by.
+    n_states, order, method, seed
+        See `focus_on_part`.
+
+    Raises
+    ------
+    InputError
+        If there are fewer particles than states asked for.
+    ValueError
+        If there are not as many names as particles.
+    """
     if n_states is not None and not 1 <= n_states <= len(names):
         raise InputError(
             "--states",
             f"must be between 1 and the number of particles, {len(names)}, got {n_states}",
             "Ask for fewer states, or leave the option out.",
         )
-    seen = describe_particles(members, relative_amplitudes, displacements)
     if len(seen) != len(names):
         raise ValueError(f"{len(names)} names for {len(seen)} particles")
-    of_part = np.asarray(members)
-    parts = () if of_part.dtype == bool else tuple(np.unique(of_part[of_part > 0]).tolist())
     states, coordinate, certainty = _states(seen, n_states, order, max(len(parts), 1), seed)
     return FocusedParticles(
         names=names,

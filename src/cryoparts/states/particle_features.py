@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from cryoparts.parts.changes import SMALLEST_DISPLACEMENT_UNIT
+from cryoparts.statistics.principal_components import RunningCovariance, leading_directions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+    Members = NDArray[np.bool_] | NDArray[np.integer]
+    Batch = tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]
 
 _BATCH = 4096
+"""Particles of an array in memory that are looked at together."""
+
 _MOST_GAUSSIANS = 600
+"""Gaussians that describe the particles: more say the same, and the covariance of their
+amplitudes and displacements has the square of four times their number of entries."""
+
+_MOST_COMPONENTS = 10
 _EXPLAINED = 0.01
+"""Share of the variance that a component explains at the least."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +60,110 @@ class ParticleFeatures:
         return len(self.components)
 
 
+@dataclass(frozen=True)
+class Look:
+    """The Gaussians that particles are described by: those of one part, or of several.
+
+    Of parts of more than 600 Gaussians together every n-th is taken, which says the
+    same. Of several parts each counts as much as another, whatever their sizes.
+
+    Parameters
+    ----------
+    gaussians : int array, shape (n,)
+        In rising order.
+    part : int array, shape (n,)
+        Part of each.
+    """
+
+    gaussians: IntArray
+    part: IntArray
+
+    @classmethod
+    def at(cls, members: Members) -> Self:
+        """At the Gaussians of one part, or of several.
+
+        Parameters
+        ----------
+        members : bool or int array, shape (N,)
+            The Gaussians of one part; or for each Gaussian the number (1 ...) of its
+            part, 0 where it is not looked at.
+
+        Raises
+        ------
+        ValueError
+            If there is no Gaussian.
+        """
+        index = np.flatnonzero(members)
+        if not len(index):
+            raise ValueError("a part needs Gaussians")
+        step = -(-len(index) // _MOST_GAUSSIANS)
+        part = np.asarray(members)[index].astype(np.int64)
+        chosen = np.sort(np.concatenate([index[part == k][::step] for k in np.unique(part)]))
+        return cls(chosen, np.asarray(members)[chosen].astype(np.int64))
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Numbers of the parts."""
+        return tuple(np.unique(self.part).tolist())
+
+
+def gaussians_of(looks: Sequence[Look]) -> IntArray:
+    """The Gaussians that any of the looks needs, in rising order."""
+    return np.unique(np.concatenate([look.gaussians for look in looks]))
+
+
+def describe(
+    looks: Sequence[Look],
+    stream: Callable[[], Iterable[Batch]],
+    *,
+    max_components: int = _MOST_COMPONENTS,
+) -> list[ParticleFeatures]:
+    """Embed particles by each look's Gaussians: amplitudes and displacements, then PCA.
+
+    The particles are gone through twice, whatever their number and that of the looks:
+    once for means and covariances, once for the scores. Memory grows with the
+    particles by their scores alone.
+
+    Parameters
+    ----------
+    looks : sequence of Look
+    stream : callable
+        Begins to go through all particles, in their order: batches of relative
+        amplitudes (n, G) and displacements (n, G, 3), Å, of the Gaussians
+        `gaussians_of(looks)`; None for what does not vary.
+    max_components : int
+
+    Raises
+    ------
+    ValueError
+        If there is no particle, or neither amplitudes nor displacements vary.
+    """
+    kept = gaussians_of(looks)
+    described = [_Described(look, np.searchsorted(kept, look.gaussians)) for look in looks]
+    for batch in stream():
+        for each in described:
+            each.measure(*batch)
+    for each in described:
+        each.find_directions(max_components)
+    for batch in stream():
+        for each in described:
+            each.score(*batch)
+    return [each.features() for each in described]
+
+
 def describe_particles(
-    members: NDArray[np.bool_] | NDArray[np.integer],
+    members: Members,
     relative_amplitudes: NDArray[np.floating] | None = None,
     displacements: NDArray[np.floating] | None = None,
     *,
-    max_components: int = 10,
+    max_components: int = _MOST_COMPONENTS,
 ) -> ParticleFeatures:
-    """Embed particles by their parts' Gaussians: amplitudes and displacements, then PCA.
-
-    The arrays are read in batches, so they may be memory-mapped. Of parts of more
-    than 600 Gaussians together every n-th is taken, which says the same. Of several
-    parts each counts as much as another, whatever their sizes.
+    """`describe`, by one look, of arrays of all particles, which may be memory-mapped.
 
     Parameters
     ----------
     members : bool or int array, shape (N,)
-        The Gaussians of one part; or for each Gaussian the number (1 ...) of its
-        part, 0 where it is not looked at.
+        See `Look.at`.
     relative_amplitudes : array, shape (P, N), optional
     displacements : array, shape (P, N, 3), optional
         Å.
@@ -77,72 +174,95 @@ def describe_particles(
     ValueError
         If there are no Gaussians, or neither output is given.
     """
-    index = np.flatnonzero(members)
+    look = Look.at(members)
     outputs = [a for a in (relative_amplitudes, displacements) if a is not None]
-    if not len(index) or not outputs:
-        raise ValueError("a part needs Gaussians, and amplitudes or displacements of particles")
-    chosen = _thinned(index, members)
-    averaging, weight = _weights(np.asarray(members)[chosen].astype(np.int64))
-    count, parts = len(outputs[0]), averaging.shape[1]
-    amplitude, squared = np.ones((count, parts)), np.zeros((count, parts))
-    for rows in _batches(count):
-        if relative_amplitudes is not None:
-            amplitude[rows] = relative_amplitudes[rows][:, chosen] @ averaging
-        if displacements is not None:
-            moved = displacements[rows][:, chosen].astype(np.float64)
-            squared[rows] = (moved**2).sum(axis=2) @ averaging
-    share = averaging.astype(bool).mean(axis=0)  # of the Gaussians, for means over all parts
-    unit = max(float(np.sqrt(np.mean(squared))), SMALLEST_DISPLACEMENT_UNIT)
 
-    def features(rows: slice) -> FloatArray:
+    def stream() -> Iterator[Batch]:
+        for start in range(0, len(outputs[0]) if outputs else 0, _BATCH):
+            rows = slice(start, start + _BATCH)
+            amplitudes, moved = (
+                None if values is None else values[rows][:, look.gaussians]
+                for values in (relative_amplitudes, displacements)
+            )
+            yield amplitudes, moved
+
+    (features,) = describe([look], stream, max_components=max_components)
+    return features
+
+
+class _Described:
+    """One look's sums over the particles, and then their scores."""
+
+    def __init__(self, look: Look, columns: IntArray) -> None:
+        inside = look.part[:, None] == np.unique(look.part)
+        self._columns = columns
+        self._amplitudes_vary = False
+        self._averaging: FloatArray = inside / inside.sum(axis=0)
+        # each part counts as much as another
+        self._weight = np.sqrt(self._averaging.sum(axis=1) / inside.shape[1])
+        self._share = inside.mean(axis=0)
+        self._amplitude: list[FloatArray] = []
+        self._squared: list[FloatArray] = []
+        self._scores: list[FloatArray] = []
+        self._covariance = RunningCovariance()
+
+    def measure(
+        self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
+    ) -> None:
+        """Count a batch in: each part's mean amplitude and displacement, the covariance."""
+        parts = self._averaging.shape[1]
+        self._amplitudes_vary = amplitudes is not None
+        if amplitudes is not None:
+            self._amplitude.append(amplitudes[:, self._columns] @ self._averaging)
+        if moved is not None:
+            squares = (moved[:, self._columns].astype(np.float64) ** 2).sum(axis=2)
+            self._squared.append(squares @ self._averaging)
+        count = len(self._squared[-1] if amplitudes is None else self._amplitude[-1])
+        if amplitudes is None:
+            self._amplitude.append(np.ones((count, parts)))
+        if moved is None:
+            self._squared.append(np.zeros((count, parts)))
+        self._covariance.add(self._rows(amplitudes, moved))
+
+    def find_directions(self, most: int) -> None:
+        """The principal directions, displacements in units of their root mean square."""
+        if not self._covariance.count:
+            raise ValueError("amplitudes or displacements of at least one particle are needed")
+        squared = np.concatenate(self._squared)
+        unit = max(float(np.sqrt(squared.mean())), SMALLEST_DISPLACEMENT_UNIT)
+        covariance, mean = self._covariance.covariance, self._covariance.mean
+        scale = np.ones(len(mean))
+        scale[self._amplitudes_vary * len(self._columns) :] = 1.0 / unit
+        axes = leading_directions(covariance * np.outer(scale, scale), most, _EXPLAINED)
+        self._axes = scale[:, None] * axes
+        self._offset = mean @ self._axes
+        del self._covariance
+
+    def score(
+        self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
+    ) -> None:
+        """Score a batch."""
+        self._scores.append(self._rows(amplitudes, moved) @ self._axes - self._offset)
+
+    def features(self) -> ParticleFeatures:
+        """What the look has seen."""
+        amplitude, squared = np.concatenate(self._amplitude), np.concatenate(self._squared)
+        return ParticleFeatures(
+            np.concatenate(self._scores),
+            amplitude @ self._share,
+            np.sqrt(squared @ self._share),
+            amplitude,
+            np.sqrt(squared),
+        )
+
+    def _rows(
+        self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
+    ) -> FloatArray:
+        """Weighted amplitudes, then displacements, of each particle (n, F)."""
         blocks = []
-        if relative_amplitudes is not None:
-            blocks.append(relative_amplitudes[rows][:, chosen].astype(np.float64) * weight)
-        if displacements is not None:
-            moved = displacements[rows][:, chosen].astype(np.float64) * (weight / unit)[:, None]
-            blocks.append(moved.reshape(len(moved), -1))
+        if amplitudes is not None:
+            blocks.append(amplitudes[:, self._columns].astype(np.float64) * self._weight)
+        if moved is not None:
+            weighted = moved[:, self._columns].astype(np.float64) * self._weight[:, None]
+            blocks.append(weighted.reshape(len(weighted), -1))
         return np.concatenate(blocks, axis=1)
-
-    total = sum(features(rows).sum(axis=0) for rows in _batches(count))
-    mean = np.asarray(total / count)
-    covariance = np.asarray(
-        sum((f := features(rows) - mean).T @ f for rows in _batches(count)) / count
-    )
-    axes = _leading_axes(covariance, max_components)
-    return ParticleFeatures(
-        np.concatenate([(features(rows) - mean) @ axes for rows in _batches(count)]),
-        amplitude @ share,
-        np.sqrt(squared @ share),
-        amplitude,
-        np.sqrt(squared),
-    )
-
-
-def _thinned(index: NDArray[np.int64], members: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Every n-th Gaussian of each part, so that about 600 are left."""
-    step = -(-len(index) // _MOST_GAUSSIANS)
-    part = np.asarray(members)[index].astype(np.int64)
-    return np.sort(np.concatenate([index[part == k][::step] for k in np.unique(part)]))
-
-
-def _weights(part: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """Averaging over each of the K parts (n, K), and each Gaussian's weight as a feature (n,)."""
-    inside = part[:, None] == np.unique(part)
-    averaging = inside / inside.sum(axis=0)
-    return averaging, np.sqrt(averaging.sum(axis=1) / inside.shape[1])
-
-
-def _batches(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BATCH):
-        yield slice(start, min(start + _BATCH, count))
-
-
-def _leading_axes(covariance: FloatArray, most: int) -> FloatArray:
-    variance, axes = np.linalg.eigh(covariance)
-    order = np.argsort(-variance)[:most]
-    explained = variance[order] / max(float(variance.sum()), 1e-300)
-    chosen = axes[:, order[: max(int((explained > _EXPLAINED).sum()), 1)]]
-    # towards more: the first axes then mean more density where amplitudes vary
-    signs = np.sign(chosen.sum(axis=0))
-    oriented: FloatArray = chosen * np.where(signs == 0, 1, signs)
-    return oriented

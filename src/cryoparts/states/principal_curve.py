@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.manifold import Isomap
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
@@ -109,9 +110,8 @@ class PrincipalCurve:
 
 def ranked_fraction(values: FloatArray) -> FloatArray:
     """Rank of each value as a fraction from 0 to 1."""
-    rank = np.empty(len(values))
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return rank / max(len(values) - 1, 1)
+    rank: FloatArray = (rankdata(values, method="ordinal") - 1.0) / max(len(values) - 1, 1)
+    return rank
 
 
 def _along_the_cloud(points: FloatArray) -> FloatArray:

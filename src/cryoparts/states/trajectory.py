@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from scipy.stats import rankdata
 
 from cryoparts.errors import InputError
 from cryoparts.io.tables import load_array, save_array, write_table
@@ -53,8 +54,7 @@ def cut_into_states(coordinate: ArrayLike, n_states: int) -> IntArray:
     values = np.asarray(coordinate, dtype=np.float64)
     if not 1 <= n_states <= len(values):
         raise ValueError(f"cannot cut {len(values)} particles into {n_states} states")
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
+    rank = rankdata(values, method="ordinal").astype(np.int64) - 1
     states: IntArray = rank * n_states // len(values) + 1
     return states
 

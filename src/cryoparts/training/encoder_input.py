@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from cryoparts.errors import InputError
 from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
-from cryoparts.io.array_file import ArrayFile
+from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
+from cryoparts.io.files import reading
 from cryoparts.training.principal_components import (
     PrincipalComponents,
     sample_size,
@@ -24,7 +24,7 @@ from cryoparts.training.principal_components import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -56,7 +56,10 @@ class InputMap:
 
     def of_gradients(self, gradients: Tensor) -> Tensor:
         """Inputs (n, width) of bare gradients (n, N, 4)."""
-        scaled = gradients * self.scale
+        return self.of_scaled(gradients * self.scale)
+
+    def of_scaled(self, scaled: Tensor) -> Tensor:
+        """Inputs (n, width) of scaled gradients (n, N, 4)."""
         return scaled.flatten(1) if self.components is None else self.components.scores(scaled)
 
 
@@ -102,18 +105,12 @@ class EncoderInput:
         InputError
             If a file is missing or damaged.
         """
-        try:
-            with (folder / MAP).open("rb") as stream, np.load(stream) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+        what, cure = "the encoder's input", "Run `cryoparts train` again on a new folder."
+        arrays = read_npz(folder / MAP, what, cure)
+        with reading(folder / VALUES, what, cure):
             scale = torch.as_tensor(arrays.pop("scale"), device=device)
             components = PrincipalComponents(**arrays) if arrays else None
             return cls(ArrayFile.open(folder / VALUES), InputMap(scale, components))
-        except (OSError, ValueError, EOFError, KeyError, TypeError) as fault:
-            raise InputError(
-                str(folder / VALUES),
-                f"cannot be read: {fault}",
-                "Run `cryoparts train` again on a new folder.",
-            ) from fault
 
     @classmethod
     def is_complete(cls, folder: Path) -> bool:
@@ -133,7 +130,7 @@ def compute_encoder_input(
     bare: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> EncoderInput:
-    """Compute and store the inputs of all particles.
+    """Compute and store the inputs of all particles; the gradients of each once.
 
     Parameters
     ----------
@@ -152,38 +149,73 @@ def compute_encoder_input(
     progress : callable or None
         Told the number of particles done, and their total, after each batch.
     """
-    count = len(forward.particles)
-    mapping = InputMap(channel_scale(forward, objective, neutral), None)
-
-    def inputs(indices: NDArray[np.int64]) -> Tensor:
-        return mapping.of_gradients(agreement_gradients(forward, objective, neutral, indices))
-
-    if not bare:
+    gradients = _Gradients(forward, objective, neutral, progress)
+    rest = np.arange(len(forward.particles))
+    if bare:
+        mapping, known = InputMap(gradients.scale, None), None
+    else:
         channels = varying_channels(vary)
         values = len(neutral.amplitudes) * len(channels)
-        random = np.random.default_rng(seed)
         size = sample_size(len(training), values)
-        chosen = np.sort(random.choice(training, size=size, replace=False))
+        rows = np.sort(np.random.default_rng(seed).choice(training, size=size, replace=False))
         sample = np.empty((size, values), dtype=np.float32)
-        for start in range(0, size, BATCH):
-            gradients = inputs(chosen[start : start + BATCH]).cpu().numpy()
-            by_gaussian = gradients.reshape(len(gradients), -1, CHANNELS)
-            sample[start : start + BATCH] = by_gaussian[..., channels].reshape(len(gradients), -1)
-        mapping = InputMap(mapping.scale, PrincipalComponents.of(sample, channels, seed))
+        for place, of_rows in gradients.batches(rows):
+            sample[place] = of_rows[..., channels].flatten(1).cpu().numpy()
+        components = PrincipalComponents.of(sample, channels, seed)
+        mapping = InputMap(gradients.scale, components)
+        # the sample's gradients are known: none of them is computed a second time
+        known = _scores(components, sample)
+        rest = np.setdiff1d(rest, rows)
+        del sample
     _write_map(folder / MAP, mapping)
-    width = len(neutral.amplitudes) * CHANNELS
-    if mapping.components is not None:
-        width = len(mapping.components.directions)
+    width = len(neutral.amplitudes) * CHANNELS if known is None else known.shape[1]
     dtype = np.float16 if bare else np.float32
     with write_atomically(folder / VALUES) as temporary:
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
-        for start in range(0, count, BATCH):
-            indices = np.arange(start, min(start + BATCH, count))
-            stored[indices] = inputs(indices).cpu().numpy().astype(dtype)
-            if progress is not None:
-                progress(int(indices[-1]) + 1, count)
+        shape = (len(forward.particles), width)
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        if known is not None:
+            stored[rows] = known
+        for place, of_rows in gradients.batches(rest):
+            stored[rest[place]] = mapping.of_scaled(of_rows).cpu().numpy().astype(dtype)
         stored.flush()
     return EncoderInput.open(folder, forward.device)
+
+
+class _Gradients:
+    """Scaled gradients of the particles, batch by batch; says how many are done."""
+
+    def __init__(
+        self,
+        forward: ForwardModel,
+        objective: Objective,
+        neutral: Gaussians,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._forward, self._objective, self._neutral = forward, objective, neutral
+        self.scale = channel_scale(forward, objective, neutral)
+        self._progress, self._done = progress, 0
+
+    def batches(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:
+        """Places within the rows, and the gradients (n, N, 4) of the particles there."""
+        for start in range(0, len(rows), BATCH):
+            place = slice(start, min(start + BATCH, len(rows)))
+            yield (
+                place,
+                self.scale
+                * agreement_gradients(self._forward, self._objective, self._neutral, rows[place]),
+            )
+            self._done += place.stop - place.start
+            if self._progress is not None:
+                self._progress(self._done, len(self._forward.particles))
+
+
+def _scores(components: PrincipalComponents, sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores (S, K) of a sample's varying gradients (S, V)."""
+    scores = np.empty((len(sample), len(components.directions)), dtype=np.float32)
+    for start in range(0, len(sample), BATCH):
+        place = slice(start, start + BATCH)
+        scores[place] = components.scores_of_varying(torch.from_numpy(sample[place])).numpy()
+    return scores
 
 
 def _write_map(path: Path, mapping: InputMap) -> None:

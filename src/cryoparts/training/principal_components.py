@@ -81,9 +81,11 @@ class PrincipalComponents:
     def scores(self, gradients: Tensor) -> Tensor:
         """Scores (n, K) of gradients (n, N, 4)."""
         given = torch.as_tensor(self.channels, device=gradients.device)
-        centred = gradients[..., given].flatten(1) - torch.as_tensor(
-            self.mean, device=gradients.device
-        )
+        return self.scores_of_varying(gradients[..., given].flatten(1))
+
+    def scores_of_varying(self, gradients: Tensor) -> Tensor:
+        """Scores (n, K) of the gradients (n, V) of the channels that vary."""
+        centred = gradients - torch.as_tensor(self.mean, device=gradients.device)
         scores: Tensor = centred @ torch.as_tensor(self.directions, device=gradients.device).T
         return scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -16,12 +16,17 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import Objective, resolution_band
-from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.io.derived import content_checksum, derived, file_state
+from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
 from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
 from cryoparts.training.split import Split, split_particles
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
 
     from cryoparts.config import TrainingConfig
     from cryoparts.io.run_directory import RunDirectory
@@ -39,6 +44,7 @@ class TrainingSetup:
     model: GaussianModel
     neutral: Gaussians
     forward: ForwardModel
+    noise: Tensor
     objective: Objective
     split: Split
     encoder_input: EncoderInput
@@ -63,21 +69,14 @@ def prepare_training(
     model = GaussianModel.load(run.gaussians_path)
     neutral = Gaussians.neutral(model, device)
     forward = ForwardModel(particles, device)
+    split = run_split(particles, config)
+    noise = run_noise(run, config, forward, neutral, split)
     band = resolution_band(
         particles.box_size,
         particles.pixel_size_angstrom,
         config.min_resolution_angstrom,
         config.max_resolution_angstrom,
     )
-    split = split_particles(
-        particles.half_set,
-        config.half,
-        config.held_out_fraction,
-        config.seed,
-        image=particles.image,
-    )
-    chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
-    noise = forward.measure_noise(neutral, np.sort(chosen))
     objective = Objective.make(config.loss, band, noise)
     if EncoderInput.is_complete(run.particles_path):
         encoder_input = EncoderInput.open(run.particles_path, device)
@@ -93,7 +92,45 @@ def prepare_training(
             bare=config.published,
             progress=progress,
         )
-    return TrainingSetup(model, neutral, forward, objective, split, encoder_input)
+    return TrainingSetup(model, neutral, forward, noise, objective, split, encoder_input)
+
+
+def run_split(particles: PreparedParticles, config: TrainingConfig) -> Split:
+    """Which particles a run trains on and which it holds out: a matter of its options alone."""
+    return split_particles(
+        particles.half_set,
+        config.half,
+        config.held_out_fraction,
+        config.seed,
+        image=particles.image,
+    )
+
+
+def run_noise(
+    run: RunDirectory,
+    config: TrainingConfig,
+    forward: ForwardModel,
+    neutral: Gaussians,
+    split: Split,
+) -> Tensor:
+    """Noise power (R,) a pixel of each ring, measured once a run and kept in its folder."""
+
+    def measure() -> dict[str, NDArray[Any]]:
+        chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
+        return {"noise": forward.measure_noise(neutral, np.sort(chosen)).cpu().numpy()}
+
+    depends = {
+        "program": __version__,
+        "model": content_checksum(run.gaussians_path),
+        "particles": content_checksum(run.particles_path / PARTICLES),
+        "preprocessing": content_checksum(run.particles_path / PREPROCESSING),
+        "images": file_state(run.particles_path / IMAGES),
+        "seed": config.seed,
+        "half": config.half,
+        "held_out_fraction": config.held_out_fraction,
+    }
+    noise = derived(run.noise_path, depends, measure)["noise"]
+    return torch.as_tensor(noise, device=forward.device)
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -49,6 +50,10 @@ LATENT_NOISE = 0.01
 """Deviation of the noise added to latent vectors in training (Chen & Ludtke 2021)."""
 
 
+SMALLEST_RATE_FACTOR = 0.1
+"""The rate is halved three times; a loss that is still no number has another cause."""
+
+
 class Progress(Protocol):
     """What shows the user how far the training is."""
 
@@ -57,6 +62,14 @@ class Progress(Protocol):
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """A step ended: particles done of the epoch's total, `rate` particles/s."""
+
+
+class _DivergedError(Exception):
+    """The loss of a step is no number."""
+
+    def __init__(self, loss: float, rate: float) -> None:
+        super().__init__(f"loss {loss}")
+        self.loss, self.rate = loss, rate
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,8 @@ class Trainer:
     def __init__(self, run: RunDirectory, setup: TrainingSetup, config: TrainingConfig) -> None:
         self.run, self.setup, self.config = run, setup, config
         particles = setup.forward.particles
-        self.networks = build_networks(
+        self._build = partial(
+            build_networks,
             config,
             setup.model,
             setup.encoder_input.width,
@@ -91,8 +105,10 @@ class Trainer:
             particles.box_size * particles.pixel_size_angstrom,
             setup.forward.device,
         )
+        self.networks = self._build()
         self.optimiser = make_optimiser(self.networks)
         self.rows: list[dict[str, float]] = []
+        self._rate_factor = 1.0
 
     def train(self, progress: Progress, *, resume: bool = False) -> list[dict[str, float]]:
         """Train to the last epoch; every epoch leaves a checkpoint.
@@ -113,7 +129,7 @@ class Trainer:
         Raises
         ------
         InputError
-            If the loss stops being a number.
+            If the loss stops being a number however low the learning rate.
         """
         name = newest_epoch(self.run.checkpoints_path) if resume else None
         if name is not None:
@@ -122,12 +138,43 @@ class Trainer:
             self._start_from_principal_components()
             self.rows = [self._neutral_row()]
             progress.epoch(self.rows[0], self.config.epochs)
-        for epoch in range(len(self.rows), self.config.epochs + 1):
-            row = self._epoch(epoch, progress)
+        while (epoch := len(self.rows)) <= self.config.epochs:
+            try:
+                row = self._epoch(epoch, progress)
+            except _DivergedError as fault:
+                self._go_back(fault)
+                continue
             self.rows.append(row)
             self._save(epoch)
             progress.epoch(row, self.config.epochs)
         return self.rows
+
+    def _go_back(self, fault: _DivergedError) -> None:
+        """To the last epoch whose loss was a number, with half of the learning rate."""
+        factor = 0.5 * self._rate_factor
+        if factor < SMALLEST_RATE_FACTOR:
+            raise InputError(
+                f"--learning-rate {fault.rate:g}",
+                f"the loss became {fault.loss} in epoch {len(self.rows)}, at lower rates too",
+                "Look for images that are blank or far brighter than the others "
+                "(`cryoparts check`), or use a lower rate with --resume.",
+            ) from fault
+        name = newest_epoch(self.run.checkpoints_path) if len(self.rows) > 1 else None
+        self.networks = self._build()
+        self.optimiser = make_optimiser(self.networks)
+        if name is None:
+            self._start_from_principal_components()
+        else:
+            self._restore(load_checkpoint(self.run.checkpoints_path, name))
+        self._rate_factor = factor
+        LOG.warning(
+            "the loss became %s in epoch %d: back to the end of epoch %d, with %g of the "
+            "learning rate",
+            fault.loss,
+            len(self.rows),
+            len(self.rows) - 1,
+            factor,
+        )
 
     def _start_from_principal_components(self) -> None:
         deviation = self.setup.encoder_input.deviation
@@ -151,11 +198,7 @@ class Trainer:
                 losses.append(loss * len(step.inputs))
                 done += len(step.inputs)
                 if not np.isfinite(loss):
-                    raise InputError(
-                        f"--learning-rate {rate:g}",
-                        f"the loss became {loss} in epoch {epoch}",
-                        "Use a lower rate; --resume goes on after the last whole epoch.",
-                    )
+                    raise _DivergedError(loss, rate)
                 speed = done / (time.perf_counter() - started)
                 progress.step(epoch, done, len(order), sum(losses) / done, speed)
         seconds = time.perf_counter() - started
@@ -166,6 +209,7 @@ class Trainer:
             "held_out_frc": self._frc(self.setup.split.held_out),
             "held_out_frc_mean": self._mean_frc(self.setup.split.held_out),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate_factor": self._rate_factor,
             "particles_per_second": done / seconds,
             "seconds": seconds,
             "peak_memory_mib": peak_memory_mib(),
@@ -205,7 +249,7 @@ class Trainer:
 
     def _set_rate(self, step: int, steps_an_epoch: int) -> float:
         steps = self.config.epochs * steps_an_epoch
-        rate = learning_rate(step, steps, peak_rate(self.config, steps))
+        rate = self._rate_factor * learning_rate(step, steps, peak_rate(self.config, steps))
         set_rate(self.optimiser, rate)
         return rate
 
@@ -274,6 +318,7 @@ class Trainer:
         )
         restore_optimiser(self.optimiser, checkpoint.optimiser)
         self.rows = list(checkpoint.rows)
+        self._rate_factor = self.rows[-1].get("learning_rate_factor", 1.0)
         LOG.info("resumed after epoch %d", checkpoint.epoch)
 
 

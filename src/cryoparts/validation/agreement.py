@@ -16,9 +16,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cryoparts.validation.null_amplitude import Outputs, Values
+    from cryoparts.inference.decoded import Decoded
 
     FloatArray = NDArray[np.float64]
+    Values = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Agreement:
     correlation: float
 
 
-def agreement(one: Outputs, other: Outputs, members: NDArray[np.bool_] | None = None) -> Agreement:
+def agreement(one: Decoded, other: Decoded, members: NDArray[np.bool_] | None = None) -> Agreement:
     """Compare two trainings' outputs for the same particles.
 
     Each Gaussian's mean over the particles is taken away first: it is part of
@@ -54,7 +55,7 @@ def agreement(one: Outputs, other: Outputs, members: NDArray[np.bool_] | None = 
 
     Parameters
     ----------
-    one, other : Outputs
+    one, other : Decoded
         Of the same particles and Gaussians, in the same order.
     members : bool array, shape (N,), optional
         The Gaussians of a part. Default: all.
@@ -65,8 +66,8 @@ def agreement(one: Outputs, other: Outputs, members: NDArray[np.bool_] | None = 
         If the outputs differ in kind or shape.
     """
     if members is not None:
-        one, other = one.of_part(members), other.of_part(members)
-    amplitude = _Pair.of(one.amplitudes, other.amplitudes)
+        one, other = one.of_gaussians(members), other.of_gaussians(members)
+    amplitude = _Pair.of(one.relative_scalars, other.relative_scalars)
     displacement = _Pair.of(one.displacements, other.displacements)
     if amplitude is None and displacement is None:
         raise ValueError("neither amplitudes nor displacements are given")

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
 
     FloatArray = NDArray[np.float64]
-    Values = NDArray[np.floating]
 
 LARGEST_NULL_RATIO = 0.8
 """A part is flagged when null particles spread more than this share of what the particles do."""
@@ -78,57 +78,37 @@ _MOST_GAUSSIANS = 120
 _RESAMPLES = 200
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """The decoder's output for n particles; a kind that did not vary is None.
+def change_features(decoded: Decoded) -> FloatArray:
+    """Changes (n, F), amplitudes 1 and displacements 2 Å, a Gaussian's share each."""
+    scalars, displacements = decoded.relative_scalars, decoded.displacements
+    kinds = [
+        None if scalars is None else np.asarray(scalars, dtype=np.float64),
+        None
+        if displacements is None
+        else np.asarray(displacements, dtype=np.float64) / SMALLEST_DISPLACEMENT_UNIT,
+    ]
+    blocks = []
+    for kind in kinds:
+        if kind is not None:
+            thinned = kind[:, :: -(-kind.shape[1] // _MOST_GAUSSIANS)]
+            blocks.append(thinned.reshape(len(kind), -1) / np.sqrt(thinned.shape[1]))
+    if not blocks:
+        raise ValueError("neither amplitudes nor displacements are given")
+    return np.concatenate(blocks, axis=1)
 
-    Parameters
-    ----------
-    amplitudes : array, shape (n, N), or None
-        Relative to the neutral model.
-    displacements : array, shape (n, N, 3), or None
-        Å.
-    """
 
-    amplitudes: Values | None
-    displacements: Values | None
+def amplitude_change(decoded: Decoded) -> float:
+    """Mean over the Gaussians of the deviation of the relative amplitude, as in parts.csv."""
+    scalars = decoded.relative_scalars
+    return 0.0 if scalars is None else float(scalars.astype(np.float64).std(axis=0).mean())
 
-    def of_part(self, members: NDArray[np.bool_]) -> Outputs:
-        """Only the Gaussians of a part."""
-        return Outputs(
-            None if self.amplitudes is None else self.amplitudes[:, members],
-            None if self.displacements is None else self.displacements[:, members],
-        )
 
-    def features(self) -> FloatArray:
-        """Changes (n, F), amplitudes 1 and displacements 2 Å, a Gaussian's share each."""
-        kinds = [
-            None if self.amplitudes is None else np.asarray(self.amplitudes, dtype=np.float64),
-            None
-            if self.displacements is None
-            else np.asarray(self.displacements, dtype=np.float64) / SMALLEST_DISPLACEMENT_UNIT,
-        ]
-        blocks = []
-        for kind in kinds:
-            if kind is not None:
-                thinned = kind[:, :: -(-kind.shape[1] // _MOST_GAUSSIANS)]
-                blocks.append(thinned.reshape(len(kind), -1) / np.sqrt(thinned.shape[1]))
-        if not blocks:
-            raise ValueError("neither amplitudes nor displacements are given")
-        return np.concatenate(blocks, axis=1)
-
-    def amplitude_change(self) -> float:
-        """Mean over the Gaussians of the deviation of the relative amplitude, as in parts.csv."""
-        if self.amplitudes is None:
-            return 0.0
-        return float(np.asarray(self.amplitudes, dtype=np.float64).std(axis=0).mean())
-
-    def displacement_rms_angstrom(self) -> float:
-        """Root mean square displacement about each Gaussian's mean, Å, as in parts.csv."""
-        if self.displacements is None:
-            return 0.0
-        variance = np.asarray(self.displacements, dtype=np.float64).var(axis=0).sum(axis=1)
-        return float(np.sqrt(variance.mean()))
+def displacement_rms_angstrom(decoded: Decoded) -> float:
+    """Root mean square displacement about each Gaussian's mean, Å, as in parts.csv."""
+    if decoded.displacements is None:
+        return 0.0
+    variance = decoded.displacements.astype(np.float64).var(axis=0).sum(axis=1)
+    return float(np.sqrt(variance.mean()))
 
 
 @dataclass(frozen=True)
@@ -170,8 +150,8 @@ class PartAgainstNull:
 
 def compare_with_null(
     labels: PartLabels,
-    data: Outputs,
-    null: Outputs,
+    data: Decoded,
+    null: Decoded,
     measured: NDArray[np.bool_],
     *,
     null_measured: NDArray[np.bool_] | None = None,
@@ -182,7 +162,7 @@ def compare_with_null(
     Parameters
     ----------
     labels : PartLabels
-    data, null : Outputs
+    data, null : Decoded
         Of particles and of null particles.
     measured : bool array, shape (n,)
         Particles to measure on; the main change is chosen on the others.
@@ -207,8 +187,8 @@ def compare_with_null(
     return [
         _compare(
             part,
-            data.of_part(labels.members(part)),
-            null.of_part(labels.members(part)),
+            data.of_gaussians(labels.members(part)),
+            null.of_gaussians(labels.members(part)),
             measured,
             null_rows,
             seed,
@@ -236,23 +216,23 @@ def without_parts(labels: PartLabels, parts: Collection[int]) -> PartLabels:
 
 def _compare(
     part: int,
-    data: Outputs,
-    null: Outputs,
+    data: Decoded,
+    null: Decoded,
     measured: NDArray[np.bool_],
     null_measured: NDArray[np.bool_],
     seed: int,
 ) -> PartAgainstNull:
-    changes, noise = data.features(), null.features()
+    changes, noise = change_features(data), change_features(null)
     direction = _main_change(changes[~measured], noise[~null_measured])
     coordinate = _centred(changes[measured]) @ direction
     null_coordinate = _centred(noise[null_measured]) @ direction
-    own, of_null = _rows(data, measured), _rows(null, null_measured)
+    own, of_null = data.of_particles(measured), null.of_particles(null_measured)
     return PartAgainstNull(
         part=part,
-        amplitude_change=own.amplitude_change(),
-        null_amplitude_change=of_null.amplitude_change(),
-        displacement_rms_angstrom=own.displacement_rms_angstrom(),
-        null_displacement_rms_angstrom=of_null.displacement_rms_angstrom(),
+        amplitude_change=amplitude_change(own),
+        null_amplitude_change=amplitude_change(of_null),
+        displacement_rms_angstrom=displacement_rms_angstrom(own),
+        null_displacement_rms_angstrom=displacement_rms_angstrom(of_null),
         coordinate=coordinate,
         null_coordinate=null_coordinate,
         null_ratio=_ratio(null_coordinate, coordinate),
@@ -268,13 +248,6 @@ def _main_change(changes: FloatArray, noise: FloatArray) -> FloatArray:
     direction: FloatArray = eigh(excess, subset_by_index=[last, last])[1][:, 0]
     # towards more density or, where only positions vary, towards larger coordinates
     return direction if direction.sum() >= 0 else -direction
-
-
-def _rows(outputs: Outputs, rows: NDArray[np.bool_]) -> Outputs:
-    return Outputs(
-        None if outputs.amplitudes is None else outputs.amplitudes[rows],
-        None if outputs.displacements is None else outputs.displacements[rows],
-    )
 
 
 def _centred(values: FloatArray) -> FloatArray:

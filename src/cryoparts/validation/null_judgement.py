@@ -15,7 +15,6 @@ from cryoparts.statistics.by_image import one_row_each
 from cryoparts.training.setup import prepare_training
 from cryoparts.validation.null_amplitude import (
     LARGEST_NULL_RATIO,
-    Outputs,
     PartAgainstNull,
     compare_with_null,
     without_parts,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.inference.decode import Decoded, TrainedDecoder
+    from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.training.split import Split
@@ -138,8 +137,8 @@ def null_test(
     rows, measured = sample_of(setup.split, config.seed, image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
-    data = outputs_of(trained.decode(rows))
-    null = outputs_of(null_decoder(trained, setup, rows, config.seed).decode())
+    data = trained.decode(rows)
+    null = null_decoder(trained, setup, rows, config.seed).decode()
     judged = compare_with_null(labels, data, null, measured, seed=config.seed)
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}
@@ -171,11 +170,6 @@ def sample_of(
     rows = np.concatenate([training, held])
     order = np.argsort(rows)
     return rows[order], (np.arange(len(rows)) >= len(training))[order]
-
-
-def outputs_of(decoded: Decoded) -> Outputs:
-    """What parts are made from: amplitudes (or widths) and displacements."""
-    return Outputs(decoded.relative_scalars, decoded.displacements)
 
 
 def _plain(part: PartAgainstNull) -> dict[str, Any]:

@@ -55,8 +55,7 @@ def null_decoder(
     encoder_input = EncoderInput(values, own)
     everyone = np.arange(len(indices))
     encoded = trained.asked_about(particles, encoder_input, None).encoded(everyone)
-    prior = trained.encoded(np.arange(len(setup.encoder_input)))
-    refined = refinement(trained, setup, prior, forward).refine(
+    refined = refinement(trained, setup, forward).refine(
         encoded, everyone, trained.config.refinement_steps
     )
     return trained.asked_about(particles, encoder_input, refined)

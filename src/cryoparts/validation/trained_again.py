@@ -13,17 +13,17 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
-from cryoparts.training.setup import prepare_training
+from cryoparts.training.setup import run_split
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
-from cryoparts.validation.null_judgement import FEWEST_PARTICLES, outputs_of, sample_of
+from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
 from cryoparts.validation.repeat_training import NULL_NAME, is_trained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
-    from cryoparts.validation.null_amplitude import Outputs
 
     IntArray = NDArray[np.int64]
 
@@ -71,7 +71,7 @@ def compare_trainings(
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
         rows = choose_sample(len(trained.particles), SAMPLE, run.config().training.seed)
-        own = outputs_of(trained.decode(rows))
+        own = trained.decode(rows)
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)
         if len(halves) == 2:
@@ -85,14 +85,12 @@ def _compare_seeds(
     run: RunDirectory,
     labels: PartLabels,
     rows: IntArray,
-    own: Outputs,
+    own: Decoded,
     seeds: dict[str, RunDirectory],
     columns: dict[str, list[float]],
     overall: dict[str, Any],
 ) -> None:
-    outputs = {
-        name: outputs_of(TrainedDecoder(other).decode(rows)) for name, other in seeds.items()
-    }
+    outputs = {name: TrainedDecoder(other).decode(rows) for name, other in seeds.items()}
     found = {name: _segmented(run, output) for name, output in outputs.items()}
     columns["stability_seeds"] = _mean_overlaps(labels, list(found.values()))
     columns["agreement_seeds"] = [
@@ -113,7 +111,7 @@ def _compare_halves(
     columns: dict[str, list[float]],
     overall: dict[str, Any],
 ) -> None:
-    one, two = (outputs_of(TrainedDecoder(half).decode(rows)) for half in halves)
+    one, two = (TrainedDecoder(half).decode(rows) for half in halves)
     found = [_segmented(run, output) for output in (one, two)]
     columns["stability_halves"] = _mean_overlaps(labels, found)
     by_part = [agreement(one, two, members) for members in _members(labels)]
@@ -137,9 +135,10 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     config = run.config().training
-    split = prepare_training(run, config).split
-    rows, measured = sample_of(split, config.seed, trained.particles.image)
-    null = outputs_of(TrainedDecoder(null_run).decode(rows))
+    rows, measured = sample_of(
+        run_split(trained.particles, config), config.seed, trained.particles.image
+    )
+    null = TrainedDecoder(null_run).decode(rows)
     metrics = null_run.metrics()
     overall["null_training"] = {
         "parts_before_the_null_test": int(_segmented(run, null).max()),
@@ -148,19 +147,17 @@ def _compare_null(
     }
     if labels.n_parts == 0 or min(measured.sum(), (~measured).sum()) < FEWEST_PARTICLES:
         return
-    judged = compare_with_null(
-        labels, outputs_of(trained.decode(rows)), null, measured, seed=config.seed
-    )
+    judged = compare_with_null(labels, trained.decode(rows), null, measured, seed=config.seed)
     columns["trained_null_ratio"] = [part.null_ratio for part in judged]
 
 
-def _segmented(run: RunDirectory, outputs: Outputs) -> IntArray:
+def _segmented(run: RunDirectory, decoded: Decoded) -> IntArray:
     """Parts of another training's output, found with the run's options."""
     config = run.config()
     return segment_gaussians(
         GaussianModel.load(run.gaussians_path).positions,
-        outputs.amplitudes,
-        outputs.displacements,
+        decoded.relative_scalars,
+        decoded.displacements,
         method=config.parts.embedding,
         min_part_size=config.parts.min_part_size,
         seed=config.training.seed,

@@ -35,7 +35,7 @@ from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
-    from cryoparts.inference.decode import Decoded
+    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.edit_history import Downstream
     from cryoparts.parts.part_chains import Atoms
 

@@ -25,7 +25,6 @@ from cryoparts.validation.null_judgement import (
     NullTest,
     labels_checksum,
     null_test,
-    outputs_of,
 )
 from cryoparts.validation.repeat_training import (
     NULL_NAME,
@@ -133,12 +132,7 @@ def _null_test(run: RunDirectory, trained: TrainedDecoder, labels: PartLabels) -
 def _leaks(run: RunDirectory, trained: TrainedDecoder, labels: PartLabels) -> list[Leak]:
     """What the latent space and each part's coordinate predict of the imaging."""
     particles, seed = trained.particles, run.config().training.seed
-    rows = np.arange(len(particles))
-    mean = np.concatenate(
-        [particles.images(chunk).mean(dim=(1, 2)).numpy() for chunk in np.array_split(rows, 50)]
-        if len(rows) >= 50
-        else [particles.images(rows).mean(dim=(1, 2)).numpy()]
-    ).astype(np.float64)
+    mean = particles.image_means()
     spaces = {"latent": trained.latent().astype(np.float64)}
     amplitudes = []
     for part in range(1, labels.n_parts + 1):
@@ -194,7 +188,7 @@ def _with_subsamples(
     overlaps = stability_over_subsamples(
         labels.labels,
         GaussianModel.load(run.gaussians_path).positions.astype(np.float64),
-        outputs_of(trained.decode(sample)),
+        trained.decode(sample),
         image=trained.particles.image[sample],
         method=config.parts.embedding,
         min_part_size=config.parts.min_part_size,

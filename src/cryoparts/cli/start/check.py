@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from cyclopts import Parameter
 
-from cryoparts.cli.console import progress_bar, say, table
+from cryoparts.cli.console import progress_bar, say, table, warn
 from cryoparts.cli.options import (
     InputOptions,
     Inputs,
@@ -19,16 +20,22 @@ from cryoparts.cli.options import (
     run_config,
 )
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
-from cryoparts.image_model.geometry import SAMPLE, check_geometry
+from cryoparts.conventions import AberratedCtfParameters
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.particle_files.row_identity import in_words
-from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.blank_images import blank_error, blank_rows, named
 from cryoparts.particles.preprocessing import prepare
-from cryoparts.pipeline.start import make_model, open_particles, report_geometry, with_working_box
-from cryoparts.statistics.by_image import one_row_each
+from cryoparts.pipeline.input_checks import agreement, convention_problem, sampled_rows
+from cryoparts.pipeline.start import (
+    make_model,
+    open_particles,
+    report_copies,
+    report_geometry,
+    with_working_box,
+)
 
 if TYPE_CHECKING:
-    from cryoparts.particle_files.particle_table import ParticleTable
+    from cryoparts.particles.particle_set import ParticleSet
 
 
 def check(
@@ -42,24 +49,26 @@ def check(
 ) -> None:
     """Say what the particle file holds; with --model, whether the conventions agree.
 
-    The model is compared with up to 200 particles as given, and as the commonest
-    mistakes would have it: mirror hand, transposed rotations, reversed shifts,
-    inverted contrast.
+    Units, ranges, half sets and shifts of the whole file are checked; the images of up
+    to 200 particles are read. The model is compared with these as given, and as the
+    commonest mistakes would have it: mirror hand, transposed rotations, reversed
+    shifts and odd aberrations, inverted contrast. What disagrees is named with the
+    option that mends it.
     """
     config = run_config(
         particles, model or particles, inputs, preprocessing, gaussians, TrainingConfig(seed=seed)
     )
+    # what is wrong is said, and all that can be told beside it
+    config = replace(config, as_given=True)
     opened = open_particles(config)
-    _describe(opened.table)
+    _describe(opened)
     config = with_working_box(config, opened)
-    single = one_row_each(opened.table.image, seed)
-    rows = single[np.random.default_rng(seed).permutation(len(single))[:SAMPLE]]
-    sample = ParticleSet(opened.table.take(np.sort(rows)))
+    sample = _sample(opened, seed)
     with tempfile.TemporaryDirectory() as scratch:
         with progress_bar("reading a sample") as shown:
             prepared = prepare(sample, Path(scratch) / "particles", config.preprocessing, shown)
         if model is None:
-            say("images are readable; give --model to compare them with a model")
+            say("the images sampled are readable; give --model to compare them with a model")
             return
         band = resolution_band(prepared.box_size, prepared.pixel_size_angstrom, None, None)
         made = make_model(
@@ -70,22 +79,54 @@ def check(
             prepared.pixel_size_angstrom,
             seed,
         )
-        result = check_geometry(prepared, made, band, seed)
-        if preprocessing.contrast == "auto" and result.contrast_is_inverted:
-            prepared = prepared.with_contrast_sign(-prepared.contrast_sign)
-            result = check_geometry(prepared, made, band, seed)
+        found = agreement(prepared, made, band, config)
+        result = found.check
         table(
-            f"Agreement of {result.n_particles} particles with the model",
+            f"Agreement with the model of {result.n_particles} of "
+            f"{opened.table.image_count:,} particles",
             ["convention", "mean FRC", "standard error"],
             [
                 [name, f"{frc:.4f}", f"{result.standard_error[name]:.4f}"]
                 for name, frc in result.frc.items()
             ],
         )
-        report_geometry(result, prepared)
+        report_geometry(result, found.prepared, convention_problem(result, config))
+        report_copies(found.prepared, made, band, config)
 
 
-def _describe(particles: ParticleTable) -> None:
+def _sample(opened: ParticleSet, seed: int) -> ParticleSet:
+    """A sample without blank images; says how much it is, and which are blank."""
+    rows = sampled_rows(opened, seed)
+    blank = blank_rows(opened, rows)
+    images = len(np.unique(opened.table.image[rows]))
+    say(f"{images} of {opened.table.image_count:,} particles sampled")
+    if len(blank):
+        warn(
+            f"{len(blank)} of the {len(rows)} images sampled are blank: "
+            f"{named(opened.table, blank)}. --skip-blank leaves these and all others out"
+        )
+    if len(blank) == len(rows):
+        raise blank_error(opened)
+    return opened.take(np.setdiff1d(rows, blank))
+
+
+def _modelled(opened: ParticleSet) -> str:
+    """The aberrations of the file that are in the forward model."""
+    aberrated = opened.table.ctf
+    found = []
+    if isinstance(aberrated, AberratedCtfParameters):
+        kinds = {
+            "odd aberrations (beam tilt, trefoil)": aberrated.aberrations.odd_zernike,
+            "even aberrations (tetrafoil)": aberrated.aberrations.even_zernike,
+        }
+        found = [word for word, values in kinds.items() if values.any()]
+    if opened.is_magnified:
+        found.append("anisotropic magnification")
+    return ", ".join(found)
+
+
+def _describe(opened: ParticleSet) -> None:
+    particles = opened.table
     ctf = particles.ctf
     defocus = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom)
 
@@ -108,5 +149,10 @@ def _describe(particles: ParticleTable) -> None:
             ["defocus", span(np.round(defocus), "Å")],
             ["shift, largest", f"{np.abs(particles.poses.shift_angstrom).max():.1f} Å"],
             ["half sets", f"{halves[0]} and {halves[1]}" if any(halves) else "not given"],
+            [
+                "modelled beside the CTF",
+                _modelled(opened) or "nothing: the file has nothing more",
+            ],
+            ["not modelled", "Ewald curvature, MTF of the detector"],
         ],
     )

@@ -10,11 +10,12 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Flat
-from cryoparts.pipeline.simulate import CONSENSUS_FILE, write_consensus
-from cryoparts.simulation.both import BothOptions, simulate_both
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.pipeline.simulate import CONSENSUS_FILE
+from cryoparts.pipeline.simulate import simulate as simulate_data
+from cryoparts.simulation.both import BothOptions
+from cryoparts.simulation.composition import CompositionOptions
+from cryoparts.simulation.maps import MapsOptions
+from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 
@@ -49,8 +50,15 @@ def composition(
 ) -> None:
     """Segments of a structure come and go, the largest is always there; --couple ties them."""
     with progress_bar("simulating") as shown:
-        finish = write_consensus if consensus else None
-        simulate_composition(structure, output, imaging, options, shown, nuisances, finish)
+        simulate_data(
+            structure,
+            output,
+            options,
+            imaging=imaging,
+            nuisances=nuisances,
+            consensus=consensus,
+            progress=shown,
+        )
     _done(output)
 
 
@@ -66,8 +74,15 @@ def motion(
 ) -> None:
     """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
     with progress_bar("simulating") as shown:
-        finish = write_consensus if consensus else None
-        simulate_motion(structure, output, imaging, options, shown, nuisances, finish)
+        simulate_data(
+            structure,
+            output,
+            options,
+            imaging=imaging,
+            nuisances=nuisances,
+            consensus=consensus,
+            progress=shown,
+        )
     _done(output)
 
 
@@ -83,8 +98,15 @@ def both(
 ) -> None:
     """Segments of a structure turn (--move), come and go (--vanish), or both."""
     with progress_bar("simulating") as shown:
-        finish = write_consensus if consensus else None
-        simulate_both(structure, output, imaging, options, shown, nuisances, finish)
+        simulate_data(
+            structure,
+            output,
+            options,
+            imaging=imaging,
+            nuisances=nuisances,
+            consensus=consensus,
+            progress=shown,
+        )
     _done(output)
 
 
@@ -100,8 +122,15 @@ def maps(
 ) -> None:
     """Each particle shows one of several density maps."""
     with progress_bar("simulating") as shown:
-        finish = write_consensus if consensus else None
-        simulate_maps(files, output, imaging, options, shown, nuisances, finish)
+        simulate_data(
+            files,
+            output,
+            options,
+            imaging=imaging,
+            nuisances=nuisances,
+            consensus=consensus,
+            progress=shown,
+        )
     _done(output)
 
 

@@ -1,0 +1,101 @@
+"""How a command ends that does not end by itself: interrupted, told to stop, a disk that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryoparts.cli.console import say_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
+"""Exit status: 128 and the number of the signal, as shells have it; 1 where a file failed."""
+
+RESUMABLE = ("run", "train")
+
+CURES = {
+    errno.ENOSPC: "Make room on the disk and give the same command again.",
+    errno.EDQUOT: "Your quota is used up: make room and give the same command again.",
+    errno.EROFS: "The file system is read-only: copy the run to one that can be written.",
+    errno.EACCES: "Mend the permissions, or copy the run to a place of yours.",
+    errno.EPERM: "Mend the permissions, or copy the run to a place of yours.",
+    errno.EIO: "The disk or the network failed: see whether the file can be read at all.",
+    errno.ESTALE: "The network file system lost the file: give the same command again.",
+    errno.ENOENT: "It was there when the command began: put it back and give the command again.",
+}
+
+
+class TerminatedError(BaseException):
+    """The process was asked to stop (SIGTERM), by a queue or an administrator."""
+
+
+@contextmanager
+def told_to_stop() -> Iterator[None]:
+    """SIGTERM raises `TerminatedError` in the block, so that unfinished files are removed."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: somebody else's program
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_unfinished(arguments: Sequence[str], *, terminated: bool) -> None:
+    """Say what is kept and how to go on; exit with 130 or 143."""
+    what = "told to stop" if terminated else "interrupted"
+    say_error(f"{what}; {_kept(arguments)}", _how_to_go_on(arguments))
+    sys.exit(TERMINATED if terminated else INTERRUPTED)
+
+
+def end_by_file(fault: OSError) -> None:
+    """Say which file failed and what to do; exit with 1. Errors that are no file's go on."""
+    cure = CURES.get(fault.errno or 0)
+    if cure is None:
+        raise fault
+    where = f"{fault.filename}: " if fault.filename else ""
+    reason = fault.strerror or os.strerror(fault.errno or 0)
+    say_error(f"{where}{reason[0].lower()}{reason[1:]}; no file is half written", cure)
+    sys.exit(FAILED)
+
+
+def _kept(arguments: Sequence[str]) -> str:
+    folder = _output(arguments)
+    if not arguments or arguments[0] not in RESUMABLE or folder is None:
+        return "what earlier steps wrote is as it was"
+    if not folder.is_dir():
+        return f"nothing was written yet to {folder}"
+    epochs = sorted(path.stem for path in (folder / "checkpoints").glob("epoch_*.json"))
+    if not epochs:
+        return f"{folder} keeps the model and the working images"
+    return f"{folder} keeps everything up to epoch {int(epochs[-1].removeprefix('epoch_'))}"
+
+
+def _how_to_go_on(arguments: Sequence[str]) -> str:
+    folder = _output(arguments)
+    if arguments and arguments[0] in RESUMABLE and folder is not None and folder.is_dir():
+        return "The same command with --resume goes on."
+    return "The same command begins this step again."
+
+
+def _output(arguments: Sequence[str]) -> Path | None:
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if option in ("-o", "--output"):
+            return Path(value)
+        if option.startswith("--output="):
+            return Path(option.removeprefix("--output="))
+    return None

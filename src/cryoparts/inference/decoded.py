@@ -1,0 +1,79 @@
+"""The decoder's answer: the one type that parts, states, motions and their judges are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Amplitudes, displacements and widths of n particles' Gaussians; None what did not vary.
+
+    Parameters
+    ----------
+    names : str array, shape (n,)
+        The particles' own names.
+    relative_amplitudes : float array, shape (n, N), or None
+        Amplitudes over each Gaussian's own where it is there, on a scale where what does
+        not vary is 1.
+    displacements : float array, shape (n, N, 3), or None
+        Å, from the mean over the particles: a Gaussian lies at its neutral position plus
+        `TrainedDecoder.mean_displacement` plus this. Whoever needs the place itself (to
+        compare with an image, to draw the molecule) asks
+        `TrainedDecoder.displacements_from_neutral`.
+    relative_widths : float array, shape (n, N), or None
+        Widths over the neutral ones.
+    """
+
+    names: NDArray[np.str_]
+    relative_amplitudes: NDArray[np.floating] | None = None
+    displacements: NDArray[np.floating] | None = None
+    relative_widths: NDArray[np.floating] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def relative_scalars(self) -> NDArray[np.floating] | None:
+        """Relative amplitudes (n, N), or relative widths where amplitudes did not vary.
+
+        Parts and states see one number a Gaussian beside its displacement: how
+        much of it is there or, failing that, how blurred it is.
+        """
+        amplitudes = self.relative_amplitudes
+        return self.relative_widths if amplitudes is None else amplitudes
+
+    def of_gaussians(self, columns: NDArray[np.int64] | NDArray[np.bool_]) -> Decoded:
+        """The same particles with the chosen Gaussians alone."""
+        kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
+        return Decoded(self.names, *(None if kind is None else kind[:, columns] for kind in kinds))
+
+    def of_particles(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Decoded:
+        """The chosen particles alone."""
+        kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
+        chosen = (None if kind is None else kind[rows] for kind in kinds)
+        return Decoded(self.names[rows], *chosen)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Decoded]) -> Decoded:
+        """Batches of particles one after the other; at least one."""
+
+        def column(name: str) -> Any:
+            values = [getattr(batch, name) for batch in batches]
+            return None if values[0] is None else np.concatenate(values)
+
+        return cls(
+            column("names"),
+            column("relative_amplitudes"),
+            column("displacements"),
+            column("relative_widths"),
+        )

@@ -1,0 +1,219 @@
+"""The particles seen by one part alone, or by several together: their states."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.export.relion import write_selected_star
+from cryoparts.export.trajectory import write_trajectory_cif
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.inference.decode import TrainedDecoder
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.states.focus import FocusedParticles, focus_on_features
+from cryoparts.states.particle_features import Look, describe, gaussians_of
+from cryoparts.states.trajectory import sample_trajectory
+from cryoparts.training.setup import set_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from cryoparts.config import FocusConfig, Order
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.states.particle_features import Batch, ParticleFeatures
+
+    Progress = Callable[[int, int], None]
+
+MOST_KEPT = 100_000_000
+"""Numbers of the decoder's output kept for the second of two passes (0.4 GB); where there
+are more, the particles are decoded twice."""
+
+BATCH = 1024
+"""Particles decoded together: 50 MB of output for 3,000 Gaussians."""
+
+
+@dataclass(frozen=True)
+class FocusResult:
+    """What was found of one part, or of several together.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it was written.
+    focused : FocusedParticles
+    """
+
+    folder: Path
+    focused: FocusedParticles
+
+
+def part_numbers(run: RunDirectory, name: str | None = None) -> list[int]:
+    """Number of the part called `name`, or the numbers of all parts.
+
+    Raises
+    ------
+    InputError
+        If parts have not been looked for, or there is none of that name.
+    """
+    labels = labels_of(run)
+    return list(range(1, labels.n_parts + 1)) if name is None else [labels.part_number(name)]
+
+
+def labels_of(run: RunDirectory) -> PartLabels:
+    """The part of every Gaussian.
+
+    Raises
+    ------
+    InputError
+        If parts have not been looked for.
+    """
+    run.require(run.parts_path, f"cryoparts parts {run.root}")
+    return PartLabels.load(run.parts_path)
+
+
+def find_states(
+    run: RunDirectory,
+    looks: Sequence[Sequence[int]],
+    options: FocusConfig,
+    progress: Progress | None = None,
+) -> tuple[FocusResult, ...]:
+    """Find the states of the particles as each of several parts, or sets of parts, sees them.
+
+    All particles are decoded once, or twice where the output is too large to keep,
+    for all looks together. Each look's folder gets the particles' states, a .star file
+    of each state where the particles came from one and, along a curve, a trajectory.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    looks : sequence of sequences of int
+        Parts that are looked at together: ``[[1], [2], [1, 2]]``.
+    options : FocusConfig
+    progress : callable, optional
+        Told how many particles are done, of how many, in each pass.
+
+    Raises
+    ------
+    InputError
+        If the run has no parts, or fewer particles than states asked for.
+    """
+    if not looks:
+        return ()
+    config = run.config()
+    set_threads(config.training.threads)
+    trained, labels = TrainedDecoder(run), labels_of(run)
+    members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
+    wanted = [Look.at(of_part) for of_part in members]
+    decoding = _Decoding(trained, gaussians_of(wanted), progress)
+    seen = describe(wanted, decoding.batches)
+    results = []
+    for look, features in zip(wanted, seen, strict=True):
+        focused = _focused(decoding.names, features, look.parts, options, config.training.seed)
+        folder = run.focus_on_several_path(focused.parts)
+        focused.save(folder)
+        shutil.rmtree(folder / "trajectory", ignore_errors=True)
+        if focused.order == "curve":
+            _write_trajectory(run, trained, focused, labels, options.trajectory_points)
+        _write_states(run, focused, folder)
+        results.append(FocusResult(folder, focused))
+    return tuple(results)
+
+
+class _Decoding:
+    """The decoder's output for chosen Gaussians of all particles, gone through in batches.
+
+    What has been decoded is kept for the next time while it is small enough.
+    """
+
+    def __init__(
+        self, trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
+    ) -> None:
+        self._trained, self._gaussians, self._progress = trained, gaussians, progress
+        self._names: list[NDArray[np.str_]] = []
+        self._kept: list[Batch] | None = None
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """The particles' own names (P,), once they have been gone through."""
+        return np.concatenate(self._names)
+
+    def batches(self) -> Iterator[Batch]:
+        """Go through all particles."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Batch] | None = []
+        held, count = 0, len(self._trained.particles)
+        self._names = []
+        for start in range(0, count, BATCH):
+            rows = np.arange(start, min(start + BATCH, count))
+            decoded = self._trained.decode(rows, gaussians=self._gaussians)
+            self._names.append(decoded.names)
+            batch = decoded.relative_scalars, decoded.displacements
+            held += sum(values.size for values in batch if values is not None)
+            if kept is not None and held <= MOST_KEPT:
+                kept.append(batch)
+            else:
+                kept = None
+            yield batch
+            if self._progress is not None:
+                self._progress(start + len(rows), count)
+        self._kept = kept
+
+
+def _focused(
+    names: NDArray[np.str_],
+    seen: ParticleFeatures,
+    parts: tuple[int, ...],
+    options: FocusConfig,
+    seed: int,
+) -> FocusedParticles:
+    """The particles in states; along a curve where there are no separate ones to be found."""
+    orders: tuple[Order, ...] = (options.order,)
+    if options.states is None:
+        orders = (*orders, "curve")
+    for order in orders:
+        focused = focus_on_features(
+            names, seen, parts, n_states=options.states, order=order, seed=seed
+        )
+        if focused.n_states > 1:
+            break
+    return focused
+
+
+def _write_trajectory(
+    run: RunDirectory,
+    trained: TrainedDecoder,
+    focused: FocusedParticles,
+    labels: PartLabels,
+    points: int,
+) -> None:
+    def decode(
+        rows: NDArray[np.int64],
+    ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
+        decoded = trained.decode(rows)
+        return decoded.relative_amplitudes, trained.displacements_from_neutral(decoded)
+
+    folder = run.focus_on_several_path(focused.parts) / "trajectory"
+    trajectory = sample_trajectory(focused.coordinate, decode, points)
+    trajectory.save(folder)
+    model = GaussianModel.load(run.gaussians_path)
+    write_trajectory_cif(folder / "trajectory.cif", model, trajectory, labels.labels)
+
+
+def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) -> None:
+    """A .star file a state where the particles came from one; those of an earlier focus go."""
+    for old in folder.glob("state_*.star"):
+        old.unlink()
+    source = Path(run.config().particles)
+    if source.suffix == ".star":
+        for state in range(1, focused.n_states + 1):
+            names = focused.names[focused.members(state)].tolist()
+            target = folder / f"state_{state}.star"
+            write_selected_star(source, names, target, run.config().symmetry)

@@ -1,0 +1,180 @@
+"""Before anything is trained: units, plausibility, blank images, conventions.
+
+Nothing here prints: what is wrong beyond doubt is an error (unless the user says
+``--as-given``), what is unusual is handed back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.image_model.geometry import AS_GIVEN, SAMPLE, GeometryCheck, check_geometry
+from cryoparts.particle_files.mending import Mending
+from cryoparts.particle_files.plausibility import Finding, implausible
+from cryoparts.particles.blank_images import blank_rows
+from cryoparts.particles.preprocessing import prepare
+from cryoparts.statistics.by_image import with_all_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cryoparts.config import RunConfig
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.image_model.losses import Band
+    from cryoparts.particle_files.particle_table import ParticleTable
+    from cryoparts.particles.particle_set import ParticleSet
+    from cryoparts.particles.prepared import PreparedParticles
+
+GO_ON = "Or give --as-given to go on all the same."
+WORTH_A_SAMPLE = 5000
+"""From so many particles on, a sample is compared with the model before all are read."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How particles agree with the model, with the contrast as it was found or given."""
+
+    check: GeometryCheck
+    prepared: PreparedParticles
+
+
+def mending_of(config: RunConfig) -> Mending:
+    """The conventions that the options change."""
+    return Mending(
+        config.transpose_poses,
+        config.mirror_hand,
+        config.invert_shifts,
+        config.invert_aberrations,
+    )
+
+
+def require_plausible(table: ParticleTable, *, as_given: bool) -> tuple[Finding, ...]:
+    """What is unusual in the particle file; raises what cannot be right.
+
+    Raises
+    ------
+    InputError
+        Unless `as_given`, with every value that cannot be right.
+    """
+    findings = implausible(table)
+    wrong = [finding for finding in findings if finding.certain]
+    if wrong and not as_given:
+        first, *others = wrong
+        also = "".join(f"; also {finding.line}" for finding in others)
+        raise InputError(
+            str(table.source), f"{first.what}: {first.rule}{also}", f"{first.cure} {GO_ON}"
+        )
+    return findings
+
+
+def convention_problem(check: GeometryCheck, config: RunConfig) -> Finding | None:
+    """What is clearly wrong about hand, rotations, shifts, aberrations or contrast."""
+    frc, error = check.frc, check.standard_error
+    if check.clearly_wrong:
+        given, best = mending_of(config), check.mending
+        wanted = given.combined(best)
+        if wanted == Mending():
+            cure = f"Leave out {given.options}."
+        elif given == Mending():
+            cure = f"Give {wanted.options}."
+        else:
+            cure = f"Give {wanted.options} instead of {given.options}."
+        return Finding(
+            f"conventions, FRC {frc[AS_GIVEN]:.4f} ± {error[AS_GIVEN]:.4f} with the model as given",
+            f"{frc[check.best]:.4f} ± {error[check.best]:.4f} with another: {check.best}",
+            cure,
+            certain=True,
+        )
+    if check.contrast_is_inverted:
+        return Finding(
+            f"contrast {config.preprocessing.contrast}, FRC {frc[check.best]:.4f} ± "
+            f"{error[check.best]:.4f} with the model",
+            "positive where protein is bright or dark as said",
+            "Give --contrast auto, or the other one.",
+            certain=True,
+        )
+    return None
+
+
+def require_conventions(check: GeometryCheck, config: RunConfig) -> Finding | None:
+    """What is clearly wrong about the conventions, where the user wants to go on.
+
+    Raises
+    ------
+    InputError
+        If a convention is clearly wrong and the user has not said ``--as-given``.
+    """
+    problem = convention_problem(check, config)
+    if problem is not None and not config.as_given:
+        raise InputError(
+            config.particles, f"{problem.what}; {problem.rule}", f"{problem.cure} {GO_ON}"
+        )
+    return problem
+
+
+def agreement(
+    prepared: PreparedParticles, model: GaussianModel, band: Band, config: RunConfig
+) -> Agreement:
+    """Compare working images with the model; where the contrast is not given, it may turn."""
+    seed = config.training.seed
+    check = check_geometry(prepared, model, band, seed)
+    if config.preprocessing.contrast == "auto" and check.contrast_is_inverted:
+        prepared = prepared.with_contrast_sign(-prepared.contrast_sign)
+        check = check_geometry(prepared, model, band, seed)
+    return Agreement(check, prepared)
+
+
+def sampled_rows(particles: ParticleSet, seed: int) -> NDArray[np.int64]:
+    """All rows of the images of a sample that is compared with the model."""
+    image = particles.table.image
+    chosen = np.random.default_rng(seed).permutation(particles.table.image_count)[:SAMPLE]
+    return with_all_rows(image, chosen)
+
+
+def without_blank(
+    particles: ParticleSet, progress: Callable[[int, int], None] | None = None
+) -> tuple[ParticleSet, NDArray[np.int64]]:
+    """The particles whose images are not blank, and the rows of the others.
+
+    Raises
+    ------
+    InputError
+        If all images are blank.
+    """
+    table = particles.table
+    blank = blank_rows(particles, None, progress)
+    if len(blank) == len(table):
+        raise InputError(str(table.source), "all its images are blank", "Extract them again.")
+    if len(blank) == 0:
+        return particles, blank
+    return particles.take(np.setdiff1d(np.arange(len(table)), blank)), blank
+
+
+def require_sampled_conventions(
+    particles: ParticleSet, model: GaussianModel, band: Band, config: RunConfig
+) -> None:
+    """Stop at a clearly wrong convention before many particles are read.
+
+    Raises
+    ------
+    InputError
+        See `require_conventions`.
+    """
+    if config.as_given or len(particles) < WORTH_A_SAMPLE:
+        return
+    rows = sampled_rows(particles, config.training.seed)
+    rows = np.setdiff1d(rows, blank_rows(particles, rows))
+    if len(rows) == 0:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "particles"
+        sample = prepare(particles.take(rows), folder, config.preprocessing)
+        require_conventions(agreement(sample, model, band, config).check, config)

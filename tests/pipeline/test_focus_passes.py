@@ -1,0 +1,76 @@
+"""However many parts are looked at, the particles are decoded twice at the most."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cryoparts.config import FocusConfig, RunConfig
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.inference.decoded import Decoded
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.focus import find_states
+
+PARTICLES, GAUSSIANS, PARTS = 300, 40, 4
+LABELS = np.arange(GAUSSIANS) // 8
+
+
+class Decoder:
+    """Parts that come and go; counts how often each particle is decoded, and how many at once."""
+
+    decoded: Counter[int]
+    largest: int
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.particles = range(PARTICLES)
+        self.config = run.config().training
+
+    def decode(self, rows, gaussians=None) -> Decoded:
+        columns = np.arange(GAUSSIANS) if gaussians is None else gaussians
+        Decoder.decoded.update(rows.tolist())
+        Decoder.largest = max(Decoder.largest, len(rows) * len(columns))
+        rng = np.random.default_rng(1)
+        present = rng.random((PARTICLES, PARTS + 1)) < 0.5
+        noise = 0.05 * rng.normal(size=(PARTICLES, GAUSSIANS))
+        amplitudes = (present[:, LABELS] + noise)[np.ix_(rows, columns)].astype(np.float32)
+        names = np.array([f"{row + 1:06d}@s.mrcs" for row in rows])
+        return Decoded(names, amplitudes, None, None)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> RunDirectory:
+    monkeypatch.setattr("cryoparts.pipeline.focus.TrainedDecoder", Decoder)
+    monkeypatch.setattr("cryoparts.pipeline.focus.BATCH", 37)
+    Decoder.decoded, Decoder.largest = Counter(), 0
+    run = RunDirectory.create(tmp_path / "run", RunConfig("p.cs", "m.cif"), [])
+    positions = np.random.default_rng(0).normal(size=(GAUSSIANS, 3)).astype(np.float32)
+    model = GaussianModel(positions, np.ones(GAUSSIANS, "f4"), np.ones(GAUSSIANS, "f4"))
+    model.save(run.gaussians_path)
+    PartLabels(
+        LABELS, np.zeros((GAUSSIANS, 2)), positions.astype(float), np.zeros(GAUSSIANS),
+        np.zeros(GAUSSIANS), "pca",
+    ).save(run.parts_path)  # fmt: skip
+    return run
+
+
+@pytest.mark.parametrize(("kept", "times"), [(10**6, 1), (1000, 2), (0, 2)])
+def test_all_parts_from_two_decodings_or_one(run, monkeypatch, kept, times):
+    monkeypatch.setattr("cryoparts.pipeline.focus.MOST_KEPT", kept)
+    done = []
+    looks = [[part] for part in range(1, PARTS + 1)] + [[1, 3]]
+    options = FocusConfig(states=2)
+    results = find_states(run, looks, options, lambda count, total: done.append((count, total)))
+    assert set(Decoder.decoded.values()) == {times}
+    assert len(Decoder.decoded) == PARTICLES
+    assert Decoder.largest <= 37 * 8 * PARTS  # a batch of the parts' own Gaussians
+    assert done.count((PARTICLES, PARTICLES)) == times
+    assert [result.folder.name for result in results] == [
+        "part_1", "part_2", "part_3", "part_4", "part_1+part_3",
+    ]  # fmt: skip
+    present = Decoder(run).decode(np.arange(PARTICLES)).relative_amplitudes[:, 8::8] > 0.5
+    for part, result in enumerate(results[:PARTS]):
+        np.testing.assert_array_equal(result.focused.states == 1, present[:, part])
+    assert find_states(run, [], options) == ()
