@@ -234,7 +234,9 @@ def _of_ladder(plain: dict[str, Any], kind: Kind, where: str) -> dict[str, Any]:
             where, f"holds no rungs, or no options of {kind!r}", "Give a ladder's .yaml file."
         )
     common = {n: value for n, value in plain.items() if n not in SIMULATIONS and n != "rungs"}
-    rungs = {str(name): _rung(str(name), given or {}, where) for name, given in plain["rungs"].items()}
+    rungs = {
+        str(name): _rung(str(name), given or {}, where) for name, given in plain["rungs"].items()
+    }
     return common | plain[kind] | {"kind": kind, "rungs": rungs}
 
 
@@ -245,9 +247,7 @@ def _rung(name: str, given: dict[str, Any], where: str) -> Rung:
     _require_known(wrong, Nuisances, f"{where}, rung {name}")
     rung = Rung(**own, nuisances=wrong)
     if rung.model not in ("atoms", "consensus"):
-        raise InputError(
-            f"{where}, rung {name}", "model must be atoms or consensus", "Correct it."
-        )
+        raise InputError(f"{where}, rung {name}", "model must be atoms or consensus", "Correct it.")
     nuisances_of(rung)
     return rung
 
@@ -275,7 +275,9 @@ def overruled(config: BenchmarkConfig, options: BenchmarkOptions) -> BenchmarkCo
         unknown = [name for name in options.rungs if name not in config.rungs]
         if unknown:
             raise InputError(
-                "--rungs", f"there is no rung {unknown[0]!r}", f"There are {', '.join(config.rungs)}."
+                "--rungs",
+                f"there is no rung {unknown[0]!r}",
+                f"There are {', '.join(config.rungs)}.",
             )
         plain["rungs"] = {name: config.rungs[name] for name in options.rungs}
     changed = replace(config, **plain)
@@ -322,7 +324,9 @@ def simulation_options(
     for name in ("segments_file", "regions_file"):
         if values.get(name) is not None:
             values[name] = folder / str(values[name])
-    made: CompositionOptions | MotionOptions | BothOptions | MapsOptions = SIMULATIONS[config.kind](**values)
+    made: CompositionOptions | MotionOptions | BothOptions | MapsOptions = SIMULATIONS[config.kind](
+        **values
+    )
     return made
 
 

@@ -23,11 +23,9 @@ from cryoparts.evaluation.chain_agreement import ChainDensities
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
 from cryoparts.io.structure import Structure, read_structure
-from cryoparts.pipeline.simulate import CONSENSUS_FILE, write_consensus
-from cryoparts.simulation.both import BothOptions, simulate_both
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.pipeline.simulate import CONSENSUS_FILE, simulate
+from cryoparts.simulation.composition import CompositionOptions
+from cryoparts.simulation.maps import MapsOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 
@@ -159,26 +157,23 @@ def make_data(
     if data_set.kind.orientations == "real" and poses is None:
         raise InputError("--poses", "none are given", "Name a file, or use --orientations uniform.")
     rung = config.rung(data_set.kind.rung)
-    imaging = config.imaging_options(
-        data_set.kind.snr, data_set.seed, poses, data_set.kind.rung
-    )
+    imaging = config.imaging_options(data_set.kind.snr, data_set.seed, poses, data_set.kind.rung)
     options = simulation_options(config, files.tables)
     structure = files.structure or _toy(config, data_set.seed)
     if config.structure == TOY and isinstance(options, CompositionOptions):
         table = folder.parent / "toy_segments.csv"
         write_toy_segments(table)
         options = replace(options, segments_file=table)
-    finish = write_consensus if rung.model == "consensus" else None
     with progress_bar("simulating") as shown:
-        rest = (folder, imaging), (shown, nuisances_of(rung), finish)
-        if isinstance(options, MapsOptions):
-            simulate_maps(files.maps, *rest[0], options, *rest[1])
-        elif isinstance(options, MotionOptions):
-            simulate_motion(structure, *rest[0], options, *rest[1])
-        elif isinstance(options, BothOptions):
-            simulate_both(structure, *rest[0], options, *rest[1])
-        else:
-            simulate_composition(structure, *rest[0], options, *rest[1])
+        simulate(
+            files.maps if isinstance(options, MapsOptions) else structure,
+            folder,
+            options,
+            imaging=imaging,
+            nuisances=nuisances_of(rung),
+            consensus=rung.model == "consensus",
+            progress=shown,
+        )
     return folder
 
 

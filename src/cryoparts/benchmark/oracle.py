@@ -65,7 +65,9 @@ def oracle_of_data(
     box, pixel = int(table.box_size[0]), float(table.pixel_size_angstrom[0])
     truth = align_truth(load_truth(data), table.names, str(data))
     good = np.flatnonzero(truth.good)
-    rows = good[np.unique(np.linspace(0, len(good) - 1, min(len(good), particles)).astype(np.int64))]
+    rows = good[
+        np.unique(np.linspace(0, len(good) - 1, min(len(good), particles)).astype(np.int64))
+    ]
     solved: dict[str, Any] = {}
     if isinstance(truth, CompositionTruth):
 

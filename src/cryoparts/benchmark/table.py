@@ -72,9 +72,7 @@ class Result:
         """From the record that a benchmark leaves in a run's folder."""
         data = record["data"]
         return cls(
-            DataSetKind(
-                str(data["orientations"]), float(data["snr"]), str(data.get("rung", ""))
-            ),
+            DataSetKind(str(data["orientations"]), float(data["snr"]), str(data.get("rung", ""))),
             str(record["decoder"]),
             int(data["seed"]),
             int(record["training_seed"]),
@@ -232,7 +230,18 @@ def table_csv(tables: Iterable[Table]) -> str:
     """All tables as one .csv: a line for each data set, metric and method."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    header = ["orientations", "snr", "rung", "metric", "method", "mean", "sd", "minimum", "maximum", "runs"]
+    header = [
+        "orientations",
+        "snr",
+        "rung",
+        "metric",
+        "method",
+        "mean",
+        "sd",
+        "minimum",
+        "maximum",
+        "runs",
+    ]
     writer.writerow(header)
     for table in tables:
         for metric, cells in table.rows:
