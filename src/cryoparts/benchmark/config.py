@@ -237,7 +237,8 @@ def _of_ladder(plain: dict[str, Any], kind: Kind, where: str) -> dict[str, Any]:
     rungs = {
         str(name): _rung(str(name), given or {}, where) for name, given in plain["rungs"].items()
     }
-    return common | plain[kind] | {"kind": kind, "rungs": rungs}
+    own: dict[str, Any] = plain[kind]
+    return common | own | {"kind": kind, "rungs": rungs}
 
 
 def _rung(name: str, given: dict[str, Any], where: str) -> Rung:

@@ -230,19 +230,8 @@ def table_csv(tables: Iterable[Table]) -> str:
     """All tables as one .csv: a line for each data set, metric and method."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    header = [
-        "orientations",
-        "snr",
-        "rung",
-        "metric",
-        "method",
-        "mean",
-        "sd",
-        "minimum",
-        "maximum",
-        "runs",
-    ]
-    writer.writerow(header)
+    of = ["orientations", "snr", "rung"]
+    writer.writerow([*of, "metric", "method", "mean", "sd", "minimum", "maximum", "runs"])
     for table in tables:
         for metric, cells in table.rows:
             for method, s in cells.items():
