@@ -15,6 +15,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particle_files.mending import Mending
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.relion import write_relion
+from cryoparts.pipeline import input_checks, start
 
 COUNT, BOX, PIXEL = 96, 32, 6.0
 TINY = ("--epochs", "1", "--n-gaussians", "40", "--decoder", "mlp", "--batch-size", "32",
@@ -163,3 +164,26 @@ def test_blank_images_are_counted_listed_and_left_out_if_told(data, tmp_path, ca
     assert len(kept) == 93
     assert not set(names) & {n.decode() for n in kept}
     assert RunDirectory.open(tmp_path / "run").config().skip_blank
+
+
+def test_many_particles_are_not_read_before_a_sample_has_agreed(
+    data, tmp_path, capsys, monkeypatch
+):
+    wrong = wrong_file(data, tmp_path, Mending(invert_shifts=True))
+    monkeypatch.setattr(input_checks, "WORTH_A_SAMPLE", 50)
+    monkeypatch.setattr(start, "prepare", None)  # all of them would be read here
+    model = ("--model", data / "model.cif", *TINY)
+    assert call("train", wrong, *model, "-o", tmp_path / "run") == 2
+    assert "Give --invert-shifts." in said(capsys)
+
+
+def test_the_wrong_contrast_stops_a_run(data, tmp_path, capsys):
+    right, wrong = "bright", "dark"
+    particles, model = data / "particles.star", ("--model", data / "model.cif")
+    for verb in ("check", "train"):
+        rest = () if verb == "check" else ("-o", tmp_path / "run", *TINY)
+        code = call(verb, particles, *model, "--contrast", wrong, *rest)
+        assert code == (0 if verb == "check" else 2)
+        assert "Give --contrast auto, or the other one." in said(capsys)
+    assert call("check", particles, *model, "--contrast", right) == 0
+    assert "cannot be right" not in said(capsys)

@@ -26,6 +26,7 @@ class Particles(list):
     """As many particles as asked for, with their names."""
 
     names = np.array([f"{i + 1:06d}@s.mrcs" for i in range(PARTICLES)])
+    image = np.arange(PARTICLES)
 
 
 class StoredDecoder:
@@ -73,11 +74,11 @@ def run(tmp_path, monkeypatch):
     moved[:, labels == 1, 0] -= angles[:, None] * model.positions[labels == 1, 1]
     moved[:, labels == 1, 1] += angles[:, None] * (model.positions[labels == 1, 0] - 35)
     monkeypatch.setattr(StoredDecoder, "displacements", moved, raising=False)
-    for module in ("parts", "motion"):
-        monkeypatch.setattr(f"cryoparts.cli.analyse.{module}.TrainedDecoder", StoredDecoder)
+    monkeypatch.setattr("cryoparts.run.run.TrainedDecoder", StoredDecoder)
+    monkeypatch.setattr("cryoparts.run.run.Run.particles", StoredDecoder.particles)
     for module in (
-        "cryoparts.cli.analyse.masks",
-        "cryoparts.cli.analyse.edit_parts",
+        "cryoparts.pipeline.masks",
+        "cryoparts.pipeline.editing",
         "cryoparts.parts.part_chains",
     ):
         monkeypatch.setattr(f"{module}.original_box", lambda _: (BOX, PIXEL))
@@ -123,10 +124,8 @@ def test_images_correct_the_motion_where_they_are_asked(run, monkeypatch):
         asked.append((labels.n_parts, setup, vary, relative_to_core))
         return replace(motion, by_images=True)
 
-    monkeypatch.setattr("cryoparts.cli.analyse.motion.refine_motion", corrected)
-    monkeypatch.setattr(
-        "cryoparts.cli.analyse.motion.prepare_training", lambda run, config: "setup"
-    )
+    monkeypatch.setattr("cryoparts.pipeline.motion.refine_motion", corrected)
+    monkeypatch.setattr("cryoparts.run.run.Run.setup", "setup")
     monkeypatch.setattr(StoredDecoder, "offsets", None, raising=False)
     assert call("motion", run.root, "--refine", "--frame", "lab") == 0
     assert asked == [(2, "setup", ("position", "amplitude"), False)]

@@ -8,13 +8,14 @@ import gemmi
 import numpy as np
 import pytest
 
-from cryoparts.cli.analyse import composition as composition_verb
-from cryoparts.cli.analyse import focus as focus_verb
 from cryoparts.config import FocusConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import displacement
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline import composition as composition_step
+from cryoparts.pipeline import focus as focus_step
+from cryoparts.run.run import Run
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer
 from training_example import PARTICLES, QUICK, Silent, make_example
@@ -62,14 +63,14 @@ def test_templates_of_composition_lie_where_training_put_the_gaussians(run, monk
         np.testing.assert_allclose(placed, expected, atol=1e-4)
         raise Seen
 
-    monkeypatch.setattr(composition_verb, "measure_amplitudes", measure)
+    monkeypatch.setattr(composition_step, "measure_amplitudes", measure)
     with pytest.raises(Seen):
-        composition_verb.judge_composition(run)
+        composition_step.judge_composition(Run(run))
 
 
 def test_a_trajectory_shows_the_decoded_positions(run, monkeypatch):
-    monkeypatch.setattr(focus_verb, "write_selected_star", lambda *_: None)  # there is no .star
-    focus_verb.focus_parts(run, [1], FocusConfig(order="curve", trajectory_points=2))
+    monkeypatch.setattr(focus_step, "write_selected_star", lambda *_: None)  # there is no .star
+    focus_step.find_states(run, [[1]], FocusConfig(order="curve", trajectory_points=2))
     shown = gemmi.read_structure(str(run.focus_path(1) / "trajectory" / "trajectory.cif"))
     atoms = {
         residue.seqid.num - 1: residue[0].pos.tolist() for chain in shown[0] for residue in chain

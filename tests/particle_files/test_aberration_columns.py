@@ -225,3 +225,10 @@ def test_cryosparcs_magnification_lacks_the_unit_matrix_and_its_shift_is_named(t
     assert plain.magnification is None
     assert type(plain.ctf) is CtfParameters
     assert plain.notes == ()
+
+
+def test_an_optics_group_defined_twice_is_named(tmp_path):
+    path = relion_file(tmp_path, {"rlnOpticsGroup": ["2", "2"]}, groups="2222")
+    with pytest.raises(InputError, match="optics group 2 is defined 2 times") as caught:
+        read_particles(path)
+    assert "data_optics" in caught.value.where

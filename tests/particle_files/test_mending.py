@@ -10,13 +10,14 @@ import pytest
 from cryoparts.conventions import Aberrations, with_aberrations
 from cryoparts.particle_files.mending import AS_GIVEN, Mending
 
-EVERY = list(Mending.all_of(aberrations=True))
+EVERY = [Mending(*(bool(n & bit) for bit in (1, 2, 4, 8))) for n in range(16)]
 
 
 def test_every_combination_has_its_own_words_and_options():
     assert len({m.label for m in EVERY}) == 16
     assert EVERY[0].label == AS_GIVEN
     assert len(list(Mending.all_of(aberrations=False))) == 8
+    assert list(Mending.all_of(aberrations=True))[8:] == [Mending(invert_aberrations=True)]
     both = Mending(transpose_poses=True, mirror_hand=True)
     assert both.options == "--transpose-poses --mirror-hand"
     assert both.label == "rotations transposed, mirror hand"

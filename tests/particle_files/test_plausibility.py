@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryoparts.errors import InputError
-from cryoparts.particle_files.assembly import ctf_of_ones
+from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, ctf_of_ones
 from cryoparts.particle_files.plausibility import implausible
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.pipeline.input_checks import require_plausible
@@ -147,3 +147,48 @@ def test_five_particles_of_one_half_are_told_as_such(reference_data: Path):
         reference_data / "particles/relion31/relion31.star", require_stacks=False
     )
     assert [f.line[:31] for f in implausible(table)] == ["half set, 1 for all 5 particles"]
+
+
+def rows_with(rotation: np.ndarray) -> ParticleRows:
+    count = len(rotation)
+    return ParticleRows(
+        names=np.array([f"{i}@s.mrcs" for i in range(count)]),
+        recorded_stacks=("s.mrcs",),
+        stack_of_particle=np.zeros(count, dtype=np.int64),
+        slice_in_stack=np.arange(count),
+        rotation=rotation,
+        pixel_size=np.full(count, 2.0),
+        box_size=np.full(count, 32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (1.1 * np.eye(3), "is no rotation"),
+        (np.diag([1.0, 1.0, -1.0]), "determinant 1"),
+        (np.array([[1, 0.2, 0], [0, 1, 0], [0, 0, 1]]), "orthonormal"),
+        (np.full((3, 3), np.nan), "is not a number"),
+    ],
+)
+def test_orientations_that_are_no_rotations_are_errors_in_every_format(tmp_path, broken, said):
+    rotation = np.tile(np.eye(3), (4, 1, 1))
+    rotation[2:] = broken
+    options = ReadOptions(without_ctf=True, require_stacks=False)
+    with pytest.raises(InputError, match="particle 3") as caught:
+        assemble(rows_with(rotation), tmp_path / "p.lst", "eman2", options)
+    assert said in str(caught.value)
+    assert "2 such rows: 3, 4" in str(caught.value)
+
+
+def test_rows_without_a_magnification_are_named(tmp_path, stack_maker):
+    stack_maker(tmp_path / "s.mrcs")
+    columns = ("ImageName", "AngleRot", "AngleTilt", "AnglePsi", "DefocusU", "DefocusV",
+               "Voltage", "SphericalAberration", "Magnification", "DetectorPixelSize")  # fmt: skip
+    text = "data_\n\nloop_\n" + "".join(f"_rln{c}\n" for c in columns)
+    for row, magnification in enumerate((40000, 0, 40000, 0), start=1):
+        text += f"{row}@s.mrcs 1 2 {row} 12000 12000 300 2.7 {magnification} 10\n"
+    (tmp_path / "p.star").write_text(text)
+    with pytest.raises(InputError, match="row 2") as caught:
+        read_particles(tmp_path / "p.star")
+    assert "2 such rows: 2, 4" in str(caught.value)

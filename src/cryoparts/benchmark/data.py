@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from cryoparts.benchmark.config import TOY, BenchmarkConfig, nuisances_of, simul
 from cryoparts.benchmark.oracle import ORACLE_FILE, oracle_of_data
 from cryoparts.benchmark.record import MapKnowledge
 from cryoparts.benchmark.table import DataSetKind
-from cryoparts.cli.console import progress_bar, say
 from cryoparts.errors import InputError
 from cryoparts.evaluation.assembly_agreement import (
     ProteinOccupancies,
@@ -27,6 +27,8 @@ from cryoparts.pipeline.simulate import CONSENSUS_FILE, simulate
 from cryoparts.simulation.composition import CompositionOptions
 from cryoparts.simulation.maps import MapsOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,17 +166,14 @@ def make_data(
         table = folder.parent / "toy_segments.csv"
         write_toy_segments(table)
         options = replace(options, segments_file=table)
-    with progress_bar("simulating") as shown:
-        simulate(
-            files.maps if isinstance(options, MapsOptions) else structure,
-            folder,
-            options,
-            imaging=imaging,
-            nuisances=nuisances_of(rung),
-            consensus=rung.model == "consensus",
-            progress=shown,
-        )
-    return folder
+    return simulate(
+        files.maps if isinstance(options, MapsOptions) else structure,
+        folder,
+        options,
+        imaging=imaging,
+        nuisances=nuisances_of(rung),
+        consensus=rung.model == "consensus",
+    )
 
 
 def model_of(config: BenchmarkConfig, data_set: DataSet, folder: Path) -> Path:
@@ -195,8 +194,7 @@ def find_oracle(
     """What the told solver reaches on a data set, solved once."""
     if not config.oracle_particles:
         return None
-    with progress_bar("oracle") as shown:
-        found = oracle_of_data(folder, config.oracle_particles, files.maps, shown)
+    found = oracle_of_data(folder, config.oracle_particles, files.maps)
     write_json(folder / ORACLE_FILE, found)
     return found
 
@@ -251,7 +249,12 @@ def _chains(
         density = [[float(by_map[path.stem][columns[n]]) for n in names] for path in files.maps]
     except ValueError as fault:
         raise InputError(str(densities), f"holds no number: {fault}", cure) from fault
-    say(f"{len(names)} chains of {structure.name} with a known density in {len(files.maps)} maps")
+    LOG.info(
+        "%d chains of %s with a known density in %d maps",
+        len(names),
+        structure.name,
+        len(files.maps),
+    )
     return ChainDensities(
         names=tuple(names),
         molecules=tuple(columns[name].split("|", 1)[1] for name in names),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import platform
 import re
@@ -17,14 +18,10 @@ from cryoparts.benchmark.runs import program_fingerprint
 from cryoparts.benchmark.table import (
     Result,
     Table,
-    cell,
-    method_title,
     table_csv,
     table_markdown,
     tabulate,
 )
-from cryoparts.cli.console import table as show_table
-from cryoparts.cli.console import warn
 from cryoparts.io.atomic import write_text
 from cryoparts.io.run_directory import LIBRARIES
 
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
 
     from cryoparts.benchmark.config import BenchmarkConfig
     from cryoparts.benchmark.data import BenchmarkFiles
+
+LOG = logging.getLogger(__name__)
 
 RESULTS_FILE = "results.json"
 
@@ -76,20 +75,13 @@ def warn_of_mixed_programs(records: Sequence[Mapping[str, Any]]) -> None:
     now = program_fingerprint()
     others = [record for record in records if record["program"] != now]
     if others:
-        warn(
-            f"{len(others)} of the {len(records)} runs were made by another version of the program "
-            f"than this ({now}). Choose another -o to make them anew."
+        LOG.warning(
+            "%d of the %d runs were made by another version of the program than this (%s). "
+            "Choose another -o to make them anew.",
+            len(others),
+            len(records),
+            now,
         )
-
-
-def show(tables: Sequence[Table]) -> None:
-    """Print the tables."""
-    for table in tables:
-        rows = [
-            [metric.title, *(cell(cells.get(m), metric.unit) for m in table.methods)]
-            for metric, cells in table.rows
-        ]
-        show_table(table.kind.title, ["", *map(method_title, table.methods)], rows)
 
 
 def machine() -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
+import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +19,6 @@ import numpy as np
 
 from cryoparts.benchmark.metrics import cost_values
 from cryoparts.benchmark.record import MapKnowledge, measure_run
-from cryoparts.cli.console import say
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory, write_json
@@ -25,6 +26,8 @@ from cryoparts.io.run_directory import RunDirectory, write_json
 if TYPE_CHECKING:
     from cryoparts.benchmark.data import DataSet
     from cryoparts.config import RunConfig
+
+LOG = logging.getLogger(__name__)
 
 RECORD_FILE = "benchmark.json"
 ARRAYS_FILE = "benchmark.npz"
@@ -116,12 +119,12 @@ def _make_run(config: RunConfig, folder: Path, *, quick: bool) -> dict[str, floa
     """
     begun = folder.exists()
     if begun:
-        say(f"going on with {folder.name}, which was interrupted")
+        LOG.info("going on with %s, which was interrupted", folder.name)
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            outcome = pool.submit(run_in_this_process, config, folder, quick).result()
+            outcome = pool.submit(run_in_this_process, config, folder, quick=quick).result()
         except BrokenProcessPool as fault:
             raise InputError(
                 str(folder),
@@ -137,6 +140,7 @@ def _make_run(config: RunConfig, folder: Path, *, quick: bool) -> dict[str, floa
 def run_in_this_process(
     config: RunConfig,
     folder: Path,
+    *,
     quick: bool,
 ) -> dict[str, float] | tuple[str, str, str]:
     """All steps of a run, as `cryoparts run` makes them, and the seconds that each took.
@@ -144,19 +148,11 @@ def run_in_this_process(
     An `InputError` comes back as its three texts, which survive the way between processes.
     """
     # Imported here: the parent process needs none of it.
-    from cryoparts.cli.analyse.composition import judge_composition
-    from cryoparts.cli.analyse.coordination import find_run_coordination
-    from cryoparts.cli.analyse.focus import chosen_parts, focus_parts
-    from cryoparts.cli.analyse.motion import measure_run_motion
-    from cryoparts.cli.analyse.parts import find_parts
-    from cryoparts.cli.console import ERROR, show_warnings
-    from cryoparts.cli.results.report import report_run
-    from cryoparts.cli.start.run import run_steps
-    from cryoparts.cli.start.train import train_run
     from cryoparts.pipeline.start import start_run
+    from cryoparts.pipeline.steps import run_steps
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    show_warnings()
+    _tell_the_terminal()
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 
@@ -165,26 +161,26 @@ def run_in_this_process(
 
     try:
         resume = folder.exists()
-        run = start_run(config, folder, resume=resume)
+        run = start_run(config, folder, resume=resume, tell=LOG.info)
         took("start")
-        with run.logging():
-            if quick:
-                train_run(run, resume=resume)
-                took("train")
-                find_parts(run, config.parts)
-                measure_run_motion(run)
-                focus_parts(run, chosen_parts(run, None), config.focus)
-                judge_composition(run)
-                find_run_coordination(run)
-                took("parts and states")
-            else:
-                run_steps(run, config, resume=resume)
-                took("train to maps")
-                report_run(run)
-                took("report")
+        with run.directory.logging():
+            for step in run_steps(run, config, resume=resume, maps=not quick):
+                LOG.info("%s: %s", folder.name, step.name)
+                if step.name in ("train", "report"):
+                    took(step.name)
+                elif step.name == ("coordination" if quick else "reconstruct"):
+                    took("parts and states" if quick else "parts to maps")
     except InputError as error:
         return error.where, error.problem, error.cure
-    except Exception as fault:  # noqa: BLE001 - one run's defect must not end hours of others
-        ERROR.print_exception()
+    except Exception as fault:
+        LOG.exception("%s failed", folder)
         return str(folder), f"{type(fault).__name__}: {fault}", "It is shown in full above."
     return seconds
+
+
+def _tell_the_terminal() -> None:
+    """A process of its own has no terminal's handlers: its messages go to standard output."""
+    logger = logging.getLogger("cryoparts")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler(sys.stdout))

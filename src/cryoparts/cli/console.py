@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -58,6 +59,23 @@ def show_warnings() -> None:
         LOG.addHandler(handler)
 
 
+class _Information(logging.Handler):
+    """What modules without a terminal of their own tell, as the user sees it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        OUT.print(escape(record.getMessage()))
+
+
+def show_information(of: str) -> None:
+    """Print what the modules below a name tell, once, on standard output."""
+    logger = logging.getLogger(of)
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Information) for handler in logger.handlers):
+        handler = _Information(level=logging.INFO)
+        handler.addFilter(lambda record: record.levelno == logging.INFO)
+        logger.addHandler(handler)
+
+
 def say_error(problem: str, cure: str) -> None:
     """Print an error and its cure to standard error."""
     ERROR.print(f"[red]error:[/] {escape(problem)}")
@@ -80,21 +98,60 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
     OUT.print(shown)
 
 
+class _Bars:
+    """A bar for the work that goes on, from its first batch to its last.
+
+    Only one display may be live on a terminal, so each ends before the next begins.
+    """
+
+    def __init__(self) -> None:
+        self._live: Progress | None = None
+        self._what = ""
+        self._task = TaskID(0)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done; the time left with it."""
+        if what != self._what or self._live is None:
+            self.close()
+            self._what = what
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=ERROR,
+                transient=True,
+                disable=not ERROR.is_terminal,
+            )
+            self._task = self._live.add_task(what, total=total)
+            self._live.start()
+        self._live.update(self._task, completed=done, total=total)
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars with the time left; yields what a step of the pipeline tells of its work."""
+    bars = _Bars()
+    try:
+        yield bars.show
+    finally:
+        bars.close()
+
+
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left; yields a function told how many are done, of how many."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=ERROR, transient=True, disable=not ERROR.is_terminal
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with progress_bars() as show:
+        yield lambda done, total: show(what, done, total)
 
 
 class TrainingProgress:
@@ -118,14 +175,18 @@ class TrainingProgress:
         )
 
     def __enter__(self) -> TrainingProgress:
-        self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Show a step of an epoch."""
+        self._bar.start()  # the bar of what came before is gone by now
         remaining = (total - done + (self._epochs - epoch) * total) / rate
         self._bar.update(
             self._task,
@@ -138,7 +199,9 @@ class TrainingProgress:
         )
 
     def epoch(self, row: dict[str, float], epochs: int) -> None:
-        """Print the line of an epoch."""
+        """Print the line of an epoch; after the last one the bar goes."""
+        if row["epoch"] == epochs:
+            self.close()
         held_out = f"held-out FRC {row['held_out_frc']:.4f}"
         if row["epoch"] == 0:
             say(f"neutral model:        {held_out}, training FRC {row['train_frc']:.4f}")

@@ -49,12 +49,25 @@ class GeometryCheck:
         negative where the contrast is inverted.
     standard_error : dict
         Standard error of each mean.
+    odd_gain, odd_gain_error : float
+        What reversed odd aberrations gain, particle by particle, and its standard error.
     """
 
     n_particles: int
     n_all: int
     frc: dict[str, float]
     standard_error: dict[str, float]
+    odd_gain: float = 0.0
+    odd_gain_error: float = 0.0
+
+    @property
+    def odd_aberrations_are_reversed(self) -> bool:
+        """Whether the particles agree beyond doubt better with reversed odd aberrations.
+
+        The difference is small unless the images are fine, so particles are compared
+        one by one.
+        """
+        return self.odd_gain > 5 * self.odd_gain_error > 0
 
     @property
     def best(self) -> str:
@@ -118,7 +131,16 @@ def check_geometry(
         len(single),
         {name: float(values.mean()) for name, values in scores.items()},
         {name: float(values.std() / np.sqrt(count)) for name, values in scores.items()},
+        *_odd_gain(scores),
     )
+
+
+def _odd_gain(scores: dict[str, NDArray[np.float64]]) -> tuple[float, float]:
+    reversed_ = scores.get(Mending(invert_aberrations=True).label)
+    if reversed_ is None:
+        return 0.0, 0.0
+    gain = reversed_ - scores[AS_GIVEN]
+    return float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
 
 
 def frc_of_rows(

@@ -235,6 +235,14 @@ class RunDirectory:
             ) from fault
         return run_config_from_dict(options, str(self.config_path))
 
+    def record_options(self, config: RunConfig) -> None:
+        """Replace the options in config.yaml, where those of a later step are others now."""
+        record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+        if record["options"] != config.as_dict():
+            record["options"] = config.as_dict()
+            text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+            write_text(self.config_path, text)
+
     def require(self, path: Path, command: str) -> Path:
         """`path` if it is there; else an InputError that names the command that makes it."""
         if not path.exists():

@@ -52,10 +52,11 @@ class Mending:
 
     @classmethod
     def all_of(cls, *, aberrations: bool) -> Iterator[Self]:
-        """Every combination, the file's own first; with or without odd aberrations."""
-        for odd in (False, True) if aberrations else (False,):
-            for transposed, mirrored, reversed_ in product((False, True), repeat=3):
-                yield cls(transposed, mirrored, reversed_, odd)
+        """Every combination for the poses, the file's own first; then odd aberrations alone."""
+        for transposed, mirrored, reversed_ in product((False, True), repeat=3):
+            yield cls(transposed, mirrored, reversed_)
+        if aberrations:
+            yield cls(invert_aberrations=True)
 
     @property
     def label(self) -> str:
@@ -93,7 +94,13 @@ class Mending:
         """The particles in our convention."""
         if self == Mending():
             return table
-        return replace(table, poses=self.poses(table.poses), ctf=self.ctf(table.ctf))
+        note = f"conventions other than the file's, by options: {self.label}"
+        return replace(
+            table,
+            poses=self.poses(table.poses),
+            ctf=self.ctf(table.ctf),
+            notes=(*table.notes, note),
+        )
 
 
 def has_odd_aberrations(ctf: CtfParameters) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,11 +184,8 @@ def _pixel_sizes(table: ParticleTable) -> Iterator[Finding]:
     if bad.all():
         yield Finding(_said("pixel size", values, bad, "Å", table), rule, cure, certain=True)
         return
-    broken = np.zeros(len(values), dtype=bool)
-    for group in np.unique(table.optics_group):
-        rows = np.flatnonzero(table.optics_group == group)
-        usual = float(np.median(values[rows]))
-        broken[rows] = np.abs(values[rows] - usual) > SAME_MAGNIFICATION * usual
+    usual = pd.Series(values).groupby(table.optics_group).transform("median").to_numpy()
+    broken = np.abs(values - usual) > SAME_MAGNIFICATION * usual
     if broken.any():
         yield Finding(
             _said("pixel size", values, broken, "Å", table),

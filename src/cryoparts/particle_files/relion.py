@@ -146,11 +146,13 @@ def _with_optics(
             f"{path}, block data_optics", "no column rlnOpticsGroup", "Write the file again."
         )
     frame["rlnOpticsGroup"] = _numbers(path, "rlnOpticsGroup", frame["rlnOpticsGroup"]).astype(int)
-    if frame["rlnOpticsGroup"].duplicated().any():
+    repeated = frame["rlnOpticsGroup"][frame["rlnOpticsGroup"].duplicated()]
+    if len(repeated):
+        times = int((frame["rlnOpticsGroup"] == repeated.iloc[0]).sum())
         raise InputError(
             f"{path}, block data_optics",
-            "an optics group is defined twice",
-            "Give every optics group its own number.",
+            f"optics group {int(repeated.iloc[0])} is defined {times} times, it must be once",
+            "Give every optics group its own number, or take the further lines out.",
         )
     groups = _numbers(path, "rlnOpticsGroup", table["rlnOpticsGroup"])
     position = pd.Index(frame["rlnOpticsGroup"]).get_indexer(pd.Index(groups.astype(int)))

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from cryoparts.config import RunConfig
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.image_model.losses import Band
+    from cryoparts.image_model.scale_check import ScaleCheck
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particles.particle_set import ParticleSet
     from cryoparts.particles.prepared import PreparedParticles
 
 GO_ON = "Or give --as-given to go on all the same."
+SAME_SIDE = 0.02
+"""Relative difference of side lengths from which on a map is not of the particles' box."""
 WORTH_A_SAMPLE = 5000
 """From so many particles on, a sample is compared with the model before all are read."""
 
@@ -93,6 +96,13 @@ def convention_problem(check: GeometryCheck, config: RunConfig) -> Finding | Non
             cure,
             certain=True,
         )
+    if check.odd_aberrations_are_reversed:
+        option = "--invert-aberrations"
+        return Finding(
+            f"odd aberrations (beam tilt, trefoil), FRC {frc[AS_GIVEN]:.4f} as given",
+            f"{check.odd_gain:.4f} ± {check.odd_gain_error:.4f} higher with the other sign",
+            f"Leave out {option}." if config.invert_aberrations else f"Give {option}.",
+        )
     if check.contrast_is_inverted:
         return Finding(
             f"contrast {config.preprocessing.contrast}, FRC {frc[check.best]:.4f} ± "
@@ -104,6 +114,35 @@ def convention_problem(check: GeometryCheck, config: RunConfig) -> Finding | Non
     return None
 
 
+def scale_problem(scale: ScaleCheck, table: ParticleTable) -> Finding | None:
+    """What the particles say of the model's size, if it is clearly another."""
+    if not scale.clear:
+        return None
+    pixel = float(np.median(table.pixel_size_angstrom))
+    # a model that must grow has too small a voxel, or the particles too large a pixel
+    return Finding(
+        f"pixel size {pixel:.4g} Å, FRC {scale.frc:.4f} with the model",
+        f"{scale.best_frc:.4f} with the model {100 * abs(scale.factor - 1):.0f}% "
+        f"{'larger' if scale.factor > 1 else 'smaller'}, so that of particles or model is off",
+        f"Find out which: give --pixel-size {pixel / scale.factor:.4g}, or "
+        f"--model-pixel-size {scale.factor:.2f} times that of the map.",
+    )
+
+
+def map_size_problem(shape: tuple[int, ...], voxel: float, table: ParticleTable) -> Finding | None:
+    """What is unusual about a map's voxels and side length beside the particles'."""
+    box, pixel = int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+    side, extent = max(shape) * voxel, box * pixel
+    if abs(side / extent - 1) <= SAME_SIDE:
+        return None
+    told = f"{max(shape)} voxels of {voxel:.4g} Å, {box} pixels of {pixel:.4g} Å in the particles"
+    if max(shape) == box:
+        cure = f"Give --model-pixel-size {pixel:.4g} if the map has the particles' pixels."
+    else:
+        cure = "Right only if the map was cropped or padded: else give --model-pixel-size."
+    return Finding(f"model map, side {side:.4g} Å ({told})", f"usually {extent:.4g} Å", cure)
+
+
 def require_conventions(check: GeometryCheck, config: RunConfig) -> Finding | None:
     """What is clearly wrong about the conventions, where the user wants to go on.
 
@@ -113,7 +152,7 @@ def require_conventions(check: GeometryCheck, config: RunConfig) -> Finding | No
         If a convention is clearly wrong and the user has not said ``--as-given``.
     """
     problem = convention_problem(check, config)
-    if problem is not None and not config.as_given:
+    if problem is not None and problem.certain and not config.as_given:
         raise InputError(
             config.particles, f"{problem.what}; {problem.rule}", f"{problem.cure} {GO_ON}"
         )

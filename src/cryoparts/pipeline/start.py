@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.cli.console import progress_bar, say, warn
 from cryoparts.errors import InputError
 from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
@@ -17,6 +17,7 @@ from cryoparts.gaussians.placement import require_inside_box
 from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
+from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
@@ -29,12 +30,16 @@ from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import (
     agreement,
+    map_size_problem,
     mending_of,
     require_conventions,
     require_plausible,
     require_sampled_conventions,
+    scale_problem,
     without_blank,
 )
+from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
+from cryoparts.run.run import Run
 from cryoparts.selection.selection import named_rows, read_names
 
 if TYPE_CHECKING:
@@ -43,6 +48,9 @@ if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particle_files.plausibility import Finding
     from cryoparts.particles.prepared import PreparedParticles
+    from cryoparts.pipeline.input_checks import Agreement
+
+LOG = logging.getLogger(__name__)
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 MAPS = {".mrc", ".map", ".ccp4"}
@@ -66,7 +74,7 @@ RESUMED_WITH_THE_SAME = (
 )
 
 
-def open_particles(config: RunConfig) -> ParticleSet:
+def open_particles(config: RunConfig, tell: Tell = quiet) -> ParticleSet:
     """The particles of a run, checked but not yet read."""
 
     def path(text: str | None) -> Path | None:
@@ -82,23 +90,23 @@ def open_particles(config: RunConfig) -> ParticleSet:
         without_ctf=config.without_ctf,
     )
     for note in table.notes:
-        warn(note)
+        LOG.warning(note)
     table = mending_of(config).table(table)
     for finding in require_plausible(table, as_given=config.as_given):
-        warn(finding.line)
+        LOG.warning(finding.line)
     if config.symmetry is not None:
         table = expanded(table, config.symmetry)
     if config.selection is not None:
-        table = _selected(table, Path(config.selection))
+        table = _selected(table, Path(config.selection), tell)
     return ParticleSet(table)
 
 
-def _selected(table: ParticleTable, path: Path) -> ParticleTable:
+def _selected(table: ParticleTable, path: Path, tell: Tell) -> ParticleTable:
     """The particles of a selection, in the order of the particle file."""
     chosen = named_rows(
         read_names(path), table.names, str(path), str(table.source), table.image_names
     )
-    say(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
+    tell(f"{int(chosen.sum())} of {len(table)} particles are kept: those of {path}")
     return table.take(np.flatnonzero(chosen))
 
 
@@ -116,7 +124,13 @@ def with_working_box(config: RunConfig, particles: ParticleSet) -> RunConfig:
 
 
 def make_model(
-    path: Path, options: ModelConfig, resolution: float, box_size: int, pixel_size: float, seed: int
+    path: Path,
+    options: ModelConfig,
+    resolution: float,
+    box_size: int,
+    pixel_size: float,
+    seed: int,
+    tell: Tell = quiet,
 ) -> GaussianModel:
     """The Gaussian model of a file, whatever it is, about the centre of the box.
 
@@ -132,6 +146,8 @@ def make_model(
         Box of the particles, pixels, and its pixel size, Å.
     seed : int
         Seed of the grouping.
+    tell : callable
+        Told how well a map is described.
     """
     if not path.is_file():
         raise InputError(f"--model {path}", "there is no such file", "Check the path.")
@@ -150,7 +166,7 @@ def make_model(
             seed=seed,
             where=str(path),
         )
-        say(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
+        tell(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
     elif kind in STRUCTURES:
         model = gaussians_from_structure(
             read_structure(path),
@@ -182,18 +198,37 @@ def save_model(folder: Path, model: GaussianModel) -> None:
     )
 
 
-def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
-    """The run folder, with options, model and working images in it.
+def start_run(
+    config: RunConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    tell: Tell = quiet,
+    progress: Progress = silent,
+) -> Run:
+    """Make the run folder, with options, model and working images in it.
 
-    With `resume` the folder must have been started with the same options. A
-    failure leaves nothing behind.
+    Parameters
+    ----------
+    config : RunConfig
+    output : Path
+        The folder; it must be absent or empty. A failure leaves nothing behind.
+    resume : bool
+        Go on with a folder that is there. What decides the training must be the same;
+        other options of later steps are used from now on, and recorded.
+    tell, progress : callable
+
+    Raises
+    ------
+    InputError
+        If particles, model and options do not fit together.
     """
     if resume and output.exists():
         return _resumed(config, output)
     require_new_folder(output)
-    particles = open_particles(config)
+    particles = open_particles(config, tell)
     if config.skip_blank:
-        particles = skip_blank(particles)
+        particles = skip_blank(particles, tell, progress)
     chosen = config.preprocessing.box_size is not None
     config = with_working_box(config, particles)
     assert config.preprocessing.box_size is not None
@@ -214,15 +249,17 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
         int(np.median(table.box_size)),
         float(np.median(table.pixel_size_angstrom)),
         config.training.seed,
+        tell,
     )
-    say(
+    tell(
         f"{in_words(len(table), table.image_count)}; {len(model)} Gaussians; working images "
         f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
     finer = 2 * config.preprocessing.box_size
     if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
-        say(f"--box-size {finer} would see smaller motions and take longer")
+        tell(f"--box-size {finer} would see smaller motions and take longer")
+    report_map_size(Path(config.model), config.gaussians, table)
     require_sampled_conventions(particles, model, band, config)
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
@@ -230,43 +267,72 @@ def start_run(config: RunConfig, output: Path, *, resume: bool) -> RunDirectory:
     with make_folder_atomically(output) as staging:
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
-        with progress_bar("reading particles") as shown:
-            prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
+        shown = counting(progress, "reading particles")
+        prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
-        report_geometry(found.check, found.prepared, problem)
+        report_geometry(found.check, found.prepared, table, problem, tell)
         report_copies(found.prepared, model, band, config)
-    return RunDirectory.open(output)
+        report_scale(found, model, band, particles, config)
+    return Run.open(output)
 
 
-def skip_blank(particles: ParticleSet) -> ParticleSet:
-    """The particles without blank images; says which these are."""
-    with progress_bar("looking for blank images") as shown:
-        kept, blank = without_blank(particles, shown)
+def skip_blank(particles: ParticleSet, tell: Tell, progress: Progress) -> ParticleSet:
+    """The particles without blank images; tells which these are."""
+    kept, blank = without_blank(particles, counting(progress, "looking for blank images"))
     if len(blank):
         told = named(particles.table, blank)
-        say(f"{len(blank):,} of {len(particles):,} particles are blank and left out: {told}")
+        tell(f"{len(blank):,} of {len(particles):,} particles are blank and left out: {told}")
     return kept
 
 
 def report_geometry(
-    check: GeometryCheck, prepared: PreparedParticles, problem: Finding | None
+    check: GeometryCheck,
+    prepared: PreparedParticles,
+    table: ParticleTable,
+    problem: Finding | None,
+    tell: Tell,
 ) -> None:
-    """Say how the particles agree with the model and what may be wrong."""
+    """Say how the particles, some of those of the table, agree with the model."""
     frc, error = check.frc[AS_GIVEN], check.standard_error[AS_GIVEN]
     raw = "bright" if prepared.contrast_sign > 0 else "dark"
-    say(f"protein is {raw} in the raw images; FRC with the model {frc:.4f} ± {error:.4f}")
+    tell(f"protein is {raw} in the raw images; FRC with the model {frc:.4f} ± {error:.4f}")
     if problem is not None:
-        warn(problem.line)
+        LOG.warning(problem.line)
     elif not check.significant:
-        warn(
+        LOG.warning(
             f"the particles do not agree with the model beyond chance (FRC {frc:.4f} ± "
             f"{error:.4f} over {check.n_particles} particles): wrong model, pixel size or poses, "
             f"or too few particles."
         )
-    if prepared.image_count < FEW_PARTICLES:
-        told = in_words(len(prepared), prepared.image_count)
-        warn(f"only {told}: too few to conclude much about heterogeneity.")
+    if table.image_count < FEW_PARTICLES:
+        told = in_words(len(table), table.image_count)
+        LOG.warning(f"only {told}: too few to conclude much about heterogeneity.")
+
+
+def report_map_size(path: Path, options: ModelConfig, table: ParticleTable) -> None:
+    """Warn where a model map and the particles have boxes of different sides."""
+    if path.suffix.lower() in MAPS:
+        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
+        problem = map_size_problem(density.density.shape, density.voxel_size, table)
+        if problem is not None:
+            LOG.warning(problem.line)
+
+
+def report_scale(
+    found: Agreement,
+    model: GaussianModel,
+    band: Band,
+    particles: ParticleSet,
+    config: RunConfig,
+) -> None:
+    """Warn where the particles show the model larger or smaller than it is."""
+    if not found.check.significant or found.check.clearly_wrong:
+        return
+    scale = check_scale(found.prepared, model, band, config.training.seed)
+    problem = scale_problem(scale, particles.table)
+    if problem is not None:
+        LOG.warning(problem.line)
 
 
 def report_copies(
@@ -278,15 +344,18 @@ def report_copies(
         return
     told = f"FRC {copies.others:.4f}, as first given {copies.first:.4f}"
     if config.symmetry is None:
-        warn(f"the further rows of an image fit the model worse ({told}): is the file expanded?")
+        LOG.warning(
+            f"the further rows of an image fit the model worse ({told}): the file was expanded by "
+            "a symmetry that the model does not have about these axes, or its rows are not copies."
+        )
     else:
-        warn(
+        LOG.warning(
             f"turned by {config.symmetry}, the model fits the images worse ({told}): its axes are "
             "not where the group's are, or it has another symmetry. docs/symmetry.md has the axes."
         )
 
 
-def _resumed(config: RunConfig, output: Path) -> RunDirectory:
+def _resumed(config: RunConfig, output: Path) -> Run:
     run = RunDirectory.open(output)
     stored, asked = run.config().as_dict(), config.as_dict()
     if asked["preprocessing"]["box_size"] is None:
@@ -299,4 +368,6 @@ def _resumed(config: RunConfig, output: Path) -> RunDirectory:
                 f"{stored[section]!r}, now {asked[section]!r}",
                 "Give the same options, or start another run with -o.",
             )
-    return run
+    later = {name: getattr(config, name) for name in ("parts", "focus", "reconstruction")}
+    run.record_options(replace(run.config(), **later))
+    return Run(run)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cryoparts.config import PartsConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
@@ -13,6 +14,7 @@ from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.occupancy.composition import Composition
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.run.result_options import kept_options
 from cryoparts.states.focused_particles import FocusedParticles
 from cryoparts.training.setup import TrainingSetup, prepare_training, run_split, set_threads
 
@@ -178,6 +180,11 @@ class Run:
             self.directory.parts_path / "labels.npy", f"cryoparts parts {self.root}"
         )
         return PartLabels.load(self.directory.parts_path)
+
+    @property
+    def parts_options(self) -> PartsConfig:
+        """The options that the parts were found with."""
+        return kept_options(self.directory.parts_path, PartsConfig, self.config.parts)
 
     def states(self, parts: int | Sequence[int]) -> FocusedParticles:
         """The particles as one part, or several together, see them.

@@ -12,7 +12,6 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import write_json
 from cryoparts.statistics.by_image import one_row_each
-from cryoparts.training.setup import prepare_training
 from cryoparts.validation.null_amplitude import (
     LARGEST_NULL_RATIO,
     PartAgainstNull,
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
     from cryoparts.training.split import Split
 
 NULL_TEST = "null_test.json"
@@ -109,16 +107,15 @@ def labels_checksum(labels: PartLabels) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels.labels, dtype="<i8").tobytes()).hexdigest()
 
 
-def null_test(
-    run: RunDirectory, trained: TrainedDecoder, labels: PartLabels, *, drop: bool
-) -> tuple[NullTest | None, PartLabels]:
+def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | None, PartLabels]:
     """Judge the parts by null particles passed through the trained networks.
 
     Parameters
     ----------
-    run : RunDirectory
-    trained : TrainedDecoder
+    run : Run
+        Trained.
     labels : PartLabels
+        Parts of its Gaussians.
     drop : bool
         Put flagged parts back into the core.
 
@@ -129,17 +126,15 @@ def null_test(
     PartLabels
         With the flagged parts in the core, if asked for.
     """
-    config = run.config().training
+    seed = run.training.seed
     if labels.n_parts == 0:
         return None, labels
-    setup = prepare_training(run, config)
-    image = setup.forward.particles.image
-    rows, measured = sample_of(setup.split, config.seed, image)
+    rows, measured = sample_of(run.split, seed, run.particles.image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
-    data = trained.decode(rows)
-    null = null_decoder(trained, setup, rows, config.seed).decode()
-    judged = compare_with_null(labels, data, null, measured, seed=config.seed)
+    data = run.decoder.decode(rows)
+    null = null_decoder(run.decoder, run.setup, rows, seed).decode()
+    judged = compare_with_null(labels, data, null, measured, seed=seed)
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}
     kept = without_parts(labels, gone)

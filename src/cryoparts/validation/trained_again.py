@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoparts.gaussians.model import GaussianModel
-from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
-from cryoparts.training.setup import run_split
+from cryoparts.run.run import Run
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
 from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
@@ -47,22 +45,19 @@ class TrainedAgain:
     overall: dict[str, Any]
 
 
-def compare_trainings(
-    run: RunDirectory, trained: TrainedDecoder, labels: PartLabels
-) -> TrainedAgain:
+def compare_trainings(run: Run, labels: PartLabels) -> TrainedAgain:
     """Compare the run with every finished training in RUN/trust.
 
     Parameters
     ----------
-    run : RunDirectory
-    trained : TrainedDecoder
-        Of the run.
+    run : Run
+        Trained.
     labels : PartLabels
         The run's parts.
     """
     others = {
-        path.name: RunDirectory(path)
-        for path in sorted(run.trust_path.glob("*"))
+        path.name: Run.open(path)
+        for path in sorted(run.directory.trust_path.glob("*"))
         if path.is_dir() and is_trained(RunDirectory(path))
     }
     columns: dict[str, list[float]] = {}
@@ -70,27 +65,27 @@ def compare_trainings(
     seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
-        rows = choose_sample(len(trained.particles), SAMPLE, run.config().training.seed)
-        own = trained.decode(rows)
+        rows = choose_sample(len(run.particles), SAMPLE, run.training.seed)
+        own = run.decoder.decode(rows)
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)
         if len(halves) == 2:
             _compare_halves(run, labels, rows, halves, columns, overall)
     if NULL_NAME in others:
-        _compare_null(run, trained, labels, others[NULL_NAME], columns, overall)
+        _compare_null(run, labels, others[NULL_NAME], columns, overall)
     return TrainedAgain(columns, overall)
 
 
 def _compare_seeds(
-    run: RunDirectory,
+    run: Run,
     labels: PartLabels,
     rows: IntArray,
     own: Decoded,
-    seeds: dict[str, RunDirectory],
+    seeds: dict[str, Run],
     columns: dict[str, list[float]],
     overall: dict[str, Any],
 ) -> None:
-    outputs = {name: TrainedDecoder(other).decode(rows) for name, other in seeds.items()}
+    outputs = {name: other.decoder.decode(rows) for name, other in seeds.items()}
     found = {name: _segmented(run, output) for name, output in outputs.items()}
     columns["stability_seeds"] = _mean_overlaps(labels, list(found.values()))
     columns["agreement_seeds"] = [
@@ -104,14 +99,14 @@ def _compare_seeds(
 
 
 def _compare_halves(
-    run: RunDirectory,
+    run: Run,
     labels: PartLabels,
     rows: IntArray,
-    halves: list[RunDirectory],
+    halves: list[Run],
     columns: dict[str, list[float]],
     overall: dict[str, Any],
 ) -> None:
-    one, two = (TrainedDecoder(half).decode(rows) for half in halves)
+    one, two = (half.decoder.decode(rows) for half in halves)
     found = [_segmented(run, output) for output in (one, two)]
     columns["stability_halves"] = _mean_overlaps(labels, found)
     by_part = [agreement(one, two, members) for members in _members(labels)]
@@ -126,20 +121,17 @@ def _compare_halves(
 
 
 def _compare_null(
-    run: RunDirectory,
-    trained: TrainedDecoder,
+    run: Run,
     labels: PartLabels,
-    null_run: RunDirectory,
+    null_run: Run,
     columns: dict[str, list[float]],
     overall: dict[str, Any],
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
-    config = run.config().training
-    rows, measured = sample_of(
-        run_split(trained.particles, config), config.seed, trained.particles.image
-    )
-    null = TrainedDecoder(null_run).decode(rows)
-    metrics = null_run.metrics()
+    seed = run.training.seed
+    rows, measured = sample_of(run.split, seed, run.particles.image)
+    null = null_run.decoder.decode(rows)
+    metrics = null_run.directory.metrics()
     overall["null_training"] = {
         "parts_before_the_null_test": int(_segmented(run, null).max()),
         "held_out_frc_neutral": metrics[0]["held_out_frc"],
@@ -147,20 +139,20 @@ def _compare_null(
     }
     if labels.n_parts == 0 or min(measured.sum(), (~measured).sum()) < FEWEST_PARTICLES:
         return
-    judged = compare_with_null(labels, trained.decode(rows), null, measured, seed=config.seed)
+    judged = compare_with_null(labels, run.decoder.decode(rows), null, measured, seed=seed)
     columns["trained_null_ratio"] = [part.null_ratio for part in judged]
 
 
-def _segmented(run: RunDirectory, decoded: Decoded) -> IntArray:
-    """Parts of another training's output, found with the run's options."""
-    config = run.config()
+def _segmented(run: Run, decoded: Decoded) -> IntArray:
+    """Parts of another training's output, found with the options that the run's parts have."""
+    options = run.parts_options
     return segment_gaussians(
-        GaussianModel.load(run.gaussians_path).positions,
+        run.model.positions,
         decoded.relative_scalars,
         decoded.displacements,
-        method=config.parts.embedding,
-        min_part_size=config.parts.min_part_size,
-        seed=config.training.seed,
+        method=options.embedding,
+        min_part_size=options.min_part_size,
+        seed=run.training.seed,
     ).labels
 
 

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryoparts.cli.console import progress_bar, say, table
+from cryoparts.cli.console import progress_bars, say, table
 from cryoparts.cli.options import RunFolder
-from cryoparts.gaussians.model import GaussianModel
-from cryoparts.inference.decode import TrainedDecoder
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.occupancy.composition import Composition, find_composition
-from cryoparts.occupancy.image_amplitudes import measure_amplitudes
-from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.parts.part_labels import PartLabels
-from cryoparts.states.state_populations import save_populations, state_populations
-from cryoparts.training.setup import set_threads
+from cryoparts.pipeline.composition import judge_composition
+from cryoparts.run.run import Run
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cryoparts.occupancy.image_amplitudes import DisplacementsOf
+    from cryoparts.occupancy.composition import Composition
     from cryoparts.occupancy.presence import Presence
 
 
@@ -32,52 +22,18 @@ def composition(run: RunFolder) -> None:
     amplitudes.csv (what was measured, with its error) and populations.csv (particles
     in each state of focus/, counted and by probability).
     """
-    folder = RunDirectory.open(run)
-    with folder.logging():
-        folder.require(folder.parts_path, f"cryoparts parts {folder.root}")
-        judge_composition(folder)
+    opened = Run.open(run)
+    with opened.directory.logging():
+        with progress_bars() as progress:
+            found = judge_composition(opened, progress)
+        show_composition(found)
 
 
-def judge_composition(run: RunDirectory) -> Composition | None:
-    """Write the composition/ folder of a run, if it has parts."""
-    labels = PartLabels.load(run.parts_path)
-    if labels.n_parts == 0:
+def show_composition(found: Composition | None) -> None:
+    """A table of the parts' occupancies."""
+    if found is None:
         say("no part changes, so there is no composition to judge")
-        return None
-    config = run.config().training
-    set_threads(config.threads)
-    particles = PreparedParticles.open(run.particles_path)
-    with progress_bar("composition") as shown:
-        measured = measure_amplitudes(
-            particles,
-            GaussianModel.load(run.gaussians_path),
-            labels,
-            config,
-            _displacements_of(run) if "position" in config.vary else None,
-            shown,
-        )
-    found = find_composition(measured, labels.part_names, particles.image)
-    found.save(run.composition_path)
-    parts = range(1, labels.n_parts + 1)
-    focused = {k: run.focus_path(k) for k in parts if run.focus_path(k).is_dir()}
-    save_populations(run.composition_path / "populations.csv", state_populations(focused))
-    _show(found)
-    return found
-
-
-def _displacements_of(run: RunDirectory) -> DisplacementsOf:
-    """The parts' projections follow the motion that the networks see."""
-    trained = TrainedDecoder(run)
-
-    def displacements(rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        moved = trained.displacements_from_neutral(trained.decode(rows))
-        assert moved is not None  # positions vary
-        return moved
-
-    return displacements
-
-
-def _show(found: Composition) -> None:
+        return
     rows = [
         [name, part.change, *_occupancy(part), _doubt(found, number)]
         for number, (name, part) in enumerate(

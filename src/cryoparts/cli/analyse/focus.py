@@ -10,7 +10,7 @@ from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Focusing, RunFolder
 from cryoparts.config import FocusConfig
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.pipeline.focus import find_states, labels_of, part_numbers
+from cryoparts.pipeline.focus import FocusResult, find_states, labels_of, part_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,22 +54,18 @@ def focus(
         _look(folder, looks, options)
 
 
-def chosen_parts(run: RunDirectory, name: str | None) -> list[int]:
-    """Numbers of the part called `name`, or of all parts."""
-    return part_numbers(run, name)
-
-
-def focus_parts(run: RunDirectory, parts: list[int], options: FocusConfig) -> None:
-    """Find the states of each of the parts, write their focus/ folders and say what is there."""
-    _look(run, [[part] for part in parts], options)
-
-
 def _look(run: RunDirectory, looks: Sequence[Sequence[int]], options: FocusConfig) -> None:
-    if not looks:
+    results: tuple[FocusResult, ...] = ()
+    if looks:
+        with progress_bar("decoding") as shown:
+            results = find_states(run, looks, options, shown)
+    show_states(results)
+
+
+def show_states(results: Sequence[FocusResult]) -> None:
+    """Say what each part's states are."""
+    if not results:
         say("no part changes, so there are no states to find")
-        return
-    with progress_bar("decoding") as shown:
-        results = find_states(run, looks, options, shown)
     for result in results:
         say(f"{result.folder.name}: {_describe(result.focused)}")
 

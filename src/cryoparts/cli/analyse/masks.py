@@ -8,11 +8,9 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.gaussians.model import GaussianModel
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.part_chains import original_box
-from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.part_masks import MaskOptions, write_part_masks
+from cryoparts.parts.part_masks import MaskOptions
+from cryoparts.pipeline.masks import MasksWritten, write_masks
+from cryoparts.run.run import Run
 
 Masking = Annotated[MaskOptions, Parameter(name="*")]
 
@@ -23,21 +21,17 @@ def masks(run: RunFolder, *, options: Masking = MaskOptions()) -> None:
     By default in the box and pixel size of the original particles: 1 around the
     part's Gaussians, falling to 0 along a cosine.
     """
-    folder = RunDirectory.open(run)
-    with folder.logging():
-        folder.require(folder.parts_path, f"cryoparts parts {folder.root}")
-        write_masks(folder, options)
+    opened = Run.open(run)
+    with opened.directory.logging():
+        show_masks(write_masks(opened, options))
 
 
-def write_masks(run: RunDirectory, options: MaskOptions) -> None:
-    """Write the masks of a run's parts and say where they are."""
-    labels = PartLabels.load(run.parts_path)
-    if labels.n_parts == 0:
+def show_masks(written: MasksWritten | None) -> None:
+    """Say where the masks are."""
+    if written is None:
         say("no part changes, so there are no masks to make")
         return
-    box, pixel = original_box(run)
-    model = GaussianModel.load(run.gaussians_path)
-    written = write_part_masks(run.masks_path, model, labels, box, pixel, options)
-    shown_box = options.box_size or box
-    shown_pixel = options.pixel_size_angstrom or pixel
-    say(f"{len(written)} masks of {shown_box} px at {shown_pixel:.4g} Å: {run.masks_path}")
+    say(
+        f"{len(written.files)} masks of {written.box_size} px at "
+        f"{written.pixel_size_angstrom:.4g} Å: {written.files[0].parent}"
+    )

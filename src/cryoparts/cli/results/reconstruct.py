@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from cryoparts.cli.analyse.focus import PartName, chosen_parts
+from cryoparts.cli.analyse.focus import PartName
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Reconstructing, RunFolder
 from cryoparts.config import ReconstructionConfig
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.pipeline.focus import part_numbers
 from cryoparts.pipeline.reconstruct import (
     FRAMES,
     reconstruct_selection,
@@ -59,30 +60,20 @@ def reconstruct(
                 "cannot be combined with --along trajectory",
                 "Reconstruct the selection, or train on it as a run of its own.",
             )
-        if selection is None and along == "states":
-            reconstruct_parts(folder, chosen_parts(folder, part), options)
-            return
         made: tuple[ReconstructionResult, ...]
         with progress_bar("reconstructing") as shown:
             if selection is not None:
-                number = None if part is None else chosen_parts(folder, part)[0]
+                number = None if part is None else part_numbers(folder, part)[0]
                 made = (reconstruct_selection(folder, selection, number, options, shown),)
+            elif along == "states":
+                made = reconstruct_states(folder, part_numbers(folder, part), options, shown)
             else:
-                numbers = chosen_parts(folder, part)
+                numbers = part_numbers(folder, part)
                 made = reconstruct_trajectories(folder, numbers, frames, options, shown)
-        show(made)
+        show_maps(made)
 
 
-def reconstruct_parts(
-    run: RunDirectory, parts: list[int], options: ReconstructionConfig | None = None
-) -> None:
-    """Reconstruct the states of each of the parts, and say what came out."""
-    with progress_bar("reconstructing") as shown:
-        made = reconstruct_states(run, parts, options, shown)
-    show(made)
-
-
-def show(made: tuple[ReconstructionResult, ...]) -> None:
+def show_maps(made: tuple[ReconstructionResult, ...]) -> None:
     """Say what was reconstructed."""
     for result in made:
         say(f"{result.title}: " + "; ".join(_described(group) for group in result.groups))

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.export.chimerax import write_session_script
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.report.page import write_report
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cryoparts.pipeline.report import ReportWritten, report_run
+from cryoparts.run.run import Run
 
 
 def report(run: RunFolder) -> None:
     """Write report.html, figures/ as PNG, and a ChimeraX script that opens the result."""
-    folder = RunDirectory.open(run)
-    with folder.logging():
-        report_run(folder)
+    opened = Run.open(run)
+    with opened.directory.logging():
+        show_report(report_run(opened))
 
 
-def report_run(run: RunDirectory) -> Path:
-    """Write the report of a run folder and say where it is."""
-    script = write_session_script(run.root)
-    page = write_report(run.root)
-    say(f"ChimeraX: {script}")
-    say(f"report: {page}")
-    return page
+def show_report(written: ReportWritten) -> None:
+    """Say where report and script are."""
+    say(f"ChimeraX: {written.script}")
+    say(f"report: {written.page}")

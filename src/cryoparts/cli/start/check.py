@@ -31,6 +31,8 @@ from cryoparts.pipeline.start import (
     open_particles,
     report_copies,
     report_geometry,
+    report_map_size,
+    report_scale,
     with_working_box,
 )
 
@@ -60,7 +62,7 @@ def check(
     )
     # what is wrong is said, and all that can be told beside it
     config = replace(config, as_given=True)
-    opened = open_particles(config)
+    opened = open_particles(config, say)
     _describe(opened)
     config = with_working_box(config, opened)
     sample = _sample(opened, seed)
@@ -78,6 +80,7 @@ def check(
             prepared.box_size,
             prepared.pixel_size_angstrom,
             seed,
+            say,
         )
         found = agreement(prepared, made, band, config)
         result = found.check
@@ -90,8 +93,11 @@ def check(
                 for name, frc in result.frc.items()
             ],
         )
-        report_geometry(result, found.prepared, convention_problem(result, config))
+        problem = convention_problem(result, config)
+        report_geometry(result, found.prepared, opened.table, problem, say)
+        report_map_size(model, gaussians, opened.table)
         report_copies(found.prepared, made, band, config)
+        report_scale(found, made, band, opened, config)
 
 
 def _sample(opened: ParticleSet, seed: int) -> ParticleSet:

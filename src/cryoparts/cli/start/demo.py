@@ -8,13 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cryoparts.cli.console import progress_bar, say
+from cryoparts.cli.console import progress_bar, progress_bars, say
 from cryoparts.cli.options import InputOptions, run_config
-from cryoparts.cli.results.report import report_run
-from cryoparts.cli.start.run import run_steps
+from cryoparts.cli.results.report import show_report
+from cryoparts.cli.steps import show_steps
 from cryoparts.cli.truth.evaluate import evaluate_folder
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
 from cryoparts.io.run_directory import require_new_folder
+from cryoparts.pipeline.report import report_run
 from cryoparts.pipeline.start import start_run
 from cryoparts.report.wording import duration
 from cryoparts.simulation.composition import CompositionOptions, simulate_composition
@@ -54,11 +55,12 @@ def demo(
         ModelConfig(n_gaussians=N_GAUSSIANS),
         TrainingConfig(vary=("amplitude",), epochs=EPOCHS, batch_size=32, seed=seed),
     )
-    run = start_run(config, output / "run", resume=False)
-    with run.logging():
-        run_steps(run, config, resume=False)
-        evaluate_folder(run, data / "truth.npz", oracle=True)
-        report_run(run)
+    with progress_bars() as progress:
+        run = start_run(config, output / "run", tell=say, progress=progress)
+    with run.directory.logging():
+        show_steps(run, config, resume=False)
+        evaluate_folder(run.directory, data / "truth.npz", oracle=True)
+        show_report(report_run(run))
         say(f"demo done in {duration(time.perf_counter() - started)}")
 
 

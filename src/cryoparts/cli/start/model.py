@@ -46,7 +46,7 @@ def model(
     """
     require_new_folder(output)
     box, pixel = _box(file, box_size, pixel_size_angstrom, gaussians.model_pixel_size_angstrom)
-    made = make_model(file, gaussians, DEFAULT_RESOLUTION_ANGSTROM, box, pixel, seed)
+    made = make_model(file, gaussians, DEFAULT_RESOLUTION_ANGSTROM, box, pixel, seed, say)
     output.mkdir(parents=True, exist_ok=True)
     save_model(output, made)
     say(

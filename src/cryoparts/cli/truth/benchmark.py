@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 import yaml
@@ -29,14 +29,18 @@ from cryoparts.benchmark.data import (
     model_of,
 )
 from cryoparts.benchmark.page import write_benchmark_page
-from cryoparts.benchmark.results import show, warn_of_mixed_programs, write_results
+from cryoparts.benchmark.results import warn_of_mixed_programs, write_results
 from cryoparts.benchmark.runs import RECORD_FILE, BenchmarkRun, make_record, read_record
-from cryoparts.benchmark.table import METHOD_ORDER
-from cryoparts.cli.console import say, warn
+from cryoparts.benchmark.table import METHOD_ORDER, Table, cell, method_title
+from cryoparts.cli.console import say, show_information, warn
+from cryoparts.cli.console import table as show_table
 from cryoparts.cli.options import Flat
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
 from cryoparts.training.setup import set_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OPTIONS_FILE = "benchmark.yaml"
 
@@ -122,6 +126,7 @@ def _benchmark(
         config = replace(config, poses=poses)
     files = find_files(config, file.resolve(), data)
     _claim(output, config)
+    show_information("cryoparts.benchmark")
     set_threads(config.sections.get("training", {}).get("threads"))
     maps = map_knowledge(files)
     plan = [(data_set, runs_of(config, data_set)) for data_set in data_sets(config)]
@@ -234,3 +239,13 @@ def _finish(output: Path, config: BenchmarkConfig, files: BenchmarkFiles, plan: 
     }
     page = write_benchmark_page(output, config.kind, tables, records, shown, output / "data" / main)
     say(f"tables: {output / 'table.md'}, {output / 'table.csv'}; page: {page}")
+
+
+def show(tables: Sequence[Table]) -> None:
+    """Print the tables."""
+    for table in tables:
+        rows = [
+            [metric.title, *(cell(cells.get(m), metric.unit) for m in table.methods)]
+            for metric, cells in table.rows
+        ]
+        show_table(table.kind.title, ["", *map(method_title, table.methods)], rows)

@@ -1,0 +1,44 @@
+"""The steps of a run in a terminal: each shows what it found when it has come to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryoparts.cli.analyse.composition import show_composition
+from cryoparts.cli.analyse.coordination import show_coordination
+from cryoparts.cli.analyse.focus import show_states
+from cryoparts.cli.analyse.masks import show_masks
+from cryoparts.cli.analyse.motion import show_motion
+from cryoparts.cli.analyse.parts import show_parts
+from cryoparts.cli.analyse.trust import show_trust
+from cryoparts.cli.console import TrainingProgress, progress_bars
+from cryoparts.cli.results.reconstruct import show_maps
+from cryoparts.cli.results.report import show_report
+from cryoparts.cli.start.train import show_training
+from cryoparts.pipeline.steps import run_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryoparts.config import RunConfig
+    from cryoparts.run.run import Run
+
+SHOWN: dict[str, Callable[[Any], None]] = {
+    "train": show_training,
+    "parts": show_parts,
+    "masks": show_masks,
+    "motion": show_motion,
+    "focus": show_states,
+    "composition": show_composition,
+    "trust": show_trust,
+    "coordination": show_coordination,
+    "reconstruct": show_maps,
+    "report": show_report,
+}
+
+
+def show_steps(run: Run, config: RunConfig, *, resume: bool) -> None:
+    """Make all steps of a run after its start, and show what each found."""
+    with progress_bars() as progress, TrainingProgress(run.training.epochs) as epochs:
+        for step in run_steps(run, config, resume=resume, epochs=epochs, progress=progress):
+            SHOWN[step.name](step.result)

@@ -1,0 +1,57 @@
+"""Presence of each part in each particle, and its occupancy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryoparts.occupancy.composition import Composition, find_composition
+from cryoparts.occupancy.image_amplitudes import measure_amplitudes
+from cryoparts.pipeline.progress import Progress, counting, silent
+from cryoparts.states.state_populations import save_populations, state_populations
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cryoparts.occupancy.image_amplitudes import DisplacementsOf
+    from cryoparts.run.run import Run
+
+
+def judge_composition(run: Run, progress: Progress = silent) -> Composition | None:
+    """Measure each part's amplitude in every image; write composition/.
+
+    Returns
+    -------
+    Composition or None
+        None where the run has no parts.
+    """
+    labels, directory = run.parts, run.directory
+    if labels.n_parts == 0:
+        return None
+    measured = measure_amplitudes(
+        run.particles,
+        run.model,
+        labels,
+        run.training,
+        _displacements(run) if "position" in run.training.vary else None,
+        counting(progress, "composition"),
+    )
+    found = find_composition(measured, labels.part_names, run.particles.image)
+    found.save(directory.composition_path)
+    parts = range(1, labels.n_parts + 1)
+    focused = {k: directory.focus_path(k) for k in parts if directory.focus_path(k).is_dir()}
+    populations = directory.composition_path / "populations.csv"
+    save_populations(populations, state_populations(focused))
+    return found
+
+
+def _displacements(run: Run) -> DisplacementsOf:
+    """The parts' projections follow the motion that the networks see."""
+    decoder = run.decoder
+
+    def displacements(rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        moved = decoder.displacements_from_neutral(decoder.decode(rows))
+        assert moved is not None  # positions vary
+        return moved
+
+    return displacements

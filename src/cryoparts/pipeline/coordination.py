@@ -1,0 +1,133 @@
+"""Which parts change together, and in which order they assemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryoparts.coordination.assembly_graph import MOST_EXCEPTIONS, AssemblyGraph, assembly_graph
+from cryoparts.coordination.coordination import Pair, find_coordination
+from cryoparts.coordination.coordination_files import save_coordination
+from cryoparts.coordination.part_signals import read_signals
+from cryoparts.errors import InputError
+from cryoparts.pipeline.progress import Progress, counting, silent
+from cryoparts.run.result_options import keep_options
+from cryoparts.statistics.permutation import imaging_strata
+
+if TYPE_CHECKING:
+    from cryoparts.occupancy.composition import Composition
+    from cryoparts.run.run import Run
+
+FEWEST_PARTICLES = 20
+"""With fewer images, no dependence could be told from chance."""
+
+FEWEST_PERMUTATIONS = 99
+"""Fewer cannot give a p-value of 1%."""
+
+
+@dataclass(frozen=True)
+class CoordinationOptions:
+    """How dependence is tested."""
+
+    exceptions: float = MOST_EXCEPTIONS
+    """Share of the particles with the later part that may lack the earlier one, 0 to 1."""
+
+    permutations: int = 999
+    """Permutations of the particles in each test, at least 99."""
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        if not 0.0 <= self.exceptions <= 1.0:
+            raise InputError(
+                "--exceptions", f"must be from 0 to 1, got {self.exceptions:g}", "Try 0.05."
+            )
+        if self.permutations < FEWEST_PERMUTATIONS:
+            raise InputError(
+                "--permutations",
+                f"must be at least {FEWEST_PERMUTATIONS}, got {self.permutations}",
+                "Try 999.",
+            )
+
+
+@dataclass(frozen=True)
+class CoordinationFound:
+    """Pairs of parts, and the order of assembly where there is one.
+
+    Parameters
+    ----------
+    pairs : tuple of Pair
+    names : tuple of str
+        Of the parts.
+    assembly : AssemblyGraph or None
+    nothing_to_test : str
+        Why no pair was tested, or empty.
+    """
+
+    pairs: tuple[Pair, ...]
+    names: tuple[str, ...]
+    assembly: AssemblyGraph | None = None
+    nothing_to_test: str = ""
+
+
+def find_run_coordination(
+    run: Run, options: CoordinationOptions | None = None, progress: Progress = silent
+) -> CoordinationFound:
+    """Test every pair of parts for dependence; write coordination/.
+
+    A part that comes and goes is told by its presence (composition/), one that
+    turns by its angle (motion/), any other by its coordinate (focus/).
+
+    Raises
+    ------
+    InputError
+        If composition/ is of other parts.
+    """
+    options = options or CoordinationOptions()
+    labels, particles, seed = run.parts, run.particles, run.training.seed
+    names = tuple(labels.part_names)
+    if labels.n_parts < 2:
+        return _nothing(names, "fewer than two parts change, so none can be coordinated")
+    if particles.image_count < FEWEST_PARTICLES:
+        few = f"{particles.image_count} particles are too few to tell coordination"
+        return _nothing(names, few)
+    composition = _composition(run)
+    signals = read_signals(run.directory, particles.names, composition, labels.n_parts)
+    if len(signals) < 2:
+        return _nothing(
+            names,
+            "fewer than two parts have states; run `cryoparts focus` or `cryoparts composition`",
+        )
+    pairs = find_coordination(
+        signals,
+        imaging_strata(particles.poses, particles.ctf, seed, particles.image),
+        composition,
+        image=particles.image,
+        permutations=options.permutations,
+        seed=seed,
+        progress=counting(progress, "coordination"),
+    )
+    assembly = None
+    if composition is not None and len(composition.optional) >= 2:
+        assembly = assembly_graph(composition, pairs, options.exceptions)
+    folder = run.directory.coordination_path
+    save_coordination(folder, pairs, labels.part_names, len(particles), assembly)
+    keep_options(folder, options)
+    return CoordinationFound(tuple(pairs), names, assembly)
+
+
+def _nothing(names: tuple[str, ...], why: str) -> CoordinationFound:
+    return CoordinationFound((), names, None, why)
+
+
+def _composition(run: Run) -> Composition | None:
+    folder = run.directory.composition_path
+    if not (folder / "occupancies.csv").is_file():
+        return None
+    composition = run.composition
+    if len(composition.parts) != run.parts.n_parts:
+        raise InputError(
+            str(folder),
+            f"is of {len(composition.parts)} parts, the run has {run.parts.n_parts}",
+            f"Run `cryoparts composition {run.root}` again.",
+        )
+    return composition

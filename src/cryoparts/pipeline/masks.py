@@ -1,0 +1,46 @@
+"""A soft mask of each part, for RELION and cryoSPARC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryoparts.parts.part_chains import original_box
+from cryoparts.parts.part_masks import MaskOptions, write_part_masks
+from cryoparts.run.result_options import keep_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryoparts.run.run import Run
+
+
+@dataclass(frozen=True)
+class MasksWritten:
+    """Masks of a run's parts.
+
+    Parameters
+    ----------
+    files : tuple of Path
+    box_size : int
+    pixel_size_angstrom : float
+        Å.
+    """
+
+    files: tuple[Path, ...]
+    box_size: int
+    pixel_size_angstrom: float
+
+
+def write_masks(run: Run, options: MaskOptions | None = None) -> MasksWritten | None:
+    """Write parts/masks/part_1.mrc, ..., and core.mrc; None where the run has no parts."""
+    options, labels = options or MaskOptions(), run.parts
+    if labels.n_parts == 0:
+        return None
+    box, pixel = original_box(run.directory)
+    folder = run.directory.masks_path
+    written = write_part_masks(folder, run.model, labels, box, pixel, options)
+    keep_options(folder, options)
+    return MasksWritten(
+        tuple(written), options.box_size or box, options.pixel_size_angstrom or pixel
+    )

@@ -1,0 +1,89 @@
+"""The rigid motion of each part in each particle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryoparts.export.motion_arrows import write_motion_arrows
+from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.rigid_refinement import refine_motion
+from cryoparts.motion.run_motion import Frame, RunMotion, measure_motion, summarise
+from cryoparts.pipeline.progress import Progress, counting, silent
+from cryoparts.run.result_options import keep_options
+
+if TYPE_CHECKING:
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How motions are measured."""
+
+    frame: Frame = "core"
+    """core: as seen from the core, whose own motion is undone; lab: as decoded."""
+
+    refine: bool | None = None
+    """Correct by the images; None: where the training refined latent vectors."""
+
+
+@dataclass(frozen=True)
+class MotionFound:
+    """The motions of a run's parts.
+
+    Parameters
+    ----------
+    motion : RunMotion
+    labels : PartLabels
+    frame : {"core", "lab"}
+    """
+
+    motion: RunMotion
+    labels: PartLabels
+    frame: Frame
+
+
+def find_motion(
+    run: Run, options: MotionOptions | None = None, progress: Progress = silent
+) -> MotionFound | None:
+    """Fit a rotation and a shift to every part in every particle; write motion/.
+
+    Returns
+    -------
+    MotionFound or None
+        None where positions do not vary or there is no part.
+    """
+    options = options or MotionOptions()
+    config, directory = run.training, run.directory
+    if "position" not in config.vary or run.parts.n_parts == 0:
+        return None
+    labels = run.parts
+    measured = measure_motion(
+        run.model,
+        labels,
+        run.decoder.decode,
+        len(run.particles),
+        image=run.particles.image,
+        frame=options.frame,
+        seed=config.seed,
+        progress=counting(progress, "motion"),
+    )
+    refine = config.refinement_steps > 0 if options.refine is None else options.refine
+    if refine:
+        measured = refine_motion(
+            measured,
+            labels,
+            run.setup,
+            run.decoder.offsets,
+            config.vary,
+            relative_to_core=options.frame == "core",
+            seed=config.seed,
+            progress=counting(progress, "motion, by the images"),
+        )
+    for part, one in measured.parts.items():
+        write_part_motion(directory.motion_path, part, run.particles.names, one)
+    write_motion_summary(directory.motion_path, summarise(measured, labels, options.frame))
+    keep_options(directory.motion_path, options)
+    write_motion_arrows(directory.root)
+    return MotionFound(measured, labels, options.frame)

@@ -1,0 +1,157 @@
+"""Find the parts of a run: Gaussians that come, go or move together."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.errors import InputError
+from cryoparts.io.structure import write_gaussians_cif
+from cryoparts.parts.changes import choose_sample
+from cryoparts.parts.edit_history import (
+    Downstream,
+    bring_up_to_date,
+    forget_edits,
+    read_edits,
+    same_parts,
+)
+from cryoparts.parts.part_chains import atoms_of_run
+from cryoparts.parts.part_description import (
+    PartDescription,
+    describe_parts,
+    read_stability,
+    write_description,
+)
+from cryoparts.parts.part_kinds import measure_part_changes
+from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.run.result_options import keep_options
+from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
+
+if TYPE_CHECKING:
+    from cryoparts.config import PartsConfig
+    from cryoparts.parts.part_chains import Atoms
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PartsFound:
+    """The parts of a run, described.
+
+    Parameters
+    ----------
+    labels : PartLabels
+        Part of every Gaussian; 0 is the core.
+    described : tuple of PartDescription
+        The core and every part.
+    null_test : NullTest or None
+        What null particles say; None where flagged parts were kept or there was too little
+        to judge by.
+    groups : int
+        Groups of Gaussians before those that null particles show as well were put back.
+    forgotten : tuple of str
+        Edits by hand of the parts that were there before.
+    downstream : Downstream or None
+        Results of earlier parts that went out of date; None where there were none.
+    """
+
+    labels: PartLabels
+    described: tuple[PartDescription, ...]
+    null_test: NullTest | None
+    groups: int
+    forgotten: tuple[str, ...] = ()
+    downstream: Downstream | None = None
+
+
+def find_parts(run: Run, options: PartsConfig) -> PartsFound:
+    """Label the Gaussians of a trained run; write parts/ and colour gaussians.cif.
+
+    Parameters
+    ----------
+    run : Run
+        Trained.
+    options : PartsConfig
+        Kept beside the result, in parts/options.json.
+    """
+    seed = run.training.seed
+    decoded = run.decoder.decode(choose_sample(len(run.particles), options.sample, seed))
+    found = segment_gaussians(
+        run.model.positions,
+        decoded.relative_scalars,
+        decoded.displacements,
+        method=options.embedding,
+        min_part_size=options.min_part_size,
+        seed=seed,
+    )
+    tested, labels = (None, found) if options.keep_flagged else _without_flagged(run, found)
+    forgotten, downstream = _replace_earlier(run, labels)
+    labels.save(run.directory.parts_path)
+    keep_options(run.directory.parts_path, options)
+    described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)
+    return PartsFound(labels, described, tested, found.n_parts, forgotten, downstream)
+
+
+def describe_run_parts(run: Run) -> PartsFound:
+    """Describe the parts as they are now, after an edit, from a sample of the particles."""
+    sample = choose_sample(len(run.particles), run.parts_options.sample, run.training.seed)
+    decoded = run.decoder.decode(sample)
+    labels = run.parts
+    described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)
+    return PartsFound(labels, described, None, labels.n_parts)
+
+
+def _without_flagged(run: Run, labels: PartLabels) -> tuple[NullTest | None, PartLabels]:
+    """The parts without those that null particles show as well; writes trust/null_test.json."""
+    folder = run.directory.trust_path
+    tested, kept = null_test(run, labels, drop=True)
+    if tested is None:
+        (folder / NULL_TEST).unlink(missing_ok=True)
+        if labels.n_parts:
+            LOG.warning("too few particles to tell parts from noise by null particles")
+        return None, labels
+    tested.save(folder)
+    return tested, kept
+
+
+def _replace_earlier(run: Run, labels: PartLabels) -> tuple[tuple[str, ...], Downstream | None]:
+    """Results of parts that were found before do not hold for others."""
+    if not run.has_parts:
+        return (), None
+    folder, before = run.directory.parts_path, run.parts
+    forgotten = tuple(str(edit["edit"]) for edit in read_edits(folder))
+    if forgotten:
+        forget_edits(folder)
+    if len(before) != len(labels) or np.array_equal(before.labels, labels.labels):
+        return forgotten, None
+    same = same_parts(before.labels, labels.labels)
+    return forgotten, bring_up_to_date(run.directory, before, same)
+
+
+def _describe(
+    run: Run,
+    labels: PartLabels,
+    scalars: np.ndarray[tuple[int, ...], np.dtype[np.floating]] | None,
+    displacements: np.ndarray[tuple[int, ...], np.dtype[np.floating]] | None,
+) -> tuple[PartDescription, ...]:
+    model, folder = run.model, run.directory
+    write_gaussians_cif(
+        folder.gaussians_cif_path, model.positions, model.amplitudes, model.widths, labels.labels
+    )
+    changes = measure_part_changes(model, labels, scalars, displacements)
+    described = describe_parts(model, labels, changes, _atoms(run))
+    write_description(folder.parts_path, described, read_stability(folder.trust_path))
+    return tuple(described)
+
+
+def _atoms(run: Run) -> Atoms | None:
+    """The run's atoms; a structure that is gone costs the chains, not the parts."""
+    try:
+        return atoms_of_run(run.directory, run.model)
+    except InputError as fault:
+        LOG.warning("chains and residues of the parts are not known: %s", fault)
+        return None

@@ -1,0 +1,92 @@
+"""Everything that `cryoparts run` does after the start, one step after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryoparts.pipeline.composition import judge_composition
+from cryoparts.pipeline.coordination import find_run_coordination
+from cryoparts.pipeline.focus import find_states, part_numbers
+from cryoparts.pipeline.masks import write_masks
+from cryoparts.pipeline.motion import find_motion
+from cryoparts.pipeline.parts import find_parts
+from cryoparts.pipeline.progress import Progress, counting, silent
+from cryoparts.pipeline.reconstruct import reconstruct_states
+from cryoparts.pipeline.report import report_run
+from cryoparts.pipeline.training import train_run
+from cryoparts.pipeline.trust import judge_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryoparts.config import RunConfig
+    from cryoparts.run.run import Run
+    from cryoparts.training.trainer import Progress as TrainingProgress
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step that has come to its end.
+
+    Parameters
+    ----------
+    name : str
+        As the verb that repeats it.
+    result : object
+        What the step's function returned; None where there was nothing to do.
+    """
+
+    name: str
+    result: object
+
+
+def run_steps(
+    run: Run,
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    maps: bool = True,
+    epochs: TrainingProgress | None = None,
+    progress: Progress = silent,
+) -> Iterator[StepDone]:
+    """Train, find parts, measure what they do, judge them, reconstruct, report; one by one.
+
+    Parameters
+    ----------
+    run : Run
+        Started (`start_run`).
+    config : RunConfig
+        Options of parts, focus and reconstruction are taken from here.
+    resume : bool
+        Go on with the training that is there.
+    maps : bool
+        Also masks, trust, maps and report; without them, what numbers need.
+    epochs, progress
+        Told how far the work is.
+
+    Yields
+    ------
+    StepDone
+        After each step.
+    """
+    trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
+    yield StepDone("train", trained)
+    yield StepDone("parts", find_parts(run, config.parts))
+    if maps:
+        yield StepDone("masks", write_masks(run))
+    yield StepDone("motion", find_motion(run, None, progress))
+    parts = part_numbers(run.directory)
+    shown = counting(progress, "decoding")
+    looks = [[part] for part in parts]
+    states = find_states(run.directory, looks, config.focus, shown) if parts else ()
+    yield StepDone("focus", states)
+    yield StepDone("composition", judge_composition(run, progress))
+    if maps:
+        yield StepDone("trust", judge_trust(run))
+    yield StepDone("coordination", find_run_coordination(run, None, progress))
+    if maps:
+        shown = counting(progress, "reconstructing")
+        made = reconstruct_states(run.directory, parts, config.reconstruction, shown)
+        yield StepDone("reconstruct", made)
+        yield StepDone("report", report_run(run))

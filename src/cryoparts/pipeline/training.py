@@ -1,0 +1,89 @@
+"""Train encoder and decoder of a run, and give every particle its latent vector."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryoparts.inference.latents import write_latents
+from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
+from cryoparts.training.trainer import Trainer, best_epoch
+
+if TYPE_CHECKING:
+    from cryoparts.run.run import Run
+    from cryoparts.training.trainer import Progress as TrainingProgress
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Parameters
+    ----------
+    epochs : tuple of dict
+        Rows of metrics.jsonl, one an epoch; epoch 0 is the neutral model.
+    best_epoch : int
+        The one that is kept.
+    held_out_frc : float
+        Of particles that were not trained on, at the best epoch.
+    held_out_frc_at_rest : float
+        The same without the changes from particle to particle.
+    held_out_frc_neutral : float
+        The same of the model as given.
+    """
+
+    epochs: tuple[dict[str, float], ...]
+    best_epoch: int
+    held_out_frc: float
+    held_out_frc_at_rest: float
+    held_out_frc_neutral: float
+
+    @property
+    def gains(self) -> bool:
+        """Whether held-out particles agree better than with a model at rest."""
+        return self.held_out_frc > max(self.held_out_frc_at_rest, self.held_out_frc_neutral)
+
+
+def train_run(
+    run: Run,
+    *,
+    resume: bool = False,
+    epochs: TrainingProgress | None = None,
+    progress: Progress = silent,
+) -> Trained:
+    """Train the networks of a run and write checkpoints, metrics.jsonl and latent vectors.
+
+    Parameters
+    ----------
+    run : Run
+        With particles and model in it (`start_run`).
+    resume : bool
+        Go on after the last epoch that is there.
+    epochs : object with `step` and `epoch`, optional
+        Told how far the training is.
+    progress : callable
+        Told how far the steps before and after it are.
+    """
+    setup = run.prepare(counting(progress, "encoder input"))
+    trainer = Trainer(run.directory, setup, run.training)
+    rows = trainer.train(epochs or SilentTraining(), resume=resume)
+    run.forget_training()
+    best = best_epoch(rows)
+    neutral = rows[0]["held_out_frc"]
+    trained = Trained(
+        tuple(rows),
+        best,
+        rows[best]["held_out_frc"],
+        rows[best].get("held_out_frc_mean", neutral),
+        neutral,
+    )
+    if not trained.gains:
+        LOG.warning(
+            "held-out particles agree no better with the trained model than with one at rest"
+        )
+    write_latents(run.directory, setup, counting(progress, "latent vectors"))
+    run.forget_training()
+    return trained
