@@ -18,6 +18,7 @@ from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.reconstruct import reconstruct_states
 from cryoparts.pipeline.report import report_run
 from cryoparts.pipeline.trust import judge_trust
+from cryoparts.run.result_options import keep_options
 from cryoparts.run.run import Run
 
 PARTICLES, GAUSSIANS = 120, 48
@@ -57,6 +58,11 @@ STEPS: dict[str, Callable[[Run], object]] = {
 }
 
 
+def test_a_step_keeps_its_options(archived):
+    find_parts(archived, PARTS)
+    assert Run.open(archived.root).parts_options == PARTS
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_goes_on_with_it_and_prints_nothing(archived, capfd, step):
     if step == "focus":  # there is no particle file to take the rows of a state from
@@ -70,8 +76,8 @@ def test_every_step_goes_on_with_it_and_prints_nothing(archived, capfd, step):
 
 def test_trust_finds_parts_again_with_the_options_that_the_parts_have(archived, monkeypatch):
     assert archived.parts_options == archived.config.parts  # an earlier version kept none
-    other = PartsConfig(embedding="pca", min_part_size=5, keep_flagged=True, sample=77)
-    find_parts(archived, other)
+    other = PartsConfig(embedding="pca", min_part_size=7, sample=77)
+    keep_options(archived.directory.parts_path, other)
     assert Run.open(archived.root).parts_options == other
     used: list[int] = []
 
@@ -81,4 +87,4 @@ def test_trust_finds_parts_again_with_the_options_that_the_parts_have(archived, 
 
     monkeypatch.setattr("cryoparts.pipeline.trust.stability_over_subsamples", stability)
     judge_trust(Run.open(archived.root))
-    assert used == [5, 77]
+    assert used == [7, 77]
