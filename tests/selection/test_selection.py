@@ -193,7 +193,7 @@ def test_an_empty_selection_is_not_saved(tmp_path):
     ("text", "problem"),
     [
         ("name\n", "names no particle"),
-        ("who\nx\n", "no column `name`"),
+        ("who\nx\n", "lacks the column .name."),
         ("name\nx\ny\nx\n", "x more than once"),
     ],
 )

@@ -50,11 +50,18 @@ def row_names(image_names: ArrayLike) -> NDArray[np.str_]:
 
 
 def copy_names(image_names: ArrayLike, copies: int) -> NDArray[np.str_]:
-    """Names (P * copies,) of rows when each of P unique rows is repeated, copies together."""
+    """Names (P * copies,) of rows when each of P unique rows is repeated, copies together.
+
+    As `row_names` of the repeated names, without holding these.
+    """
     names = np.asarray(image_names, dtype=np.str_)
     if copies == 1:
         return names
-    return row_names(np.repeat(names, copies))
+    longest = names.dtype.itemsize // np.dtype("U1").itemsize + len(f"{COPY_MARK}{copies}")
+    out = np.empty((len(names), copies), dtype=f"U{longest}")
+    for copy in range(copies):
+        out[:, copy] = np.char.add(names, f"{COPY_MARK}{copy + 1}")
+    return out.reshape(-1)
 
 
 def _marked(

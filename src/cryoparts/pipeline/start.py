@@ -345,7 +345,8 @@ def report_copies(
     told = f"FRC {copies.others:.4f}, as first given {copies.first:.4f}"
     if config.symmetry is None:
         LOG.warning(
-            f"the further rows of an image fit the model worse ({told}): is the file expanded?"
+            f"the further rows of an image fit the model worse ({told}): the file was expanded by "
+            "a symmetry that the model does not have about these axes, or its rows are not copies."
         )
     else:
         LOG.warning(

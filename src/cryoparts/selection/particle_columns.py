@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryoparts.errors import InputError
+from cryoparts.io.tables import read_table
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.statistics.principal_components import principal_scores
@@ -225,9 +226,7 @@ def _read(path: Path, index: pd.Index[Any]) -> pd.DataFrame:
     """A table's rows by the names of `index`; all NaN for particles that it lacks."""
     cure = "Run the step that writes it again."
     try:
-        # a particle may well be called "NA": only empty cells are missing values
-        table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=["", "nan"])
-        table = table.set_index("name")
+        table = read_table(path, ["name"], cure=cure).set_index("name")
     except (OSError, ValueError, KeyError) as fault:
         raise InputError(str(path), f"is not a table of particles: {fault}", cure) from fault
     if not table.index.is_unique:
