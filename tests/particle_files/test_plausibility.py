@@ -77,6 +77,10 @@ def test_rows_with_a_broken_magnification_are_named(table):
     assert finding.certain
     assert "2 of 40 particles (000004@s.mrcs, 000018@s.mrcs)" in finding.line
     assert "2.5 Å" in finding.line
+    # two data sets in one file, of RELION 3.0 for one
+    pixel = np.where(np.arange(COUNT) < 25, 2.5, 1.5)
+    (finding,) = implausible(replace(table, pixel_size_angstrom=pixel))
+    assert not finding.certain
     # optics groups may differ
     group = np.where(np.arange(COUNT) < 20, 1, 2)
     two = replace(table, optics_group=group, pixel_size_angstrom=np.where(group == 1, 2.5, 1.0))
