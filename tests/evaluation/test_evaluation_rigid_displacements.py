@@ -58,5 +58,5 @@ def test_rigid_parts_come_back_from_the_files_in_any_order(case):
 def test_without_files_there_is_nothing_and_unknown_particles_are_refused(case, tmp_path):
     folder, labels, positions, names, _ = case
     assert rigid_displacements(tmp_path / "other", labels, positions, names) is None
-    with pytest.raises(InputError, match="lacks 1 of the run's particles"):
+    with pytest.raises(InputError, match="1 of the run's 1 particles are not in it"):
         rigid_displacements(folder, labels, positions, np.array(["000001@other.mrcs"]))

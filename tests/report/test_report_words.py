@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from cryoparts.conventions import CtfParameters, Poses, rotation_from_euler
 from cryoparts.figures.latent import principal_plane
 from cryoparts.figures.run_results import read_run
-from cryoparts.figures.tables import match_names, read_table
 from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour
 from cryoparts.report.verdict import findings, headline, judge
 from cryoparts.report.wording import duration, flattened, percent
@@ -115,19 +114,6 @@ def test_few_particles_leak_nothing_that_could_be_measured():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), st.integers(2, 60))
-def test_states_are_joined_by_name_whatever_the_order_of_the_rows(seed, count):
-    rng = np.random.default_rng(seed)
-    names = np.array([f"{i:06d}@a.mrcs" for i in range(count)])
-    states = rng.integers(1, 4, count)
-    order = rng.permutation(count)[: max(1, count // 2)]
-    joined = match_names(names, names[order].tolist(), states[order], absent=0)
-    expected = np.zeros(count, dtype=int)
-    expected[order] = states[order]
-    np.testing.assert_array_equal(joined, expected)
-
-
-@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.integers(3, 8))
 def test_the_plane_does_not_depend_on_how_the_latent_space_is_turned(seed, dimensions):
     rng = np.random.default_rng(seed)
@@ -146,14 +132,6 @@ def test_one_and_two_dimensions_are_shown_as_they_are(dimensions):
     plane = principal_plane(z)
     np.testing.assert_array_equal(plane.points[:, :dimensions], z)
     assert sum(plane.share) == pytest.approx(1.0)
-
-
-def test_a_particle_called_na_is_not_a_missing_value(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("name,state,x\nNA,1,0.5\n007,2,\n")
-    table = read_table(path, ["name", "state"])
-    assert table["name"].tolist() == ["NA", "007"]
-    assert np.isnan(table["x"][1])
 
 
 def test_colours_of_parts_and_states_are_all_different_and_never_those_of_the_core():

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cryoparts.errors import InputError
+from cryoparts.io.names import rows_of_names
+from cryoparts.io.tables import AGAIN, numbers, read_table
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.occupancy.composition import Composition
@@ -80,7 +80,7 @@ def read_signals(
             signals.append(PartSignal(part, "angle", angles))
         elif (run.focus_path(part) / "particles.csv").is_file():
             focused = FocusedParticles.load(run.focus_path(part))
-            rows = rows_by_name(focused.names, names, str(run.focus_path(part)))
+            rows = rows_of_run(focused.names, names, run.focus_path(part))
             if focused.order == "clusters" and focused.n_states > 1:
                 # a coordinate's small differences within a state are leakage, not change
                 states = focused.states[rows].astype(np.float64)
@@ -98,36 +98,19 @@ def read_column(path: Path, column: str, names: NDArray[np.str_]) -> FloatArray 
     InputError
         If the table lacks one of the particles, or the column is not of numbers.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
-        table = list(csv.DictReader(stream))
-    if not table or column not in table[0] or "name" not in table[0]:
+    table = read_table(path)
+    if not len(table) or column not in table.columns or "name" not in table.columns:
         return None
-    rows = rows_by_name(np.array([row["name"] for row in table]), names, str(path))
-    try:
-        values = np.array([float(row[column] or "nan") for row in table])
-    except ValueError as fault:
-        raise InputError(
-            str(path), f"the column {column} is not of numbers: {fault}", "Make the table again."
-        ) from fault
-    return values[rows]
+    rows = rows_of_run(table["name"], names, path)
+    return numbers(table, column, path)[rows]
 
 
-def rows_by_name(
-    known: NDArray[np.str_], wanted: NDArray[np.str_], where: str
-) -> NDArray[np.int64]:
-    """Row of `known` of each name in `wanted`.
+def rows_of_run(known: ArrayLike, wanted: ArrayLike, path: Path) -> NDArray[np.int64]:
+    """Rows of a table of particles in the order of the run.
 
     Raises
     ------
     InputError
-        If a name is missing.
+        If the table lacks a particle of the run.
     """
-    row = {str(name): number for number, name in enumerate(known.tolist())}
-    missing = [str(name) for name in wanted.tolist() if str(name) not in row]
-    if missing:
-        raise InputError(
-            where,
-            f"lacks {len(missing)} of the run's particles, the first is {missing[0]!r}",
-            "Run the step that writes it again.",
-        )
-    return np.array([row[str(name)] for name in wanted.tolist()], dtype=np.int64)
+    return rows_of_names(known, wanted, str(path), whose="the run's", container="it", cure=AGAIN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoparts.coordination.part_signals import rows_by_name
+from cryoparts.coordination.part_signals import rows_of_run
 from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
 from cryoparts.rigid.rigid_motion import displaced_by
 
@@ -55,7 +55,7 @@ def rigid_displacements(
         if content is None:
             continue
         found, columns = read_part_motion(folder, part)
-        rows = rows_by_name(found, names, str(folder / f"part_{part}.csv"))
+        rows = rows_of_run(found, names, folder / f"part_{part}.csv")
         axis, shift = (
             np.stack([columns[name][rows] for name in triple], axis=1)
             for triple in (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.io.names import rows_of_names
 from cryoparts.simulation.ground_truth import (
     COUPLINGS,
     NUISANCE_PREFIX,
@@ -101,21 +102,10 @@ def rows_of(known: ArrayLike, wanted: ArrayLike, where: str = "the run") -> NDAr
     InputError
         If a name is missing from `known` or occurs twice in it.
     """
-    names = [str(name) for name in np.asarray(known).tolist()]
-    row_of = {name: row for row, name in enumerate(names)}
-    if len(row_of) != len(names):
-        seen: set[str] = set()
-        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InputError(
-            "truth", f"two particles are called {twice!r}", "Simulate the data set again."
-        )
-    asked = [str(name) for name in np.asarray(wanted).tolist()]
-    unknown = [name for name in asked if name not in row_of]
-    if unknown:
-        raise InputError(
-            where,
-            f"{len(unknown)} of its {len(asked)} particles are not in the ground truth, the first "
-            f"is {unknown[0]!r}; the truth's are called like {names[0] if names else 'nothing'!r}",
-            "Give the truth.npz of the data set that the run was made of.",
-        )
-    return np.array([row_of[name] for name in asked], dtype=np.int64)
+    return rows_of_names(
+        known,
+        wanted,
+        where,
+        container="the ground truth",
+        cure="Give the truth.npz of the data set that the run was made of.",
+    )

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 
 from cryoparts.figures.pictures import new_figure, picture_of
-from cryoparts.figures.tables import match_names
+from cryoparts.io.names import rows_or_absent
 from cryoparts.palette import state_colour
 from cryoparts.statistics.principal_components import principal_scores
 
@@ -74,9 +74,8 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
         draw_density(grid[0], plane.points)
         grid[0].set_title("all particles")
         for axes, part in zip(grid[1:], shown, strict=False):
-            state = match_names(
-                latent.names, part.focused.names.tolist(), part.focused.states, absent=0
-            )
+            own = rows_or_absent(part.focused.names, latent.names)
+            state = np.where(own < 0, 0, part.focused.states[own])
             draw_states(axes, plane.points, state)
             axes.set_title(f"by the states of part {part.label}")
         for number, axes in enumerate(grid):

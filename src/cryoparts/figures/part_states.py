@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoparts.figures.tables import read_json, read_table
+from cryoparts.io.tables import read_json, read_table
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:

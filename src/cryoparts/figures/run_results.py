@@ -12,9 +12,9 @@ import yaml
 
 from cryoparts.errors import InputError
 from cryoparts.figures.part_states import PartStates, read_part_states
-from cryoparts.figures.tables import read_array, read_json, read_table
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.io.tables import load_array, read_json, read_table
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.training.epoch_choice import chosen_epoch
 
@@ -172,7 +172,7 @@ def _read_training(path: Path) -> Training | None:
 def _read_latent(run: RunDirectory) -> Latent | None:
     if not run.latent_path.is_file():
         return None
-    z = np.asarray(read_array(run.latent_path, dimensions=2), dtype=np.float64)
+    z = np.asarray(load_array(run.latent_path, dimensions=2), dtype=np.float64)
     if not run.latent_csv_path.is_file():
         return Latent(np.array([""] * len(z), dtype=np.str_), z)
     names = read_table(run.latent_csv_path, ["name"])["name"].to_numpy(dtype=np.str_)

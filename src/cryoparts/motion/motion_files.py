@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import save_array, write_table
+from cryoparts.io.tables import numbers, read_table, save_array, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,13 +128,7 @@ def read_part_motion(folder: Path, part: int) -> tuple[NDArray[np.str_], dict[st
         If the file is missing or damaged.
     """
     path = folder / f"part_{part}.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        names = np.array([row["name"] for row in rows], dtype=np.str_)
-        keys = [key for key in (rows[0] if rows else {}) if key != "name"]
-        return names, {key: np.array([float(row[key]) for row in rows]) for key in keys}
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise InputError(
-            str(path), f"cannot be read: {fault}", "Run `cryoparts motion` again."
-        ) from fault
+    cure = "Run `cryoparts motion` again."
+    table = read_table(path, ["name"], cure=cure)
+    names = table.pop("name").to_numpy(dtype=np.str_)
+    return names, {str(key): numbers(table, key, path, cure=cure) for key in table.columns}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -11,7 +10,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, read_rows, read_table, save_array, write_table
 from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
 from cryoparts.occupancy.presence import Presence, fit_presence
 
@@ -116,11 +115,11 @@ class Composition:
             If a file is missing or does not fit the others.
         """
         try:
-            occupancies = _read(folder / "occupancies.csv")
-            presence = _read(folder / "presence.csv")
-            amplitudes = _read(folder / "amplitudes.csv")
+            occupancies = read_rows(folder / "occupancies.csv", cure=CURE)
+            presence = read_table(folder / "presence.csv", ["name"], cure=CURE)
+            amplitudes = read_table(folder / "amplitudes.csv", ["name"], cure=CURE)
             labels = [row["part"] for row in occupancies]
-            probability = {k: np.array([float(row[k]) for row in presence]) for k in labels}
+            probability = {k: presence[k].to_numpy(dtype=np.float64) for k in labels}
             parts = tuple(
                 Presence(
                     change=row["change"],  # type: ignore[arg-type]
@@ -130,8 +129,8 @@ class Composition:
                 for row in occupancies
             )
             measured = ImageAmplitudes(
-                names=np.array([row["name"] for row in amplitudes]),
-                amplitude=np.array([[float(row[k]) for k in labels] for row in amplitudes]),
+                names=amplitudes["name"].to_numpy(dtype=np.str_),
+                amplitude=amplitudes[labels].to_numpy(dtype=np.float64),
                 covariance=load_array(folder / "amplitude_covariances.npy").astype(np.float64),
             )
             return cls(measured, tuple(row["name"] for row in occupancies), parts)
@@ -186,8 +185,3 @@ def _occupancy_table(composition: Composition) -> str:
 
 def _text(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.6g}"
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.errors import InputError
-from cryoparts.io.tables import write_table
+from cryoparts.io.tables import read_rows, write_table
 from cryoparts.parts.part_chains import chains_of_part, in_brief
 from cryoparts.parts.part_labels import CORE
 
@@ -175,12 +173,4 @@ def read_stability(trust: Path) -> dict[str, dict[str, str]]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, ValueError) as fault:
-        raise InputError(
-            str(path), f"cannot be read: {fault}", "Run the step that writes it again."
-        ) from fault
+    return read_rows(path) if path.is_file() else []

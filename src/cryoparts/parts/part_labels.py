@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, read_rows, read_table, save_array, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
+CURE = "Make one with `cryoparts parts`."
 UNASSIGNED, CORE = -1, 0
 
 RESERVED_NAME = re.compile(r"(part_?)?\d*|core|unassigned", re.IGNORECASE)
@@ -157,7 +157,10 @@ class PartLabels:
         """
         table = folder / "gaussians.csv"
         try:
-            columns = np.genfromtxt(table, delimiter=",", names=True, ndmin=1)
+            columns = {
+                str(key): values.to_numpy(dtype=np.float64)
+                for key, values in read_table(table, cure=CURE).items()
+            }
             labels = load_array(folder / "labels.npy").astype(np.int64)
             return cls(
                 labels=labels,
@@ -169,9 +172,7 @@ class PartLabels:
                 names=_read_names(folder / "parts.csv", max(int(labels.max(initial=0)), 0)),
             )
         except (OSError, ValueError, KeyError) as fault:
-            raise InputError(
-                str(folder), f"not a folder of parts: {fault}", "Make one with `cryoparts parts`."
-            ) from fault
+            raise InputError(str(folder), f"not a folder of parts: {fault}", CURE) from fault
 
 
 def default_names(n_parts: int) -> tuple[str, ...]:
@@ -205,11 +206,10 @@ def _read_names(table: Path, n_parts: int) -> tuple[str, ...]:
     names = list(default_names(n_parts))
     if not table.is_file():
         return tuple(names)
-    with table.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            number = row["part"].removeprefix("part_")
-            if number.isdecimal() and int(number) <= n_parts and row.get("name"):
-                names[int(number)] = row["name"]
+    for row in read_rows(table, ["part"], cure=CURE):
+        number = row["part"].removeprefix("part_")
+        if number.isdecimal() and int(number) <= n_parts and row.get("name"):
+            names[int(number)] = row["name"]
     return tuple(names)
 
 

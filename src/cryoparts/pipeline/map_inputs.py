@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,10 +14,12 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.io.mrc import read_map
+from cryoparts.io.names import rows_of_names
 from cryoparts.io.structure import read_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.start import STRUCTURES
+from cryoparts.selection.selection import named_rows, read_names
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
@@ -93,18 +94,15 @@ class MapInputs:
         InputError
             If the run has no particle of a name.
         """
-        row_of = {name: row for row, name in enumerate(self.particles.names.tolist())}
-        unknown = [name for name in names.tolist() if name not in row_of]
-        if unknown:
-            raise InputError(
-                str(self.run.root / "focus"),
-                f"{len(unknown)} of its particles are not in this run, {unknown[0]!r} for example",
-                "Run `cryoparts focus` again.",
-            )
-        return np.array([row_of[name] for name in names.tolist()], dtype=np.int64)
+        return rows_of_names(
+            self.particles.names,
+            names,
+            str(self.run.root / "focus"),
+            cure="Run `cryoparts focus` again.",
+        )
 
 
-def selected_rows(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
+def selected_rows(path: Path, particles: PreparedParticles) -> NDArray[np.int64]:
     """Rows, in order, of the particles that a selection's file names.
 
     Raises
@@ -118,22 +116,10 @@ def selected_rows(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
             "there is no such selection",
             "Make one with `cryoparts select`, or give a .csv file with a column `name`.",
         )
-    with path.open(encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file)
-        if "name" not in (table.fieldnames or ()):
-            raise InputError(str(path), "has no column `name`", "Give a .csv with that column.")
-        wanted = [row["name"] for row in table]
-    row_of = {name: row for row, name in enumerate(names.tolist())}
-    for line, name in enumerate(wanted, start=2):
-        if name not in row_of:
-            raise InputError(
-                f"{path}, line {line}",
-                f"no particle of the run is called {name!r}",
-                f"Names look like {names[0]!r}.",
-            )
-    if not wanted:
-        raise InputError(str(path), "the selection is empty", "Choose at least one particle.")
-    return np.unique([row_of[name] for name in wanted]).astype(np.int64)
+    names = read_names(path)
+    return np.flatnonzero(
+        named_rows(names, particles.names, str(path), "the run", particles.image_names)
+    )
 
 
 def independence(inputs: MapInputs) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.names import rows_or_absent
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
 from cryoparts.report.section_composition import CompositionSection, composition_section
@@ -218,9 +219,8 @@ def _compose(results: RunResults) -> Page:
 def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
     if results.latent is None or facts is None or len(facts) != len(results.latent.z):
         return []
-    row = {name: index for index, name in enumerate(facts.names.tolist())}
-    order = [row.get(name, -1) for name in results.latent.names.tolist()]
-    if -1 in order:
+    order = rows_or_absent(facts.names, results.latent.names)
+    if (order < 0).any():
         return []
     poses, ctf = facts.poses.take(order), facts.ctf.take(order)
     return measure_leaks(results.latent.z, poses, ctf, image=facts.image[order])

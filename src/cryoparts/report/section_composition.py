@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoparts.figures.coordination import occupancies
-from cryoparts.figures.tables import read_table
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.io.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

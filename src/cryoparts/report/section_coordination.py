@@ -12,8 +12,8 @@ from cryoparts.figures.coordination import (
     coordination_graph,
     coordination_matrix,
 )
-from cryoparts.figures.tables import read_json, read_table
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.io.tables import read_json, read_table
 from cryoparts.report.section_composition import section_environment
 from cryoparts.report.wording import counted
 

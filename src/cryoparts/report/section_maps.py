@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from cryoparts.figures.tables import read_json, read_table
+from cryoparts.io.tables import read_json, read_table
 from cryoparts.report.wording import percent
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryoparts.errors import InputError
+from cryoparts.io.tables import read_table
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.statistics.principal_components import principal_scores
@@ -53,6 +54,7 @@ MEANING = {
     "presence": "probability that the part is there, 0 to 1",
     "latent": "the latent vector's number",
     "component": "the latent vectors' principal component",
+    "probability": "that the particle is what the model describes, in its given pose, 0 to 1",
     "defocus": "mean of the two defoci, Å",
     "half": "half set, 1 or 2; 0 where unknown",
     "optics_group": "optics group's number",
@@ -193,6 +195,8 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
             _add(values, f"latent:{axis}", table, str(column))
         for axis, component in enumerate(principal_scores(table.to_numpy(), 2).T, start=1):
             values[f"component:{axis}"] = component
+    if run.probability_csv_path.is_file():
+        _add(values, "probability", _read(run.probability_csv_path, index), "probability")
     ctf = particles.ctf
     values["defocus"] = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom).astype(np.float64)
     values["half"] = particles.half_set.astype(np.float64)
@@ -225,9 +229,7 @@ def _read(path: Path, index: pd.Index[Any]) -> pd.DataFrame:
     """A table's rows by the names of `index`; all NaN for particles that it lacks."""
     cure = "Run the step that writes it again."
     try:
-        # a particle may well be called "NA": only empty cells are missing values
-        table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=["", "nan"])
-        table = table.set_index("name")
+        table = read_table(path, ["name"], cure=cure).set_index("name")
     except (OSError, ValueError, KeyError) as fault:
         raise InputError(str(path), f"is not a table of particles: {fault}", cure) from fault
     if not table.index.is_unique:

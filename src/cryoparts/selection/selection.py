@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
@@ -14,7 +13,8 @@ from skimage.measure import points_in_poly
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import write_table
+from cryoparts.io.names import rows_of_names
+from cryoparts.io.tables import read_table, write_table
 from cryoparts.selection.particle_columns import ParticleColumns, read_columns
 from cryoparts.selection.selection_expression import Truth, evaluate
 
@@ -145,22 +145,15 @@ def named_rows(
         If one of `names` is not in `run_names`.
     """
     wanted = np.unique(np.array(list(names), dtype=np.str_))
-    found = np.isin(wanted, run_names)
+    chosen = np.zeros(len(run_names), dtype=bool)
     if image_names is not None:
-        found |= np.isin(wanted, image_names)
-    missing = wanted[~found]
-    if len(missing):
-        shown = ", ".join(missing[:3].tolist()) + (" ..." if len(missing) > 3 else "")
-        looks = str(run_names[0]) if len(run_names) else "?"
-        raise InputError(
-            where,
-            f"{len(missing)} of its {len(wanted)} particles are not in {container}: {shown}",
-            f"Give a selection of the same particle file; its names look like {looks!r}.",
-        )
-    chosen = np.isin(run_names, wanted)
-    if image_names is not None:
-        chosen |= np.isin(image_names, wanted)
-    return np.asarray(chosen)
+        # a row's own name comes first: an image's may be spelled like one of its rows'
+        images = np.intersect1d(np.setdiff1d(wanted, run_names), image_names)
+        chosen = np.isin(image_names, images)
+        wanted = np.setdiff1d(wanted, images)
+    cure = "Give a selection of the same particle file."
+    chosen[rows_of_names(run_names, wanted, where, container=container, cure=cure)] = True
+    return chosen
 
 
 def read_names(path: Path) -> list[str]:
@@ -174,14 +167,7 @@ def read_names(path: Path) -> list[str]:
     cure = "Give a .csv with a column `name`, as `cryoparts select` writes it."
     if not path.is_file():
         raise InputError(str(path), "there is no such selection", cure)
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines)
-            if "name" not in (reader.fieldnames or []):
-                raise InputError(str(path), "has no column `name`", cure)
-            names = [str(row["name"]) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise InputError(str(path), f"is not a table: {fault}", cure) from fault
+    names: list[str] = read_table(path, ["name"], cure=cure)["name"].tolist()
     if not names:
         raise InputError(str(path), "names no particle", cure)
     twice = [name for name, count in Counter(names).items() if count > 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +10,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, read_table, save_array, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,10 +179,6 @@ def _of_parts(
 
 
 def _read_particles(path: Path) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader)
-        rows = list(reader)
-    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-    names = np.array(columns.pop("name"), dtype=np.str_)
-    return names, {key: np.array(values, dtype=np.float64) for key, values in columns.items()}
+    table = read_table(path, ["name"], cure="Make one with `cryoparts focus`.")
+    names = table.pop("name").to_numpy(dtype=np.str_)
+    return names, {str(key): table[key].to_numpy(dtype=np.float64) for key in table.columns}

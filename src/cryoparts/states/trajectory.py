@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from cryoparts.errors import InputError
-from cryoparts.io.tables import load_array, save_array, write_table
+from cryoparts.io.tables import load_array, read_table, save_array, write_table
 from cryoparts.states.principal_curve import PrincipalCurve
 
 if TYPE_CHECKING:
@@ -111,13 +111,18 @@ class Trajectory:
             If a file is missing or unreadable.
         """
         try:
-            points = np.genfromtxt(folder / "points.csv", delimiter=",", names=True, ndmin=1)
+            points = read_table(
+                folder / "points.csv",
+                ["coordinate", "particles"],
+                cure="Make one with `cryoparts focus --order curve`.",
+            )
             arrays = [
                 load_array(folder / name).astype(np.float64) if (folder / name).exists() else None
                 for name in ("amplitudes.npy", "displacements.npy")
             ]
-            counts = points["particles"].astype(np.int64)
-            return cls(points["coordinate"], counts, arrays[0], arrays[1])
+            counts = points["particles"].to_numpy(dtype=np.int64)
+            coordinate = points["coordinate"].to_numpy(dtype=np.float64)
+            return cls(coordinate, counts, arrays[0], arrays[1])
         except (OSError, ValueError) as fault:
             raise InputError(
                 str(folder),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +10,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import write_json
-from cryoparts.io.tables import write_table
+from cryoparts.io.tables import read_rows, write_table
 from cryoparts.validation.null_amplitude import is_null
 
 if TYPE_CHECKING:
@@ -141,8 +140,7 @@ class TrustRecord:
         if not table.is_file() or not (folder / SUMMARY).is_file():
             return None
         try:
-            with table.open(newline="", encoding="utf-8") as stream:
-                rows = tuple(_part(row) for row in csv.DictReader(stream))
+            rows = tuple(_part(row) for row in read_rows(table))
             summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         except (ValueError, KeyError, TypeError) as fault:
             raise InputError(

@@ -13,6 +13,7 @@ from cryoparts.cli.options import RunFolder
 from cryoparts.errors import InputError
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.atomic import write_atomically
+from cryoparts.io.names import rows_of_names
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.training.setup import set_threads
 
@@ -57,16 +58,5 @@ def decode(
 def _chosen(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
     if not path.is_file():
         raise InputError(f"--particles {path}", "there is no such file", "Check the path.")
-    row_of = {name: row for row, name in enumerate(names.tolist())}
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not (name := line.strip()):
-            continue
-        if name not in row_of:
-            raise InputError(
-                f"{path}, line {number}",
-                f"no particle of the run is called {name!r}",
-                f"Names look like {names[0]!r}.",
-            )
-        rows.append(row_of[name])
-    return np.array(rows, dtype=np.int64)
+    wanted = [name.strip() for name in path.read_text(encoding="utf-8").split("\n")]
+    return rows_of_names(names, [name for name in wanted if name], f"--particles {path}")

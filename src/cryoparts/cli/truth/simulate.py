@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Flat
-from cryoparts.pipeline.simulate import CONSENSUS_FILE
-from cryoparts.pipeline.simulate import simulate as simulate_data
+from cryoparts.pipeline.simulation import CONSENSUS_FILE
+from cryoparts.pipeline.simulation import simulate as simulate_data
 from cryoparts.simulation.both import BothOptions
 from cryoparts.simulation.composition import CompositionOptions
 from cryoparts.simulation.maps import MapsOptions
