@@ -146,7 +146,7 @@ def test_two_blocks_of_one_name_are_refused_as_such(tmp_path: Path) -> None:
         read(path)
     assert "block data_particles (line 12)" in caught.value.where
     path = write(tmp_path / "q.star", row(1), optics=2 * OPTICS.format(group="g"))
-    with pytest.raises(InputError, match="another block data_optics, in line 10"):
+    with pytest.raises(InputError, match="another block data_optics, in line 11"):
         read(path)
 
 
