@@ -10,10 +10,8 @@ import yaml
 
 from cryoparts.config import SECTIONS, RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.maps import MapsOptions
-from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions, MotionOptions
 
 Kind = Literal["composition", "motion", "assembly"]
 Orientations = Literal["uniform", "real"]

@@ -23,9 +23,10 @@ from cryoparts.evaluation.chain_agreement import ChainDensities
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
 from cryoparts.io.structure import Structure, read_structure
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.composition import simulate_composition
+from cryoparts.simulation.maps import simulate_maps
+from cryoparts.simulation.motion import simulate_motion
+from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions, MotionOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 LOG = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoparts.config.steps import FRAMES
 from cryoparts.difference_maps.map_files import write_part_maps
 from cryoparts.difference_maps.part_maps import (
     Comparison,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
 
     Progress = Callable[[int, int], None]
-
-FRAMES = 5
-"""Frames along a coordinate: a few hundred particles each at the least in most data sets."""
 
 
 @dataclass(frozen=True)
