@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryoparts.imaging.projection import project
     from cryoparts.imaging.shell_correlation import fourier_shell_correlation
     from cryoparts.particle_files.read_particles import read_particles
-    from cryoparts.pipeline.simulate import simulate
+    from cryoparts.pipeline.simulation import simulate
     from cryoparts.run.run import Run, open_run
 
 __all__ = [
@@ -56,7 +56,7 @@ _HOME = {
     "open_run": "cryoparts.run.run",
     "project": "cryoparts.imaging.projection",
     "read_particles": "cryoparts.particle_files.read_particles",
-    "simulate": "cryoparts.pipeline.simulate",
+    "simulate": "cryoparts.pipeline.simulation",
 }
 """Where each name is defined."""
 

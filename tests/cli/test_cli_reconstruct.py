@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,14 @@ import pytest
 import yaml
 
 from cryoparts.cli.main import main
+from cryoparts.config import ReconstructionConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.mrc import read_map, write_map
+from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import Structure, write_structure
+from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.reconstruct import reconstruct_states, reconstruct_trajectories
 from cryoparts.states.focus import FocusedParticles
 from training_example import PARTICLES, QUICK, make_example
 
@@ -91,6 +98,40 @@ def test_states(run):
     summary = json.loads((folder / "summary.json").read_text())
     assert "share no image" in summary["half_maps"]["independent"]
     assert "both halves" in summary["half_maps"]["not_independent"]
+
+
+def test_all_parts_and_their_frames_come_from_one_reading(run, monkeypatch):
+    """Three parts of the same states, or windows along them: each image is read once."""
+    read, images = Counter(), PreparedParticles.images
+
+    def counted(self, rows):
+        read.update(np.asarray(rows).tolist())
+        return images(self, rows)
+
+    monkeypatch.setattr(PreparedParticles, "images", counted)
+    directory = RunDirectory.open(run)
+    focused = FocusedParticles.load(directory.focus_path(1))
+    for part in (2, 3):
+        replace(focused, states=np.roll(focused.states, part)).save(directory.focus_path(part))
+    done = []
+    parts = (1, 2, 3)
+    states = reconstruct_states(directory, parts, progress=lambda *now: done.append(now))
+    assert read == Counter(range(PARTICLES))
+    assert done[-1] == (PARTICLES, PARTICLES)
+    assert [result.title for result in states] == ["part_1", "part_2", "part_3"]
+    assert [group.effective_particles for group in states[0].groups] == [
+        len(focused.members(state)) for state in (1, 2)
+    ]
+    read.clear()
+    frames = reconstruct_trajectories(directory, parts, 3)
+    assert read == Counter(range(PARTICLES))
+    assert [len(result.groups) for result in frames] == [3, 3, 3]
+    little = ReconstructionConfig(memory_gigabytes=1e-9)
+    read.clear()
+    reconstruct_states(directory, parts, little)
+    assert read == Counter({row: len(parts) for row in range(PARTICLES)})
+    for part in (2, 3):
+        shutil.rmtree(directory.focus_path(part))
 
 
 def test_trajectory(run):

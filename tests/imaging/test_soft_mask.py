@@ -57,6 +57,7 @@ def test_mask_around_points_lies_where_the_points_are():
 def test_a_radius_below_a_pixel_still_gives_a_mask():
     mask = mask_around([[1.0, 0, 0]], 8, 4.0, radius_angstrom=0.5, edge_pixels=0)
     assert (mask.sum(), mask[4, 4, 4]) == (1, 1)
+    assert not mask_around([], 8, 4.0, radius_angstrom=5).any()
 
 
 def test_mask_of_voxels_is_one_inside_and_zero_beyond_its_margin() -> None:

@@ -77,6 +77,10 @@ def test_rows_with_a_broken_magnification_are_named(table):
     assert finding.certain
     assert "2 of 40 particles (000004@s.mrcs, 000018@s.mrcs)" in finding.line
     assert "2.5 Å" in finding.line
+    # two data sets in one file, of RELION 3.0 for one
+    pixel = np.where(np.arange(COUNT) < 25, 2.5, 1.5)
+    (finding,) = implausible(replace(table, pixel_size_angstrom=pixel))
+    assert not finding.certain
     # optics groups may differ
     group = np.where(np.arange(COUNT) < 20, 1, 2)
     two = replace(table, optics_group=group, pixel_size_angstrom=np.where(group == 1, 2.5, 1.0))
@@ -178,4 +182,17 @@ def test_orientations_that_are_no_rotations_are_errors_in_every_format(tmp_path,
     with pytest.raises(InputError, match="particle 3") as caught:
         assemble(rows_with(rotation), tmp_path / "p.lst", "eman2", options)
     assert said in str(caught.value)
-    assert "2 such rows" in str(caught.value)
+    assert "2 such rows: 3, 4" in str(caught.value)
+
+
+def test_rows_without_a_magnification_are_named(tmp_path, stack_maker):
+    stack_maker(tmp_path / "s.mrcs")
+    columns = ("ImageName", "AngleRot", "AngleTilt", "AnglePsi", "DefocusU", "DefocusV",
+               "Voltage", "SphericalAberration", "Magnification", "DetectorPixelSize")  # fmt: skip
+    text = "data_\n\nloop_\n" + "".join(f"_rln{c}\n" for c in columns)
+    for row, magnification in enumerate((40000, 0, 40000, 0), start=1):
+        text += f"{row}@s.mrcs 1 2 {row} 12000 12000 300 2.7 {magnification} 10\n"
+    (tmp_path / "p.star").write_text(text)
+    with pytest.raises(InputError, match="row 2") as caught:
+        read_particles(tmp_path / "p.star")
+    assert "2 such rows: 2, 4" in str(caught.value)

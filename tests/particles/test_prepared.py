@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryoparts.config import PreprocessingConfig
-from cryoparts.conventions import Poses
+from cryoparts.conventions import Aberrations, Poses, with_aberrations
 from cryoparts.errors import InputError
 from cryoparts.particle_files.row_identity import row_names
 from cryoparts.particles.particle_set import ParticleSet
@@ -123,6 +123,21 @@ def fewer(folder: Path) -> None:
     np.save(folder / "images.npy", np.zeros((3, 32, 32), np.float32))
 
 
+def repeated_names(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    columns["names"][1] = columns["names"][0]
+    np.savez(folder / "particles.npz", **columns)
+
+
+def negative_image(folder: Path) -> None:
+    with np.load(folder / "particles.npz") as stored:
+        columns = dict(stored)
+    count = len(columns["names"])
+    numbers = {"image": np.arange(count), "working_image": np.arange(count) - 1}
+    np.savez(folder / "particles.npz", **columns | numbers)
+
+
 def other_count(folder: Path) -> None:
     with np.load(folder / "particles.npz") as stored:
         columns = dict(stored)
@@ -158,7 +173,18 @@ def broken_table(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [shorten, fewer, other_count, no_column, wrong_sign, no_pixel, broken_json, broken_table],
+    [
+        shorten,
+        fewer,
+        other_count,
+        no_column,
+        wrong_sign,
+        no_pixel,
+        broken_json,
+        broken_table,
+        repeated_names,
+        negative_image,
+    ],
 )
 def test_a_damaged_folder_is_refused_with_its_cure(prepared: PreparedParticles, spoil) -> None:
     spoil(prepared.folder)
@@ -174,3 +200,15 @@ def test_a_missing_file_is_refused(prepared: PreparedParticles, name: str) -> No
     with pytest.raises(InputError, match="cannot be read") as caught:
         PreparedParticles.open(prepared.folder)
     assert name in caught.value.where
+
+
+def test_aberrations_of_the_optics_groups_are_kept(tmp_path, simulate):
+    table = simulate(tmp_path)
+    group = np.arange(len(table)) % 2
+    zernike = Aberrations(np.array([[1.0, 2, 3], [0, 0, 4]]), np.array([[0.5], [0.0]]), group)
+    table = replace(table, ctf=with_aberrations(table.ctf, zernike))
+    made = prepare(ParticleSet(table), tmp_path / "out", PreprocessingConfig())
+    kept = PreparedParticles.open(made.folder).ctf.take([3, 2]).aberrations
+    assert np.array_equal(kept.odd_zernike, zernike.odd_zernike)
+    assert np.array_equal(kept.even_zernike, zernike.even_zernike)
+    assert kept.group.tolist() == [1, 0]

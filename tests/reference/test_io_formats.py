@@ -128,3 +128,27 @@ def test_files_that_cannot_be_used_say_why(reference_data: Path, name: str, prob
         read(reference_data, name)
     assert name in caught.value.where
     assert caught.value.cure
+
+
+def test_relions_own_aberrations_are_those_of_its_source(reference_data: Path) -> None:
+    """obs_model.cpp and tilt_helper.cpp, written down again for one optics group."""
+    table = read(reference_data, "run_it016_data.star")
+    aberrations = table.ctf.aberrations
+    assert aberrations.odd_zernike.shape == (1, 6)
+    assert aberrations.even_zernike.shape[1] >= 9
+    wavelength = 12.2643247 / np.sqrt(200e3 * (1 + 200e3 * 0.978466e-6))
+    scale = 1.4 * 20000 * wavelength**2 * np.pi
+    third = [-scale * tilt / 3 for tilt in (0.017075, -0.14782)]
+    expected = [
+        -0.140006609061 + 2 * third[1], 0.0834170214934 + 2 * third[0], 1.15559317212,
+        third[1], third[0], -1.3038997201,
+    ]  # fmt: skip
+    np.testing.assert_allclose(aberrations.odd_zernike[0], expected, rtol=2e-5)
+    assert table.notes == ()
+
+
+def test_cryosparc_files_whose_aberrations_are_0_have_none(reference_data: Path) -> None:
+    table = read(reference_data, "cryosparc_P9_J209_000_particles.cs")
+    assert type(table.ctf).__name__ == "CtfParameters"
+    assert table.magnification is None
+    assert not any("modelled" in note for note in table.notes)

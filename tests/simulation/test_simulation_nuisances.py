@@ -15,7 +15,7 @@ from cryoparts.imaging.fourier import shift_phases, transform
 from cryoparts.imaging.projection import project
 from cryoparts.io.mrc import open_stack, read_map, write_map
 from cryoparts.particle_files.read_particles import read_particles
-from cryoparts.pipeline.simulate import write_consensus
+from cryoparts.pipeline.simulation import write_consensus
 from cryoparts.simulation.acquisition import draw_acquisition
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM
 from cryoparts.simulation.composition import simulate_composition

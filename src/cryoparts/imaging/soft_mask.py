@@ -79,7 +79,9 @@ def mask_around(
         cost little more than small ones.
     """
     mask = np.zeros((box_size,) * 3, dtype=np.float32)
-    points = np.asarray(positions, dtype=np.float64)[:, ::-1] / pixel_size_angstrom
+    points = np.asarray(positions, dtype=np.float64).reshape(-1, 3)[:, ::-1] / pixel_size_angstrom
+    if not len(points):
+        return mask
     points = points + box_centre(box_size)
     radius = radius_angstrom / pixel_size_angstrom
     margin = radius + edge_pixels + 2

@@ -31,6 +31,8 @@ DEFAULT_AMPLITUDE_CONTRAST = 0.1
 """Usual for vitreous ice; taken, with a note, where the file gives none."""
 
 ROTATION_TOLERANCE = 1e-3
+ROWS_NAMED = 10
+"""Rows that a message names."""
 OPTIONAL_CTF = {
     "astigmatism_angle_degrees": 0.0,
     "phase_shift_degrees": 0.0,
@@ -215,8 +217,7 @@ def _geometry(
             first = int(np.flatnonzero(bad)[0])
             raise InputError(
                 f"{source}, {rows.row} {first + 1}",
-                f"the pixel size must be positive, it is {table[first]} "
-                f"({int(bad.sum())} such rows)",
+                f"the pixel size must be positive, it is {table[first]} ({_these(bad)})",
                 "Correct the file or give Å per pixel with --pixel-size.",
             )
         found.check_pixel_size(table, source)
@@ -280,27 +281,35 @@ def ctf_of_ones(count: int) -> CtfParameters:
     return CtfParameters(zero, zero, zero, np.full(count, 300.0), zero, one, zero, zero, one)
 
 
+def _these(bad: NDArray[np.bool_]) -> str:
+    """How many rows are bad, and which: all, or the first of many."""
+    rows = (np.flatnonzero(bad) + 1).tolist()
+    named = ", ".join(str(row) for row in rows[:ROWS_NAMED])
+    more = "" if len(rows) <= ROWS_NAMED else ", ..."
+    return f"1 such row: {named}" if len(rows) == 1 else f"{len(rows)} such rows: {named}{more}"
+
+
 def _require_rotations(rotation: NDArray[np.float64], source: Path, row: str) -> None:
     away = np.einsum("pij,pkj->pik", rotation, rotation) - np.eye(3)
     bad = np.abs(away).max(axis=(1, 2), initial=0.0) > ROTATION_TOLERANCE
-    bad |= np.linalg.det(rotation) < 0
+    bad = np.asarray(bad | (np.linalg.det(rotation) < 0))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         raise InputError(
             f"{source}, {row} {first + 1}",
             "its orientation is no rotation: the matrix "
             f"{rotation[first].round(4).tolist()} must be orthonormal, with determinant 1 "
-            f"({int(bad.sum())} such rows)",
+            f"({_these(bad)})",
             "Correct these rows or take them out of the file.",
         )
 
 
 def _require_finite(values: NDArray[np.float64], what: str, source: Path, row: str) -> None:
-    good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    if not good.all():
+    bad = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if bad.any():
         raise InputError(
-            f"{source}, {row} {int(np.flatnonzero(~good)[0]) + 1}",
-            f"its {what} is not a number ({int((~good).sum())} such rows)",
+            f"{source}, {row} {int(np.flatnonzero(bad)[0]) + 1}",
+            f"its {what} is not a number ({_these(bad)})",
             "Correct these rows or take them out of the file.",
         )
 

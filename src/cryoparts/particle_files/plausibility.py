@@ -42,6 +42,8 @@ PIXEL_ANGSTROM = (0.02, 200.0)
 USUAL_PIXEL_ANGSTROM = (0.2, 25.0)
 SAME_MAGNIFICATION = 0.1
 """Relative difference of pixel sizes within an optics group that is no calibration."""
+FEW_ROWS = 0.1
+"""Fewer rows than this are broken; more may be another data set without an optics group."""
 FIX = "Correct the file."
 
 
@@ -192,7 +194,7 @@ def _pixel_sizes(table: ParticleTable) -> Iterator[Finding]:
             f"that of the optics group, {float(np.median(values[~broken])):.4g} Å; the "
             "magnification of these rows is broken",
             FIX + " Or give --pixel-size.",
-            certain=True,
+            certain=bool(broken.mean() < FEW_ROWS),
         )
     elif (unusual := _outside(values, USUAL_PIXEL_ANGSTROM)).any():
         yield Finding(_said("pixel size", values, unusual, "Å", table), rule, cure)

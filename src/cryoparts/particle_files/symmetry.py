@@ -9,7 +9,7 @@ Where the axes lie is the program's convention (RELION: Conventions in its manua
 `relion_refine --print_symmetry_ops`; cryoSPARC: its staff in the forum, topic 12482):
 
 ========  ===========================================  ==========================
-group     RELION, EMAN2's and cryoDRGN's files         cryoSPARC
+group     RELION; taken for EMAN2 and cryoDRGN too     cryoSPARC
 ========  ===========================================  ==========================
 C<n>      n-fold on z                                  the same
 D<n>      n-fold on z, 2-fold on x                     n-fold on z, 2-fold on y

@@ -107,7 +107,7 @@ class PreparedParticles:
         details = _read_details(folder)
         columns = _read_columns(folder)
         names = np.char.decode(columns["names"], "utf-8")
-        working = columns.get("working_image")
+        image, working = (_numbers(folder, columns, key) for key in ("image", "working_image"))
         stored = len(names) if working is None else int(working.max(initial=-1)) + 1
         images = _open_images(folder, stored, int(details["box_size"]))
         try:
@@ -124,7 +124,7 @@ class PreparedParticles:
                 details=details,
                 _images=images,
                 image_names=_decoded(columns.get("image_names")),
-                _image=columns.get("image"),
+                _image=image,
                 _working_image=working,
             )._agreeing()
         except (KeyError, ValueError) as fault:
@@ -249,6 +249,19 @@ def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
     if "names" not in columns:
         raise InputError(str(path), "lacks the names of the particles", CURE)
     return columns
+
+
+def _numbers(folder: Path, columns: dict[str, NDArray[Any]], name: str) -> NDArray[np.int64] | None:
+    """A column of numbers 0, 1 ..., of which none is left out; None where there is none."""
+    values = columns.get(name)
+    if values is None:
+        return None
+    if values.dtype.kind == "i" and values.ndim == 1 and len(values):
+        found = np.unique(values)
+        if found[0] == 0 and found[-1] == len(found) - 1:
+            return values.astype(np.int64)
+    fault = f"is damaged: {name} must number the images from 0"
+    raise InputError(str(folder / PARTICLES), fault, CURE)
 
 
 def _decoded(names: NDArray[Any] | None) -> NDArray[np.str_] | None:

@@ -1,0 +1,86 @@
+"""The steps of ``cryoparts run``, a function each, for scripts and notebooks.
+
+A step takes a `Run` and its options, writes its folder, returns what it found as a frozen
+dataclass and prints nothing: work is told through `progress(what, done, total)`, sentences
+through `tell`, warnings through `logging`. Each name is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.composition import judge_composition
+    from cryoparts.pipeline.coordination import CoordinationOptions, find_run_coordination
+    from cryoparts.pipeline.editing import edit_run_parts
+    from cryoparts.pipeline.focus import find_states
+    from cryoparts.pipeline.masks import write_masks
+    from cryoparts.pipeline.motion import MotionOptions, find_motion
+    from cryoparts.pipeline.parts import find_parts
+    from cryoparts.pipeline.reconstruct import (
+        reconstruct_selection,
+        reconstruct_states,
+        reconstruct_trajectories,
+    )
+    from cryoparts.pipeline.report import report_run
+    from cryoparts.pipeline.simulation import simulate
+    from cryoparts.pipeline.start import start_run
+    from cryoparts.pipeline.steps import run_steps
+    from cryoparts.pipeline.training import train_run
+    from cryoparts.pipeline.trust import judge_trust, train_again
+
+__all__ = [
+    "CoordinationOptions",
+    "MotionOptions",
+    "edit_run_parts",
+    "find_motion",
+    "find_parts",
+    "find_run_coordination",
+    "find_states",
+    "judge_composition",
+    "judge_trust",
+    "reconstruct_selection",
+    "reconstruct_states",
+    "reconstruct_trajectories",
+    "report_run",
+    "run_steps",
+    "simulate",
+    "start_run",
+    "train_again",
+    "train_run",
+    "write_masks",
+]
+
+_HOME = {
+    "CoordinationOptions": "coordination",
+    "MotionOptions": "motion",
+    "edit_run_parts": "editing",
+    "find_motion": "motion",
+    "find_parts": "parts",
+    "find_run_coordination": "coordination",
+    "find_states": "focus",
+    "judge_composition": "composition",
+    "judge_trust": "trust",
+    "reconstruct_selection": "reconstruct",
+    "reconstruct_states": "reconstruct",
+    "reconstruct_trajectories": "reconstruct",
+    "report_run": "report",
+    "run_steps": "steps",
+    "simulate": "simulation",
+    "start_run": "start",
+    "train_again": "trust",
+    "train_run": "training",
+    "write_masks": "masks",
+}
+"""Module of each name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cryoparts.pipeline' has no attribute {name!r}")
+    return getattr(import_module(f"cryoparts.pipeline.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -19,6 +19,7 @@ from cryoparts.difference_maps.part_maps import (
 )
 from cryoparts.pipeline.map_inputs import MapInputs, independence, selected_rows
 from cryoparts.reconstruction.windows import effective_count, soft_windows
+from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def _make(
     results = []
     for each, maps in zip(wanted, made, strict=True):
         write_part_maps(each.folder, maps, inputs.surroundings, independence(inputs) | each.notes)
+        keep_options(each.folder, inputs.options)
         results.append(_result(each, maps))
     return tuple(results)
 

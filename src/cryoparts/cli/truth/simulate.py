@@ -49,7 +49,7 @@ def composition(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure come and go, the largest is always there; --couple ties them."""
-    from cryoparts.pipeline.simulate import simulate as simulate_data
+    from cryoparts.pipeline.simulation import simulate as simulate_data
 
     with progress_bar("simulating") as shown:
         simulate_data(
@@ -75,7 +75,7 @@ def motion(
     consensus: Consensus = False,
 ) -> None:
     """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
-    from cryoparts.pipeline.simulate import simulate as simulate_data
+    from cryoparts.pipeline.simulation import simulate as simulate_data
 
     with progress_bar("simulating") as shown:
         simulate_data(
@@ -101,7 +101,7 @@ def both(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure turn (--move), come and go (--vanish), or both."""
-    from cryoparts.pipeline.simulate import simulate as simulate_data
+    from cryoparts.pipeline.simulation import simulate as simulate_data
 
     with progress_bar("simulating") as shown:
         simulate_data(
@@ -127,7 +127,7 @@ def maps(
     consensus: Consensus = False,
 ) -> None:
     """Each particle shows one of several density maps."""
-    from cryoparts.pipeline.simulate import simulate as simulate_data
+    from cryoparts.pipeline.simulation import simulate as simulate_data
 
     with progress_bar("simulating") as shown:
         simulate_data(
@@ -143,7 +143,7 @@ def maps(
 
 
 def _done(folder: Path) -> None:
-    from cryoparts.pipeline.simulate import CONSENSUS_FILE
+    from cryoparts.pipeline.simulation import CONSENSUS_FILE
 
     model = next(path for path in sorted(folder.glob("model.*")))
     has_map = (folder / CONSENSUS_FILE).exists()
