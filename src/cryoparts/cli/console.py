@@ -50,30 +50,17 @@ class _Warnings(logging.Handler):
         ERROR.print(f"[yellow]warning:[/] {escape(record.getMessage())}")
 
 
-def show_warnings() -> None:
-    """Print what the program's modules warn of, once, on standard error."""
-    if not any(isinstance(handler, _Warnings) for handler in LOG.handlers):
-        handler = _Warnings(level=logging.WARNING)
-        # An error is printed with its cure by `fail`.
-        handler.addFilter(lambda record: record.levelno == logging.WARNING)
-        LOG.addHandler(handler)
-
-
-class _Information(logging.Handler):
-    """What modules without a terminal of their own tell, as the user sees it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        OUT.print(escape(record.getMessage()))
-
-
-def show_information(of: str) -> None:
-    """Print what the modules below a name tell, once, on standard output."""
-    logger = logging.getLogger(of)
-    logger.setLevel(logging.INFO)
-    if not any(isinstance(handler, _Information) for handler in logger.handlers):
-        handler = _Information(level=logging.INFO)
-        handler.addFilter(lambda record: record.levelno == logging.INFO)
-        logger.addHandler(handler)
+@contextmanager
+def show_warnings() -> Iterator[None]:
+    """Print what the program's modules warn of, once, on standard error, while the block runs."""
+    handler = _Warnings(level=logging.WARNING)
+    # An error is printed with its cure by `fail`.
+    handler.addFilter(lambda record: record.levelno == logging.WARNING)
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
 
 
 def say_error(problem: str, cure: str) -> None:
