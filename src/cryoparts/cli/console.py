@@ -63,6 +63,23 @@ def show_warnings() -> Iterator[None]:
         LOG.removeHandler(handler)
 
 
+class _Information(logging.Handler):
+    """What modules without a terminal of their own tell, as the user sees it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        OUT.print(escape(record.getMessage()))
+
+
+def show_information(of: str) -> None:
+    """Print what the modules below a name tell, once, on standard output."""
+    logger = logging.getLogger(of)
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Information) for handler in logger.handlers):
+        handler = _Information(level=logging.INFO)
+        handler.addFilter(lambda record: record.levelno == logging.INFO)
+        logger.addHandler(handler)
+
+
 def say_error(problem: str, cure: str) -> None:
     """Print an error and its cure to standard error."""
     ERROR.print(f"[red]error:[/] {escape(problem)}")
