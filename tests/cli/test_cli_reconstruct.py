@@ -175,7 +175,7 @@ def test_what_cannot_be_done_is_said(run, capsys, arguments, told):
 
 def test_selections_that_name_strangers_or_nobody(run, tmp_path, capsys):
     for text, told in (
-        ("name\nnobody\n", "not in the run: nobody"),
+        ("name\nnobody\n", "are not in the run: nobody"),
         ("name\n", "names no particle"),
         ("x\n1\n", "lacks the column"),
     ):
