@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoparts.motion.motion_files import PartMotion
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
 from cryoparts.rigid.rigid_motion import (
@@ -18,12 +17,14 @@ from cryoparts.rigid.rigid_motion import (
     rigid_trust,
     without_core_motion,
 )
+from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from cryoparts.config.steps import Frame
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Frame = Literal["core", "lab"]
 
 CHUNK = 256
 """Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
@@ -83,6 +83,7 @@ def measure_motion(
     n_particles: int,
     *,
     image: NDArray[np.int64] | None = None,
+    probability: FloatArray | None = None,
     frame: Frame = "core",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -101,6 +102,9 @@ def measure_motion(
     n_particles : int
     image : int array, shape (P,), optional
         Number of each row's image, by which axes are resampled. Default: an image a row.
+    probability : array, shape (P,), optional
+        Of each particle being what the model describes: axes and statistics are of those
+        above one half. Default: all.
     frame : "core" or "lab"
         What motions are relative to: the core (its rigid motion is undone), or
         the neutral model in the frame of the poses.
@@ -113,7 +117,8 @@ def measure_motion(
     ValueError
         If positions did not vary.
     """
-    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed)))
+    weights = np.ones(n_particles) if probability is None else probability
+    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed, weights)))
     has_core = bool(labels.members(CORE).any())
     core_body = _body(model, labels, CORE, sample) if has_core else None
     if frame == "core" and core_body is not None:
@@ -140,7 +145,9 @@ def measure_motion(
     parts = {}
     for part, body in bodies.items():
         amplitude = np.concatenate(amplitudes[part]) if amplitudes[part] else None
-        parts[part] = _part_motion(join_particles(fits[part]), amplitude, body, image, seed)
+        parts[part] = _part_motion(
+            join_particles(fits[part]), amplitude, body, image, seed, is_trusted(weights)
+        )
     return RunMotion(join_particles(core_fits) if core_fits else None, parts)
 
 
@@ -168,12 +175,12 @@ def _part_motion(
     body: _Body,
     image: NDArray[np.int64] | None,
     seed: int,
+    trusted: NDArray[np.bool_],
 ) -> PartMotion:
-    everywhere = np.ones(len(motions), dtype=bool)
-    present = everywhere if amplitude is None else amplitude > PRESENT_ABOVE
+    present = trusted if amplitude is None else trusted & (amplitude > PRESENT_ABOVE)
     # a part that is hardly ever there still gets an axis, of all particles
     if present.sum() < _FEWEST_PRESENT:
-        present = everywhere
+        present = trusted
     own = None if image is None else image[present]
     screw = mean_screw(motions.take(present), image=own, seed=seed)
     return PartMotion(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
 from cryoparts.run.run import Run
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
 from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
@@ -65,7 +65,7 @@ def compare_trainings(run: Run, labels: PartLabels) -> TrainedAgain:
     seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
-        rows = choose_sample(len(run.particles), SAMPLE, run.training.seed)
+        rows = choose_sample(len(run.particles), SAMPLE, run.training.seed, run.particle_weights)
         own = run.decoder.decode(rows)
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)
@@ -129,7 +129,7 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     seed = run.training.seed
-    rows, measured = sample_of(run.split, seed, run.particles.image)
+    rows, measured = sample_of(run.trusted_split, seed, run.particles.image)
     null = null_run.decoder.decode(rows)
     metrics = null_run.directory.metrics()
     overall["null_training"] = {
