@@ -18,6 +18,7 @@ from cryoparts.rigid.rigid_motion import (
     rigid_trust,
     without_core_motion,
 )
+from cryoparts.seeds import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,9 @@ def measure_motion(
     ValueError
         If positions did not vary.
     """
-    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed)))
+    sample = _displacements(
+        decode(choose_sample(n_particles, _SAMPLE, seed, Purpose.MOTION_SAMPLE))
+    )
     has_core = bool(labels.members(CORE).any())
     core_body = _body(model, labels, CORE, sample) if has_core else None
     if frame == "core" and core_body is not None:

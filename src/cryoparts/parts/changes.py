@@ -17,6 +17,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from cryoparts.seeds import Purpose, random_for, seed_for
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -152,11 +154,13 @@ def gaussian_features(changes: Changes) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def choose_sample(n_particles: int, size: int, seed: int) -> NDArray[np.int64]:
+def choose_sample(
+    n_particles: int, size: int, seed: int, purpose: Purpose = Purpose.PARTS_SAMPLE
+) -> NDArray[np.int64]:
     """Sorted indices of at most `size` particles drawn at random without repeats."""
     if n_particles <= size:
         return np.arange(n_particles)
-    return np.sort(np.random.default_rng(seed).choice(n_particles, size=size, replace=False))
+    return np.sort(random_for(seed, purpose).choice(n_particles, size=size, replace=False))
 
 
 def _centred(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
@@ -182,11 +186,12 @@ def _modes_above_noise(values: FloatArray, seed: int) -> FloatArray:
     if kept < 1 or not between.any():
         return np.zeros((count, channels, 0))
     # single precision: only which patterns there are comes from here
+    number = seed_for(seed, Purpose.CHANGE_PATTERNS)
     single = between.astype(np.float32)
-    _, singular, patterns = randomized_svd(single, kept, n_iter=4, random_state=seed)
-    rng = np.random.default_rng(seed)
+    _, singular, patterns = randomized_svd(single, kept, n_iter=4, random_state=number)
+    rng = random_for(seed, Purpose.CHANGE_PATTERNS)
     noise = max(
-        randomized_svd(rng.permuted(single, axis=0), 1, n_iter=4, random_state=seed)[1][0]
+        randomized_svd(rng.permuted(single, axis=0), 1, n_iter=4, random_state=number)[1][0]
         for _ in range(_PERMUTATIONS)
     )
     # 5%: the permuted maximum is itself random

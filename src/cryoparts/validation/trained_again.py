@@ -12,6 +12,7 @@ from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
 from cryoparts.run.run import Run
+from cryoparts.seeds import Purpose
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
 from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
@@ -65,7 +66,9 @@ def compare_trainings(run: Run, labels: PartLabels) -> TrainedAgain:
     seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
-        rows = choose_sample(len(run.particles), SAMPLE, run.training.seed)
+        rows = choose_sample(
+            len(run.particles), SAMPLE, run.training.seed, Purpose.TRAININGS_SAMPLE
+        )
         own = run.decoder.decode(rows)
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)
