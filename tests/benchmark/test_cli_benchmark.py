@@ -13,6 +13,7 @@ import yaml
 
 from cryoparts.benchmark.config import (
     BenchmarkOptions,
+    nuisances_of,
     overruled,
     read_benchmark,
     simulation_options,
@@ -38,6 +39,20 @@ TOY = {
 }  # fmt: skip
 
 
+LADDER = {
+    "kind": "realistic",
+    **{name: TOY[name] for name in ("seeds", "decoders", "steps", "oracle_particles", "parts")},
+    "rungs": {"all": {"model": "consensus", "junk": 0.2, "lost_poses": 0.1, "scale_spread": 0.3}},
+    "gaussians": TOY["gaussians"],
+    "training": {name: value for name, value in TOY["training"].items() if name != "vary"},
+    "both": {
+        "structure": "toy",
+        "imaging": TOY["imaging"] | {"n_particles": 64},
+        "simulation": {"move": ["lobe_1", "lobe_3"], "vanish": ["lobe_1", "lobe_2"]},
+    },
+}
+
+
 def call(*arguments: object) -> int:
     """Exit code of the program."""
     try:
@@ -53,13 +68,75 @@ def written(folder: Path, **changed: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["composition", "motion", "assembly"])
+@pytest.mark.parametrize("kind", ["composition", "motion", "both", "assembly"])
 def test_every_shipped_benchmark_can_be_read(kind):
     config = read_benchmark(BENCHMARKS / f"{kind}.yaml", kind)
     assert len(data_sets(config)) >= len(config.seeds) >= 3
     options = simulation_options(config, BENCHMARKS)
     table = getattr(options, "regions_file", None)
     assert table is None or table.is_file()
+
+
+@pytest.mark.parametrize("kind", ["composition", "motion", "both"])
+def test_the_ladder_differs_from_the_ideal_in_one_thing_a_rung(kind):
+    config = read_benchmark(BENCHMARKS / "realistic.yaml", kind)
+    assert config.kind == kind
+    assert "training" not in config.sections  # the program's defaults
+    assert not nuisances_of(config.rungs["ideal"]).any
+    single = ("map", "poses", "junk", "lost", "scale", "defocus")
+    everything = config.rungs["all"]
+    assert everything.model == config.rungs["map"].model == "consensus"
+    together: dict = {}
+    for name in single:
+        together |= config.rungs[name].nuisances
+    assert everything.nuisances == together
+    lower = [rung for name, rung in config.rungs.items() if name.startswith("all_")]
+    assert [rung.snr for rung in lower] == [0.05, 0.03, 0.01]
+    assert all(rung.nuisances == together for rung in lower)
+    names = [d.name for d in data_sets(config)]
+    assert len(names) == len(set(names)) == 3 * len(config.rungs)
+    assert config.imaging_options(0.01, 1, None, "all_snr_0.01").n_particles == 50_000
+    chosen = overruled(config, BenchmarkOptions(rungs=("ideal", "junk"), seeds=(1,)))
+    assert [d.kind.rung for d in data_sets(chosen)] == ["ideal", "junk"]
+    with pytest.raises(InputError, match="no rung 'dust'"):
+        overruled(config, BenchmarkOptions(rungs=("dust",)))
+
+
+def test_a_rung_that_cannot_be_is_refused(tmp_path):
+    def read(rung):
+        path = tmp_path / "ladder.yaml"
+        path.write_text(yaml.safe_dump(LADDER | {"rungs": {"one": rung}}))
+        return read_benchmark(path, "both")
+
+    assert read({"junk": 0.1}).rungs["one"].nuisances == {"junk": 0.1}
+    for rung, words in (
+        ({"dust": 1}, "dust"),
+        ({"junk": 2.0}, "--junk"),
+        ({"model": "x"}, "atoms"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read(rung)
+    with pytest.raises(InputError, match="'motion'"):
+        path = tmp_path / "ladder.yaml"
+        read_benchmark(path, "motion")
+
+
+def test_a_ladder_from_simulation_to_its_table(tmp_path):
+    path, out = tmp_path / "ladder.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(LADDER))
+    command = ("benchmark", "realistic", "--of", "both", "--config", path, "-o", out)
+    assert call(*command) == 0
+    (run,) = json.loads((out / "results.json").read_text())["runs"]
+    assert run["data"]["rung"] == "all"
+    particles = run["details"]["evaluation"]["particles"]
+    assert particles == {"good": 64 - 13 - 6, "all": 64}
+    assert (out / "data" / "all_snr0.1_seed3" / "consensus_half2.mrc").is_file()
+    values, told = run["values"], run["references"]["oracle"]
+    assert 0.0 <= values["area_minimum"] <= values["area_mean"] <= 1.0
+    assert told["rmsd_angstrom"] < run["references"]["no motion"]["rmsd_angstrom"]
+    assert told["area_mean"] > 0.7
+    (line,) = [x for x in (out / "benchmark.md").read_text().splitlines() if x.startswith("| all,")]
+    assert f"{values['rmsd_angstrom']:.2f}" in line
 
 
 def test_the_command_line_overrules_the_file(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryoparts.benchmark.amplitude_histogram import AmplitudeHistogram, amplitude_histogram
 from cryoparts.conventions import CtfParameters, Poses
-from cryoparts.evaluation.amplitude_histogram import AmplitudeHistogram, amplitude_histogram
 from cryoparts.evaluation.chain_agreement import (
     ChainDensities,
     PartEvidence,

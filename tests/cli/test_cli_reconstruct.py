@@ -174,7 +174,11 @@ def test_what_cannot_be_done_is_said(run, capsys, arguments, told):
 
 
 def test_selections_that_name_strangers_or_nobody(run, tmp_path, capsys):
-    for text, told in (("name\nnobody\n", "line 2"), ("name\n", "empty"), ("x\n1\n", "no column")):
+    for text, told in (
+        ("name\nnobody\n", "are not in the run: nobody"),
+        ("name\n", "names no particle"),
+        ("x\n1\n", "lacks the column"),
+    ):
         path = tmp_path / "s.csv"
         path.write_text(text)
         assert call("reconstruct", run, "--selection", path) == 2

@@ -10,7 +10,9 @@ import pytest
 
 from cryoparts.errors import InputError
 from cryoparts.io.mrc import write_stack
+from cryoparts.particle_files.symmetry import expanded
 from cryoparts.particles import particle_set as module
+from cryoparts.particles.blank_images import blank_error, blank_rows
 from cryoparts.particles.particle_set import ParticleSet
 
 
@@ -62,3 +64,19 @@ def test_stacks_are_checked_when_the_set_is_made(tmp_path: Path, simulate) -> No
     with pytest.raises(InputError, match="no such file") as caught:
         ParticleSet(table)
     assert "--datadir" in caught.value.cure
+
+
+def test_a_blank_image_is_found_once_with_all_its_rows(tmp_path: Path, table_maker) -> None:
+    images = np.random.default_rng(0).normal(size=(4, 16, 16)).astype(np.float32)
+    images[[1, 3]] = 2.5
+    stack = tmp_path / "s.mrcs"
+    write_stack(stack, iter([images]), count=4, box_size=16, pixel_size_angstrom=2.5)
+    table = expanded(table_maker(stack), "C3")
+    particles = ParticleSet(table)
+    seen = []
+    rows = blank_rows(particles, None, lambda _, count: seen.append(count))
+    assert rows.tolist() == [3, 4, 5, 9, 10, 11]
+    assert set(seen) == {4}
+    assert blank_rows(particles, np.array([11, 0, 4])).tolist() == [11, 4]
+    assert "2 of 4 images are blank" in str(blank_error(particles))
+    assert "000002@s.mrcs, 000004@s.mrcs." in str(blank_error(particles))

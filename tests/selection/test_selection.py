@@ -209,6 +209,21 @@ def test_particles_of_another_file_are_counted_and_named():
         Selection.of(["a@b", str(names_of()[0]), "c@d"], names_of(), "s.csv")
 
 
+def test_an_image_s_name_means_all_its_rows_and_a_row_s_name_that_row():
+    # the first image is spelled in two ways, so its rows keep names of their own
+    rows = np.array(["1@s", "01@s", "2@s#1", "2@s#2"])
+    images = np.array(["1@s", "1@s", "2@s", "2@s"])
+
+    def chosen(*names):
+        return Selection.of(names, rows, "s.csv", images).names.tolist()
+
+    assert chosen("1@s") == ["1@s"]
+    assert chosen("2@s", "01@s") == ["01@s", "2@s#1", "2@s#2"]
+    assert chosen("2@s#2") == ["2@s#2"]
+    with pytest.raises(InputError, match=r"1 of its 1 particles are not in the run: 3@s"):
+        chosen("2@s", "3@s")
+
+
 def test_where_a_lasso_crosses_itself_every_second_crossing_is_outside(columns):
     x, y = "amplitude:part_1", "half"
     points = np.column_stack([columns.column(x), columns.column(y)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +10,17 @@ import yaml
 
 from cryoparts.config import SECTIONS, RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
+from cryoparts.simulation.both import BothOptions
 from cryoparts.simulation.composition import CompositionOptions
 from cryoparts.simulation.maps import MapsOptions
 from cryoparts.simulation.motion import MotionOptions
+from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 
-Kind = Literal["composition", "motion", "assembly"]
+Kind = Literal["composition", "motion", "both", "assembly"]
+LADDER = "realistic"
+"""Kind of a file that says, for several kinds of benchmarks, what is wrong on each rung."""
+
 Orientations = Literal["uniform", "real"]
 
 TOY = "toy"
@@ -24,10 +29,34 @@ TOY = "toy"
 SIMULATIONS: dict[str, type] = {
     "composition": CompositionOptions,
     "motion": MotionOptions,
+    "both": BothOptions,
     "assembly": MapsOptions,
 }
 RESERVED = {"imaging": ("snr", "seed", "poses_file"), "training": ("decoder", "seed")}
 """Options that a benchmark sets by itself."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung of a ladder: how its data differ from the ideal.
+
+    Parameters
+    ----------
+    model : {"atoms", "consensus"}
+        What the runs are given: the molecule itself, or the map that is back-projected
+        from the given poses.
+    nuisances : dict
+        Options of `Nuisances`.
+    snr : float or None
+        None for that of the benchmark.
+    n_particles : int or None
+        Likewise.
+    """
+
+    model: Literal["atoms", "consensus"] = "atoms"
+    nuisances: dict[str, Any] = field(default_factory=dict)
+    snr: float | None = None
+    n_particles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +65,7 @@ class BenchmarkConfig:
 
     Parameters
     ----------
-    kind : {"composition", "motion", "assembly"}
+    kind : {"composition", "motion", "both", "assembly"}
     structure : str or None
         File, or "toy". For an assembly the structure whose chains are known.
     maps : str or None
@@ -65,6 +94,8 @@ class BenchmarkConfig:
         How many particles the told solver solves; 0 for none.
     imaging, simulation : dict
         Options of the simulation.
+    rungs : dict of str to Rung
+        Of a ladder; without any, the particles are ideal.
     sections : dict
         Options of the runs: preprocessing, gaussians, training, parts, focus.
     """
@@ -86,11 +117,20 @@ class BenchmarkConfig:
     oracle_particles: int = 1000
     imaging: dict[str, Any] = field(default_factory=dict)
     simulation: dict[str, Any] = field(default_factory=dict)
+    rungs: dict[str, Rung] = field(default_factory=dict)
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def imaging_options(self, snr: float, seed: int, poses: Path | None) -> ImagingOptions:
+    def rung(self, name: str) -> Rung:
+        """The rung of a name; the ideal one where there is no ladder."""
+        return self.rungs.get(name, Rung())
+
+    def imaging_options(
+        self, snr: float, seed: int, poses: Path | None, rung: str = ""
+    ) -> ImagingOptions:
         """The microscope of one data set."""
         values = _tupled(self.imaging) | {"snr": snr, "seed": seed, "poses_file": poses}
+        if (count := self.rung(rung).n_particles) is not None:
+            values["n_particles"] = count
         return ImagingOptions(**values)
 
     def run_config(self, particles: Path, model: Path, decoder: str, seed: int) -> RunConfig:
@@ -110,6 +150,7 @@ class BenchmarkConfig:
             "seed_of": self.seed_of,
             "imaging": self.imaging,
             "simulation": self.simulation,
+            **({"rungs": {n: asdict(r) for n, r in self.rungs.items()}} if self.rungs else {}),
             **self.sections,
         }
 
@@ -138,6 +179,9 @@ class BenchmarkOptions:
 
     decoders: tuple[Literal["point-transformer", "mlp"], ...] | None = None
     """Decoders to compare."""
+
+    rungs: tuple[str, ...] | None = None
+    """Rungs of a ladder to make. Default: all."""
 
     epochs: int | None = None
     """Passes over the training particles."""
@@ -172,6 +216,8 @@ def read_benchmark(path: Path, kind: Kind) -> BenchmarkConfig:
         ) from fault
     if not isinstance(plain, dict):
         raise InputError(f"--config {path}", "holds no options", "Give a benchmark's .yaml file.")
+    if plain.get("kind") == LADDER:
+        plain = _of_ladder(plain, kind, f"--config {path}")
     if plain.get("kind") != kind:
         raise InputError(
             f"--config {path}",
@@ -179,6 +225,37 @@ def read_benchmark(path: Path, kind: Kind) -> BenchmarkConfig:
             f"Give {kind}.yaml, or run `cryoparts benchmark {plain.get('kind')}`.",
         )
     return _from_dict(plain, str(path))
+
+
+def _of_ladder(plain: dict[str, Any], kind: Kind, where: str) -> dict[str, Any]:
+    """The options of one kind of benchmark in a ladder's file."""
+    if not isinstance(plain.get(kind), dict) or not isinstance(plain.get("rungs"), dict):
+        raise InputError(
+            where, f"holds no rungs, or no options of {kind!r}", "Give a ladder's .yaml file."
+        )
+    common = {n: value for n, value in plain.items() if n not in SIMULATIONS and n != "rungs"}
+    rungs = {
+        str(name): _rung(str(name), given or {}, where) for name, given in plain["rungs"].items()
+    }
+    own: dict[str, Any] = plain[kind]
+    return common | own | {"kind": kind, "rungs": rungs}
+
+
+def _rung(name: str, given: dict[str, Any], where: str) -> Rung:
+    known = {f.name for f in fields(Rung)} - {"nuisances"}
+    own = {key: value for key, value in given.items() if key in known}
+    wrong = {key: value for key, value in given.items() if key not in known}
+    _require_known(wrong, Nuisances, f"{where}, rung {name}")
+    rung = Rung(**own, nuisances=wrong)
+    if rung.model not in ("atoms", "consensus"):
+        raise InputError(f"{where}, rung {name}", "model must be atoms or consensus", "Correct it.")
+    nuisances_of(rung)
+    return rung
+
+
+def nuisances_of(rung: Rung) -> Nuisances:
+    """What is wrong with the particles of a rung; raises InputError if it is impossible."""
+    return Nuisances(**_tupled(rung.nuisances))
 
 
 def overruled(config: BenchmarkConfig, options: BenchmarkOptions) -> BenchmarkConfig:
@@ -195,6 +272,15 @@ def overruled(config: BenchmarkConfig, options: BenchmarkOptions) -> BenchmarkCo
             plain[name] = getattr(options, name)
     if options.oracle_particles is not None:
         plain["oracle_particles"] = options.oracle_particles
+    if options.rungs is not None:
+        unknown = [name for name in options.rungs if name not in config.rungs]
+        if unknown:
+            raise InputError(
+                "--rungs",
+                f"there is no rung {unknown[0]!r}",
+                f"There are {', '.join(config.rungs)}.",
+            )
+        plain["rungs"] = {name: config.rungs[name] for name in options.rungs}
     changed = replace(config, **plain)
     for section, name, value in (
         ("imaging", "n_particles", options.particles),
@@ -233,13 +319,15 @@ def checked(config: BenchmarkConfig, where: str) -> BenchmarkConfig:
 
 def simulation_options(
     config: BenchmarkConfig, folder: Path
-) -> CompositionOptions | MotionOptions | MapsOptions:
+) -> CompositionOptions | MotionOptions | BothOptions | MapsOptions:
     """The options of the simulation; tables named in them lie beside the benchmark's file."""
     values = _tupled(config.simulation)
     for name in ("segments_file", "regions_file"):
         if values.get(name) is not None:
             values[name] = folder / str(values[name])
-    made: CompositionOptions | MotionOptions | MapsOptions = SIMULATIONS[config.kind](**values)
+    made: CompositionOptions | MotionOptions | BothOptions | MapsOptions = SIMULATIONS[config.kind](
+        **values
+    )
     return made
 
 

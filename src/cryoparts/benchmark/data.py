@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cryoparts.benchmark.config import TOY, BenchmarkConfig, simulation_options
+from cryoparts.benchmark.config import TOY, BenchmarkConfig, nuisances_of, simulation_options
 from cryoparts.benchmark.oracle import ORACLE_FILE, oracle_of_data
 from cryoparts.benchmark.record import MapKnowledge
 from cryoparts.benchmark.table import DataSetKind
@@ -23,9 +23,9 @@ from cryoparts.evaluation.chain_agreement import ChainDensities
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
 from cryoparts.io.structure import Structure, read_structure
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.pipeline.simulation import CONSENSUS_FILE, simulate
+from cryoparts.simulation.composition import CompositionOptions
+from cryoparts.simulation.maps import MapsOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +71,14 @@ class DataSet:
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.kind.orientations}_snr{self.kind.snr:g}_seed{self.seed}"
+        first = self.kind.rung or self.kind.orientations
+        return f"{first}_snr{self.kind.snr:g}_seed{self.seed}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the records of its runs."""
+        kind = self.kind
+        rung = {"rung": kind.rung} if kind.rung else {}
+        return {"orientations": kind.orientations, "snr": kind.snr, "seed": self.seed} | rung
 
 
 def find_files(config: BenchmarkConfig, file: Path, data: Path | None) -> BenchmarkFiles:
@@ -123,8 +130,17 @@ def find_files(config: BenchmarkConfig, file: Path, data: Path | None) -> Benchm
 
 
 def data_sets(config: BenchmarkConfig) -> list[DataSet]:
-    """The data sets in the order of their tables: main, real poses, sweep; seed by seed."""
+    """The data sets in the order of their tables: main, real poses, sweep; seed by seed.
+
+    Those of a ladder, rung by rung.
+    """
     first, *sweep = config.snr
+    if config.rungs:
+        return [
+            DataSet(DataSetKind("uniform", rung.snr or first, name), seed)
+            for name, rung in config.rungs.items()
+            for seed in config.seeds
+        ]
     seeds = config.seeds if config.seed_of == "all" else config.seeds[:1]
     kinds = [(DataSetKind(orientations, first), seeds) for orientations in config.orientations]
     sweep_seeds = config.sweep_seeds if config.seed_of == "all" else config.seeds[:1]
@@ -142,20 +158,29 @@ def make_data(
     poses = files.poses if data_set.kind.orientations == "real" else None
     if data_set.kind.orientations == "real" and poses is None:
         raise InputError("--poses", "none are given", "Name a file, or use --orientations uniform.")
-    imaging = config.imaging_options(data_set.kind.snr, data_set.seed, poses)
+    rung = config.rung(data_set.kind.rung)
+    imaging = config.imaging_options(data_set.kind.snr, data_set.seed, poses, data_set.kind.rung)
     options = simulation_options(config, files.tables)
     structure = files.structure or _toy(config, data_set.seed)
     if config.structure == TOY and isinstance(options, CompositionOptions):
         table = folder.parent / "toy_segments.csv"
         write_toy_segments(table)
-        options = CompositionOptions(segments_file=table, probability=options.probability)
-    if isinstance(options, MapsOptions):
-        simulate_maps(files.maps, folder, imaging, options)
-    elif isinstance(options, MotionOptions):
-        simulate_motion(structure, folder, imaging, options)
-    else:
-        simulate_composition(structure, folder, imaging, options)
-    return folder
+        options = replace(options, segments_file=table)
+    return simulate(
+        files.maps if isinstance(options, MapsOptions) else structure,
+        folder,
+        options,
+        imaging=imaging,
+        nuisances=nuisances_of(rung),
+        consensus=rung.model == "consensus",
+    )
+
+
+def model_of(config: BenchmarkConfig, data_set: DataSet, folder: Path) -> Path:
+    """The neutral model that the runs of a data set are given."""
+    if config.rung(data_set.kind.rung).model == "consensus":
+        return folder / CONSENSUS_FILE
+    return next(iter(sorted(folder.glob("model.*"))))
 
 
 def _toy(config: BenchmarkConfig, seed: int) -> Structure | Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-MAIN_METRIC = {"composition": "accuracy", "motion": "rmsd_angstrom", "assembly": "presence_auc"}
+MAIN_METRIC = {
+    "composition": "accuracy",
+    "motion": "rmsd_angstrom",
+    "both": "area_mean",
+    "assembly": "presence_auc",
+}
 PANELS_A_ROW = 4
 
 
@@ -41,7 +47,8 @@ def noise_sweep(benchmark: str, tables: Sequence[Table]) -> Picture | None:
     """The main number against the signal-to-noise ratio; None for a single ratio."""
     key = MAIN_METRIC[benchmark]
     metric = next(m for m in METRICS[benchmark] if m.key == key)
-    alike = [t for t in tables if t.kind.orientations == tables[0].kind.orientations]
+    first = tables[0].kind
+    alike = [t for t in tables if t.kind == replace(first, snr=t.kind.snr)]
     if len({t.kind.snr for t in alike}) < 2:
         return None
     ordered = sorted(alike, key=lambda t: t.kind.snr)

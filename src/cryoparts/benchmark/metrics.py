@@ -51,6 +51,16 @@ _COORDINATION = (
     Metric("false_coordination", "of these, called coordinated", "count"),
 )
 
+_AREAS = (
+    Metric("area_mean", "area under the curve by segment, mean", "number"),
+    Metric("area_minimum", "area under the curve by segment, worst", "number"),
+)
+
+_JUDGED = (
+    Metric("junk_area", "junk against good particles, area under the curve", "number"),
+    Metric("good_thrown_away", "good particles called none", "share"),
+)
+
 METRICS: dict[str, tuple[Metric, ...]] = {
     "composition": (
         Metric("accuracy", "accuracy, Gaussians of optional segments", "share"),
@@ -63,6 +73,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("segment_mean", "accuracy by segment, mean", "share"),
         Metric("segment_median", "accuracy by segment, median", "share"),
         Metric("segment_minimum", "accuracy by segment, worst", "share"),
+        *_AREAS,
+        Metric("displacement_rms", "displacements, which in truth are none", "angstrom"),
         Metric("recovered", "optional segments found", "count"),
         *_PARTS,
         Metric("state_accuracy", "particles in the right state, mean over parts", "share"),
@@ -71,6 +83,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("occupancy_error", "error of the occupancy, mean over parts", "share"),
         Metric("occupancy_error_maximum", "error of the occupancy, worst part", "share"),
         *_COORDINATION,
+        *_JUDGED,
         *_COSTS,
     ),
     "motion": (
@@ -86,7 +99,28 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("coordinate_correlation", "of the particles' coordinate, mean", "number"),
         Metric("axis_error_degrees", "error of the axis, mean over regions", "degrees"),
         Metric("axis_error_maximum", "error of the axis, worst region", "degrees"),
+        Metric("amplitude_spread", "spread of amplitudes, which in truth is none", "number"),
         *_COORDINATION,
+        *_JUDGED,
+        *_COSTS,
+    ),
+    "both": (
+        Metric("accuracy", "presence, accuracy over Gaussians of all but the core", "share"),
+        Metric("clear_accuracy", "of these, not straddling two segments", "share"),
+        Metric("segment_mean", "accuracy by segment that comes and goes, mean", "share"),
+        Metric("segment_minimum", "accuracy by segment that comes and goes, worst", "share"),
+        *_AREAS,
+        Metric("rmsd_angstrom", "displacement error (RMSD) of what is there", "angstrom"),
+        Metric("moving_rmsd_angstrom", "of it the segments that turn", "angstrom"),
+        Metric("still_rmsd_angstrom", "of it the rest", "angstrom"),
+        Metric("rigid_rmsd_angstrom", "displacement error, parts as rigid bodies", "angstrom"),
+        Metric("angle_correlation", "correlation with the angle, mean over segments", "number"),
+        Metric("angle_correlation_minimum", "correlation with the angle, worst segment", "number"),
+        Metric("axis_error_degrees", "error of the axis, mean over segments", "degrees"),
+        Metric("recovered", "segments found", "count"),
+        *_PARTS,
+        Metric("presence_accuracy", "part there or not, from the images, mean", "share"),
+        *_JUDGED,
         *_COSTS,
     ),
     "assembly": (
@@ -129,7 +163,11 @@ def composition_values(
     states = [state["accuracy"] for state in details.get("states", {}).values()]
     wrong = [one["error_points"] / 100 for one in details.get("occupancies", {}).values()]
     n_optional = sum(s["gaussians"] for s in optional)
+    areas = [s["area_under_curve"] for s in optional if s["area_under_curve"] is not None]
     return _known(
+        area_mean=mean(areas) if areas else None,
+        area_minimum=min(areas, default=None),
+        displacement_rms=details.get("displacement_rms_angstrom"),
         accuracy=found["optional_accuracy"],
         clear_accuracy=found["clear_accuracy"],
         straddling_accuracy=found["straddling_accuracy"],
@@ -146,6 +184,7 @@ def composition_values(
         presence_accuracy=mean(presence.values()) if presence else None,
         presence_minimum=min(presence.values(), default=None),
         **_coordination_values(details),
+        **_judged_values(details),
         **_part_values(details),
     )
 
@@ -174,6 +213,8 @@ def motion_values(details: Mapping[str, Any]) -> Values:
         coordinate_correlation=mean(coordinates) if coordinates else None,
         axis_error_degrees=mean(errors) if errors else None,
         axis_error_maximum=max(errors, default=None),
+        amplitude_spread=details.get("amplitude_spread"),
+        **_judged_values(details),
         **_coordination_values(details),
         **_part_values(details),
     )
@@ -247,6 +288,8 @@ def composition_references(
             segment_mean=mean(by_segment),
             segment_median=median(by_segment),
             segment_minimum=min(by_segment),
+            area_mean=mean(oracle["area_under_curve"].values()),
+            area_minimum=min(oracle["area_under_curve"].values()),
         )
     return references
 
@@ -282,6 +325,14 @@ def _coordination_values(details: Mapping[str, Any]) -> dict[str, float | None]:
     return {
         "independent_pairs": found["independent"],
         "false_coordination": found["false_positives"],
+    }
+
+
+def _judged_values(details: Mapping[str, Any]) -> dict[str, float | None]:
+    found = details.get("judgement", {})
+    return {
+        "junk_area": found.get("area_under_curve"),
+        "good_thrown_away": found.get("good_below_half"),
     }
 
 

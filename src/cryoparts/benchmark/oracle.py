@@ -13,7 +13,7 @@ from cryoparts.evaluation.oracle import oracle_accuracy
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
-from cryoparts.simulation.ground_truth import CompositionTruth, MapsTruth, MotionTruth
+from cryoparts.simulation.ground_truth import BothTruth, CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.particles import TABLE_FILE
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ def oracle_of_data(
     maps: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Solve evenly spaced particles of a simulated data set with the truth's segments told.
+    """Solve evenly spaced good particles of a data set with the truth's segments told.
+
+    Poses and CTFs are those that are given; where segments both turn and come and go,
+    amplitudes are solved with the angles told, and angles with the presence told.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ def oracle_of_data(
     Returns
     -------
     dict
-        `OracleAccuracy`, `MotionOracle` or `MapsOracle` as plain numbers, with
+        `OracleAccuracy`, `MotionOracle` (or both) or `MapsOracle` as plain numbers, with
         "particles", the number solved. Read back if it was found before.
     """
     kept = data / ORACLE_FILE
@@ -60,10 +63,12 @@ def oracle_of_data(
     table = read_particles(data / TABLE_FILE)
     images = ParticleSet(table)
     box, pixel = int(table.box_size[0]), float(table.pixel_size_angstrom[0])
-    count = len(table)
-    rows = np.unique(np.linspace(0, count - 1, min(count, particles)).astype(np.int64))
     truth = align_truth(load_truth(data), table.names, str(data))
-    solved: dict[str, Any]
+    good = np.flatnonzero(truth.good)
+    rows = good[
+        np.unique(np.linspace(0, len(good) - 1, min(len(good), particles)).astype(np.int64))
+    ]
+    solved: dict[str, Any] = {}
     if isinstance(truth, CompositionTruth):
 
         def images_of(chosen: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -78,12 +83,11 @@ def oracle_of_data(
             pixel,
             progress,
         ).as_dict()
-    elif isinstance(truth, MotionTruth):
-        solved = motion_oracle(
+    if isinstance(truth, MotionTruth | BothTruth):
+        solved |= motion_oracle(
             images.images, truth, table.poses, table.ctf, box, pixel, rows, progress
         ).as_dict()
-    else:
-        assert isinstance(truth, MapsTruth)
+    if isinstance(truth, MapsTruth):
         solved = maps_oracle(
             images.images, maps, truth, table.poses, table.ctf, box, pixel, rows, progress
         ).as_dict()

@@ -9,6 +9,7 @@ from cryoparts.benchmark.figures import noise_sweep
 from cryoparts.benchmark.figures_assembly import assembly_pictures
 from cryoparts.benchmark.figures_composition import composition_pictures
 from cryoparts.benchmark.figures_motion import motion_pictures
+from cryoparts.benchmark.ladder import ladder_markdown
 from cryoparts.benchmark.table import table_markdown
 from cryoparts.figures.pictures import Picture
 from cryoparts.io.atomic import write_atomically, write_text
@@ -26,6 +27,7 @@ MAPS_SHOWN = 4
 PICTURES = {
     "composition": composition_pictures,
     "motion": motion_pictures,
+    "both": composition_pictures,
     "assembly": assembly_pictures,
 }
 
@@ -44,7 +46,7 @@ def write_benchmark_page(
     ----------
     folder : Path
         Of the benchmark.
-    benchmark : {"composition", "motion", "assembly"}
+    benchmark : {"composition", "motion", "both", "assembly"}
     tables : sequence of Table
     records : sequence of dict
         One a run.
@@ -62,10 +64,12 @@ def write_benchmark_page(
         ShownRun.read(method, path, _record_of(path, records), data)
         for method, path in shown.items()
     ]
-    pictures = PICTURES[benchmark](runs) if runs else []
+    ladder = any("rung" in record["data"] for record in records)
+    # the rungs of a ladder differ in what a table shows better
+    pictures = PICTURES[benchmark](runs) if runs and not ladder else []
     sweep = noise_sweep(benchmark, tables)
     pictures = [*([sweep] if sweep is not None else []), *pictures]
-    if runs:
+    if runs and not ladder:
         pictures += _map_pictures(runs[0])
     target = folder / FIGURES
     target.mkdir(exist_ok=True)
@@ -73,6 +77,8 @@ def write_benchmark_page(
         with write_atomically(target / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
     lines = [f"# Benchmark: {benchmark}", "", *(table_markdown(table) for table in tables)]
+    if ladder:
+        lines.insert(2, ladder_markdown(records))
     if benchmark == "assembly":
         lines += [line for run in runs for line in _assembly_lines(run)]
     for picture in pictures:

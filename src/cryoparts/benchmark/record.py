@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from cryoparts.benchmark.amplitude_histogram import amplitude_histogram
 from cryoparts.benchmark.metrics import (
     ORACLE,
     Values,
@@ -18,7 +19,7 @@ from cryoparts.benchmark.metrics import (
     motion_references,
     motion_values,
 )
-from cryoparts.evaluation.amplitude_histogram import amplitude_histogram
+from cryoparts.benchmark.particle_judgement import mass_shares, particle_judgement
 from cryoparts.evaluation.assembly_agreement import assembly_agreement
 from cryoparts.evaluation.assignment import assign_gaussians
 from cryoparts.evaluation.chain_agreement import PartEvidence, chain_agreement
@@ -30,7 +31,7 @@ from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.occupancy.composition import Composition
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.simulation.ground_truth import CompositionTruth, MapsTruth, MotionTruth
+from cryoparts.simulation.ground_truth import BothTruth, CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.rigid_motion import Hinges
 from cryoparts.states.focus import FocusedParticles
 
@@ -117,6 +118,15 @@ def measure_run(
     details = evaluate_run(run, data, oracle=False).details
     trained = TrainedDecoder(run)
     truth = align_truth(load_truth(data), trained.particles.names, str(run.root))
+    wrong = particle_judgement(run, truth)
+    if wrong:
+        details["judgement"] = wrong
+    if isinstance(truth, BothTruth):
+        presence = truth.presence[:, truth.moving]
+        return _merged(
+            _composition(run, trained, truth, details, oracle),
+            _motion(run, trained, truth.motion, details, oracle, presence),
+        )
     if isinstance(truth, CompositionTruth):
         return _composition(run, trained, truth, details, oracle)
     if isinstance(truth, MotionTruth):
@@ -124,6 +134,17 @@ def measure_run(
     if maps is None:
         raise ValueError("particles of maps are compared with the maps: give them")
     return _assembly(run, truth, details, oracle, maps)
+
+
+def _merged(composition: Measured, motion: Measured) -> Measured:
+    """Everything of segments that turn and come and go; parts are those of the composition."""
+    names = {*composition.references, *motion.references}
+    return Measured(
+        motion.values | composition.values,
+        {n: motion.references.get(n, {}) | composition.references.get(n, {}) for n in names},
+        motion.details | composition.details,
+        motion.arrays | composition.arrays,
+    )
 
 
 def _composition(
@@ -138,14 +159,21 @@ def _composition(
     amplitudes = trained.decode().relative_amplitudes
     assert amplitudes is not None  # evaluate_run has refused it
     optional = assigned.segment != truth.core
-    histogram = amplitude_histogram(amplitudes, assigned.segment, truth.presence, optional)
+    good, there = truth.good, truth.presence[truth.good]
+    histogram = amplitude_histogram(amplitudes[good], assigned.segment, there, optional)
     plain = histogram.as_dict()
     presence = _presence_accuracy(run, truth, details)
-    wrong = (amplitudes > PRESENT_ABOVE) != truth.presence[:, assigned.segment]
+    wrong = (amplitudes[good] > PRESENT_ABOVE) != there[:, assigned.segment]
+    details["mass_share"] = mass_shares(truth)
     return Measured(
         composition_values(details, plain, presence),
         composition_references(details, oracle),
-        {"evaluation": details, "histogram": plain, "presence": presence, "oracle": oracle},
+        {
+            "evaluation": details,
+            "histogram": plain,
+            "presence": presence,
+            "oracle": _without_rows(oracle),
+        },
         {
             "segment": assigned.segment,
             "border": assigned.border,
@@ -173,7 +201,7 @@ def _presence_accuracy(
         if match["recovered"] and match["part"]
     }
     return {
-        name: float((there[:, part_of[name] - 1] == truth.presence[:, number]).mean())
+        name: float((there[:, part_of[name] - 1] == truth.presence[:, number])[truth.good].mean())
         for number, name in enumerate(truth.segment_names.tolist())
         if part_of.get(name) in found.optional
     }
@@ -198,37 +226,43 @@ def _motion(
     truth: MotionTruth,
     details: dict[str, Any],
     oracle: dict[str, Any] | None,
+    presence: NDArray[np.bool_] | None = None,
 ) -> Measured:
     positions = GaussianModel.load(run.gaussians_path).positions
     region = assign_gaussians(positions, truth.atom_positions, truth.atom_region).segment
     hinges = Hinges(truth.axes, truth.pivots)
-    angles = truth.angles_degrees
+    angles, good = truth.angles_degrees, truth.good
     moved = trained.decode().displacements
+    assert moved is not None  # evaluate_run has refused it
     arrays: dict[str, NDArray[Any]] = {
         "region": region,
-        "rmsd": particle_rmsd(moved, positions, region, hinges, angles),
-        "no_motion_rmsd": particle_rmsd(None, positions, region, hinges, angles),
+        "rmsd": particle_rmsd(moved[good], positions, region, hinges, angles[good]),
+        "no_motion_rmsd": particle_rmsd(None, positions, region, hinges, angles[good]),
     }
     if oracle is not None:
         rows = np.array(oracle["rows"], dtype=np.int64)
         told = true_displacements(positions, region, hinges, oracle["angles_degrees"])
-        accuracy = motion_rmsd(told, positions, region, hinges, angles[rows])
+        there = None if presence is None else presence[rows]
+        accuracy = motion_rmsd(told, positions, region, hinges, angles[rows], there=there)
         oracle = oracle | {
             "rmsd_angstrom": accuracy.rmsd_angstrom,
             "moving_rmsd_angstrom": accuracy.moving_rmsd_angstrom,
         }
         arrays["oracle_rmsd"] = particle_rmsd(told, positions, region, hinges, angles[rows])
-    kept = None if oracle is None else {k: oracle[k] for k in oracle if k not in _LONG}
     return Measured(
         motion_values(details),
         motion_references(details, oracle),
-        {"evaluation": details, "oracle": kept},
+        {"evaluation": details, "oracle": _without_rows(oracle)},
         arrays,
     )
 
 
 _LONG = ("rows", "angles_degrees", "map_index")
 """Of an oracle, what has a number a particle."""
+
+
+def _without_rows(oracle: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if oracle is None else {k: oracle[k] for k in oracle if k not in _LONG}
 
 
 def _assembly(
@@ -263,7 +297,6 @@ def _assembly(
             "joint_information": float(oracle["information"]),
             "joint_purity": float(oracle["accuracy"]),
         }
-    kept = None if oracle is None else {k: oracle[k] for k in oracle if k not in _LONG}
     order = _order_of_assembly(run, truth, agreement, maps)
     return Measured(
         assembly_values(agreement, order),
@@ -272,7 +305,7 @@ def _assembly(
             "evaluation": details,
             "assembly": agreement,
             "proteins": order,
-            "oracle": kept,
+            "oracle": _without_rows(oracle),
             "map_names": truth.map_names.tolist(),
         },
         {"gaussian_density": density.astype(np.float32)},

@@ -80,11 +80,7 @@ def make_record(
     total = seconds.get("total")
     record = {
         "name": run.name,
-        "data": {
-            "orientations": run.data.kind.orientations,
-            "snr": run.data.kind.snr,
-            "seed": run.data.seed,
-        },
+        "data": run.data.as_dict(),
         "decoder": run.decoder,
         "training_seed": run.training_seed,
         "values": measured.values | cost_values(rows, total),

@@ -29,16 +29,19 @@ class DataSetKind:
     orientations : str
         "uniform", or "real" where poses and CTFs are those of an experiment.
     snr : float
+    rung : str
+        Of a ladder; "" without one.
     """
 
     orientations: str
     snr: float
+    rung: str = ""
 
     @property
     def title(self) -> str:
         """In words."""
         poses = "uniform orientations" if self.orientations == "uniform" else "real poses and CTFs"
-        return f"{poses}, SNR {self.snr:g}"
+        return f"{self.rung or poses}, SNR {self.snr:g}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Result:
         """From the record that a benchmark leaves in a run's folder."""
         data = record["data"]
         return cls(
-            DataSetKind(str(data["orientations"]), float(data["snr"])),
+            DataSetKind(str(data["orientations"]), float(data["snr"]), str(data.get("rung", ""))),
             str(record["decoder"]),
             int(data["seed"]),
             int(record["training_seed"]),
@@ -121,6 +124,7 @@ class Table:
         return {
             "orientations": self.kind.orientations,
             "snr": self.kind.snr,
+            "rung": self.kind.rung,
             "metrics": {
                 metric.key: {method: asdict(spread) for method, spread in cells.items()}
                 for metric, cells in self.rows
@@ -133,7 +137,7 @@ def tabulate(benchmark: str, results: Iterable[Result]) -> list[Table]:
 
     Parameters
     ----------
-    benchmark : {"composition", "motion", "assembly"}
+    benchmark : {"composition", "motion", "both", "assembly"}
     results : iterable of Result
     """
     by_kind: dict[DataSetKind, list[Result]] = {}
@@ -226,12 +230,12 @@ def table_csv(tables: Iterable[Table]) -> str:
     """All tables as one .csv: a line for each data set, metric and method."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    header = ["orientations", "snr", "metric", "method", "mean", "sd", "minimum", "maximum", "runs"]
-    writer.writerow(header)
+    of = ["orientations", "snr", "rung"]
+    writer.writerow([*of, "metric", "method", "mean", "sd", "minimum", "maximum", "runs"])
     for table in tables:
         for metric, cells in table.rows:
             for method, s in cells.items():
                 numbers = [f"{v:.6g}" for v in (s.mean, s.deviation, s.low, s.high)]
-                kind = [table.kind.orientations, f"{table.kind.snr:g}"]
+                kind = [table.kind.orientations, f"{table.kind.snr:g}", table.kind.rung]
                 writer.writerow([*kind, metric.key, method, *numbers, s.runs])
     return stream.getvalue()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def blank_rows(
     rows: IntArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> IntArray:
-    """Rows whose images are blank.
+    """Rows whose images are blank; an image that several rows show is looked at once.
 
     Parameters
     ----------
@@ -38,7 +39,9 @@ def blank_rows(
     progress : callable, optional
         Told the images looked at, and their number.
     """
-    asked = np.arange(len(particles)) if rows is None else rows
+    wanted = np.arange(len(particles)) if rows is None else rows
+    image = particles.table.image[wanted]
+    asked = wanted[first_rows(image)]
     box = particles.table.box_size[asked]
     blank = np.zeros(len(asked), dtype=bool)
     done = 0
@@ -51,7 +54,8 @@ def blank_rows(
             done += len(some)
             if progress is not None:
                 progress(done, len(asked))
-    return np.asarray(asked[blank], dtype=np.int64)
+    found = np.isin(image, particles.table.image[asked[blank]])
+    return np.asarray(wanted[found], dtype=np.int64)
 
 
 def is_blank(images: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -62,9 +66,11 @@ def is_blank(images: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def named(table: ParticleTable, rows: IntArray) -> str:
-    """Names of rows for a message: all, or the first of many."""
-    names = ", ".join(str(name) for name in table.names[rows[:NAMED]])
-    return names if len(rows) <= NAMED else f"{names} and {len(rows) - NAMED:,} more"
+    """Names of the images of rows for a message: all, or the first of many."""
+    known = table.names if table.image_names is None else table.image_names
+    single = rows[first_rows(table.image[rows])]
+    names = ", ".join(str(name) for name in known[single[:NAMED]])
+    return names if len(single) <= NAMED else f"{names} and {len(single) - NAMED:,} more"
 
 
 def blank_error(particles: ParticleSet) -> InputError:
@@ -72,7 +78,8 @@ def blank_error(particles: ParticleSet) -> InputError:
     table, rows = particles.table, blank_rows(particles)
     return InputError(
         str(table.source),
-        f"{len(rows):,} of {len(table):,} images are blank, every pixel has the same value: "
+        f"{len(np.unique(table.image[rows])):,} of {table.image_count:,} images are blank, every "
+        "pixel has the same value: "
         f"{named(table, rows)}",
         "Extract these particles again, or give --skip-blank to leave them out.",
     )

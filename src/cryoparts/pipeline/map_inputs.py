@@ -102,7 +102,7 @@ class MapInputs:
         )
 
 
-def selected_rows(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
+def selected_rows(path: Path, particles: PreparedParticles) -> NDArray[np.int64]:
     """Rows, in order, of the particles that a selection's file names.
 
     Raises
@@ -116,7 +116,10 @@ def selected_rows(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
             "there is no such selection",
             "Make one with `cryoparts select`, or give a .csv file with a column `name`.",
         )
-    return np.flatnonzero(named_rows(read_names(path), names, str(path), "the run"))
+    names = read_names(path)
+    return np.flatnonzero(
+        named_rows(names, particles.names, str(path), "the run", particles.image_names)
+    )
 
 
 def independence(inputs: MapInputs) -> dict[str, Any]:

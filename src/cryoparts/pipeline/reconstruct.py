@@ -226,7 +226,7 @@ def reconstruct_selection(
     inputs = MapInputs.of(run, options)
     file = Path(selection)
     path = file if file.suffix else run.root / "selections" / f"{selection}.csv"
-    chosen = selected_rows(path, inputs.particles.names)
+    chosen = selected_rows(path, inputs.particles)
     rest = np.setdiff1d(np.arange(len(inputs.particles)), chosen)
     groups = [Group("selected", chosen)] + ([Group("rest", rest)] if len(rest) else [])
     mask = None if part is None else inputs.part_mask(part)

@@ -12,6 +12,7 @@ import torch
 from cryoparts.errors import InputError
 from cryoparts.evaluation.truth import load_truth
 from cryoparts.io.mrc import write_map
+from cryoparts.io.structure import Structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
@@ -36,7 +37,7 @@ HALF_FILES = ("consensus_half1.mrc", "consensus_half2.mrc")
 
 
 def simulate(
-    source: Path | Sequence[Path],
+    source: Path | Structure | Sequence[Path],
     output: Path,
     options: CompositionOptions | MotionOptions | BothOptions | MapsOptions,
     *,
@@ -49,7 +50,7 @@ def simulate(
 
     Parameters
     ----------
-    source : Path or sequence of Path
+    source : Path, Structure or sequence of Path
         A structure or, with `MapsOptions`, two or more maps.
     output : Path
         Folder to make; it must not exist.
@@ -79,9 +80,11 @@ def simulate(
     rest = (output, imaging or ImagingOptions())
     wrong = nuisances or Nuisances()
     if isinstance(options, MapsOptions):
+        if isinstance(source, Structure):
+            raise InputError("source", "maps are needed, not a structure", "Give maps.")
         maps = [source] if isinstance(source, Path) else list(source)
         return simulate_maps(maps, *rest, options, progress, wrong, finish)
-    if not isinstance(source, Path):
+    if not isinstance(source, Path | Structure):
         raise InputError(
             "source", f"one structure is needed, not {len(source)} files", "Give one structure."
         )

@@ -147,8 +147,10 @@ def named_rows(
     wanted = np.unique(np.array(list(names), dtype=np.str_))
     chosen = np.zeros(len(run_names), dtype=bool)
     if image_names is not None:
-        chosen = np.isin(image_names, wanted)
-        wanted = wanted[~np.isin(wanted, image_names)]
+        # a row's own name comes first: an image's may be spelled like one of its rows'
+        images = np.intersect1d(np.setdiff1d(wanted, run_names), image_names)
+        chosen = np.isin(image_names, images)
+        wanted = np.setdiff1d(wanted, images)
     cure = "Give a selection of the same particle file."
     chosen[rows_of_names(run_names, wanted, where, container=container, cure=cure)] = True
     return chosen

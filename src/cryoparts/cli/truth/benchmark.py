@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ from cryoparts.benchmark.data import (
     find_oracle,
     make_data,
     map_knowledge,
+    model_of,
 )
 from cryoparts.benchmark.page import write_benchmark_page
 from cryoparts.benchmark.results import warn_of_mixed_programs, write_results
@@ -65,46 +67,46 @@ PosesFile = Annotated[
 Overrule = Annotated[BenchmarkOptions, Flat]
 
 
-@benchmark.command
-def composition(
-    *,
-    config: ConfigFile,
-    output: OutputFolder,
-    data: DataFolder = None,
-    structure: StructureName = None,
-    poses: PosesFile = None,
-    options: Overrule = BenchmarkOptions(),
-) -> None:
-    """Segments that come and go: accuracy of the amplitudes, parts and states."""
-    _benchmark("composition", config, output, data, structure, poses, options)
+SUMMARIES: dict[Kind, str] = {
+    "composition": "Segments that come and go: accuracy of the amplitudes, parts and states.",
+    "motion": "Regions that turn: displacement error, parts and angles.",
+    "both": "Segments that turn, and come and go: presence, displacement error, parts.",
+    "assembly": "Particles of several maps: parts against known chains, states against the maps.",
+}
+
+
+def _verb(kind: Kind) -> Callable[..., None]:
+    def verb(
+        *,
+        config: ConfigFile,
+        output: OutputFolder,
+        data: DataFolder = None,
+        structure: StructureName = None,
+        poses: PosesFile = None,
+        options: Overrule = BenchmarkOptions(),
+    ) -> None:
+        _benchmark(kind, config, output, data, structure, poses, options)
+
+    verb.__doc__ = SUMMARIES[kind]
+    return verb
+
+
+for _kind in SUMMARIES:
+    benchmark.command(_verb(_kind), name=_kind)
 
 
 @benchmark.command
-def motion(
+def realistic(
     *,
     config: ConfigFile,
     output: OutputFolder,
+    of: Annotated[Kind, Parameter(help="What is heterogeneous.")] = "composition",
     data: DataFolder = None,
     structure: StructureName = None,
-    poses: PosesFile = None,
     options: Overrule = BenchmarkOptions(),
 ) -> None:
-    """Regions that turn: displacement error, parts and angles."""
-    _benchmark("motion", config, output, data, structure, poses, options)
-
-
-@benchmark.command
-def assembly(
-    *,
-    config: ConfigFile,
-    output: OutputFolder,
-    data: DataFolder = None,
-    structure: StructureName = None,
-    poses: PosesFile = None,
-    options: Overrule = BenchmarkOptions(),
-) -> None:
-    """Particles of several maps: parts against known chains, states against the maps."""
-    _benchmark("assembly", config, output, data, structure, poses, options)
+    """A ladder of junk, wrong poses, maps as models and low signal, one difference a rung."""
+    _benchmark(of, config, output, data, structure, None, options)
 
 
 def _benchmark(
@@ -145,7 +147,7 @@ def _benchmark(
             oracle = oracle or find_oracle(config, files, folder)
             options_of_run = config.run_config(
                 (folder / "particles.star").resolve(),
-                next(iter(sorted(folder.glob("model.*")))).resolve(),
+                model_of(config, data_set, folder).resolve(),
                 run.decoder,
                 run.training_seed,
             )
