@@ -52,7 +52,7 @@ def peak_rate(config: TrainingConfig, steps: int) -> float:
     if config.decoder != "point-transformer":
         return rate
     way = math.log(max(steps, 1) / FEW_STEPS) / math.log(MANY_STEPS / FEW_STEPS)
-    return rate * RATE_FACTOR_OF_MANY_STEPS ** min(max(way, 0.0), 1.0)
+    return rate * math.pow(RATE_FACTOR_OF_MANY_STEPS, min(max(way, 0.0), 1.0))
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
