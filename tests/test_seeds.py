@@ -7,8 +7,8 @@ import pytest
 
 from cryoparts.particles.half_sets import assign_half_sets
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.parts.changes import choose_sample
 from cryoparts.seeds import Purpose, random_for, seed_for
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.training.setup import SPLIT_OWN_SEED, prepare_training, run_split
 from cryoparts.training.split import split_particles
 from training_example import QUICK

@@ -47,6 +47,7 @@ class Purpose(StrEnum):
     PERMUTATIONS = "permutations within groups"
     NULL_SAMPLE = "particles that null particles are compared on"
     NULL_NOISE = "noise of null particles"
+    AGREEMENT_NOISE = "noise of images that real ones are compared with"
     NULL_TRAINING = "noise of the null particles that networks are trained on"
     NULL_BOOTSTRAP = "particles drawn again for the null ratio"
     TRAININGS_SAMPLE = "particles that repeated trainings are compared on"

@@ -34,6 +34,7 @@ class StoredDecoder:
 
     displacements: np.ndarray
     particles = Particles([None] * PARTICLES)
+    particle_weights = np.ones(PARTICLES)
 
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.parts.changes import choose_sample, gaussian_features, measure_changes
+from cryoparts.parts.changes import gaussian_features, measure_changes
 from cryoparts.parts.embedding import embed
 from cryoparts.statistics.principal_components import principal_scores
 
@@ -76,11 +76,3 @@ def test_few_points_fall_back_to_components(count):
     layout = embed(np.random.default_rng(0).normal(size=(count, 6)), method="umap")
     assert layout.method == "pca"
     assert layout.coordinates.shape == (count, 2)
-
-
-def test_sample_is_sorted_without_repeats():
-    chosen = choose_sample(1000, 100, seed=1)
-    assert len(chosen) == 100
-    assert (np.diff(chosen) > 0).all()
-    assert not np.array_equal(chosen, choose_sample(1000, 100, seed=2))
-    np.testing.assert_array_equal(choose_sample(5, 100, seed=0), np.arange(5))

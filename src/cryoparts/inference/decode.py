@@ -25,6 +25,7 @@ from cryoparts.inference.calibration import (
 from cryoparts.inference.decoded import Decoded
 from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.encoder_input import MAP, EncoderInput
 from cryoparts.training.networks import build_networks
@@ -33,6 +34,7 @@ from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -55,6 +57,12 @@ class TrainedDecoder:
     ----------
     run : RunDirectory
         With a best checkpoint in it.
+
+    Attributes
+    ----------
+    particle_weights : array, shape (P,)
+        Probability that each particle is what the model describes, in its pose; 1 where
+        the run has not been judged. Levels, scales and means are of those above one half.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -82,19 +90,13 @@ class TrainedDecoder:
         self._calibration: Calibration | None = None
         self._encoded: Tensor | None = None
         self._latent: Tensor | None = None
+        count = len(self.particles)
         if run.latent_path.is_file():
-            self._latent = self._stored_latent(run)
-
-    def _stored_latent(self, run: RunDirectory) -> Tensor:
-        stored = np.load(run.latent_path, allow_pickle=False)
-        expected = (len(self.particles), self.config.latent_dimensions)
-        if stored.shape != expected:
-            raise InputError(
-                str(run.latent_path),
-                f"holds latent vectors {stored.shape}, the run has {expected}",
-                "Run `cryoparts train` with --resume again.",
-            )
-        return torch.as_tensor(stored, device=self.device)
+            stored = _stored(run.latent_path, (count, self.config.latent_dimensions))
+            self._latent = torch.as_tensor(stored, device=self.device)
+        self.particle_weights: NDArray[np.float64] = np.ones(count)
+        if run.probability_path.is_file():
+            self.particle_weights = _stored(run.probability_path, (count,)).astype(np.float64)
 
     def asked_about(
         self, particles: PreparedParticles, encoder_input: EncoderInput, latent: Tensor | None
@@ -113,6 +115,7 @@ class TrainedDecoder:
         self._calibration, self._encoded = self.calibration, self.encoded_run()
         other = copy(self)
         other.particles, other.encoder_input, other._latent = particles, encoder_input, latent
+        other.particle_weights = np.ones(len(particles))
         return other
 
     def latent(self) -> NDArray[np.float32]:
@@ -214,6 +217,7 @@ class TrainedDecoder:
             run = self._run
             depends = self._networks_state() | {
                 "latent vectors": content_checksum(run.latent_path),
+                "probabilities": content_checksum(run.probability_path),
                 "particles": len(self.particles),
                 "vary": self.config.vary,
             }
@@ -253,9 +257,10 @@ class TrainedDecoder:
         return Calibration(reference, levels, mean)
 
     def _spread(self, count: int) -> NDArray[np.int64]:
-        """At most `count` particles, spread over the file."""
-        total = len(self.particles)
-        return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+        """At most `count` trusted particles, spread over the file."""
+        rows = trusted_rows(self.particle_weights)
+        total = len(rows)
+        return rows[np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))]
 
     @torch.no_grad()
     def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
@@ -269,3 +274,15 @@ class TrainedDecoder:
     def _chunks(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         for start in range(0, max(len(indices), 1), BATCH):
             yield indices[start : start + BATCH]
+
+
+def _stored(path: Path, expected: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array of the run, one row a particle."""
+    stored: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    if stored.shape != expected:
+        raise InputError(
+            str(path),
+            f"holds an array {stored.shape}, the run has {expected}",
+            "Run `cryoparts train` with --resume again.",
+        )
+    return stored

@@ -1,4 +1,4 @@
-"""Latent vectors of all particles, as files of the run."""
+"""Latent vectors of all particles, and how probably each is one, as files of the run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.inference.decode import TrainedDecoder
+from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.inference.latent_refinement import LatentRefinement
+from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import write_csv
+from cryoparts.io.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.io.run_directory import RunDirectory
@@ -22,7 +27,9 @@ if TYPE_CHECKING:
 def write_latents(
     run: RunDirectory, setup: TrainingSetup, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Encode every particle with the best networks and refine; write latent.npy and latent.csv.
+    """Encode every particle with the best networks and refine; judge which are particles.
+
+    Writes latent.npy and latent.csv, and `write_probabilities`.
 
     Parameters
     ----------
@@ -34,6 +41,7 @@ def write_latents(
         Told the particles refined, and their total.
     """
     run.latent_path.unlink(missing_ok=True)  # of a training that went on since
+    run.probability_path.unlink(missing_ok=True)
     trained = TrainedDecoder(run)
     everyone = np.arange(len(trained.particles))
     encoded = trained.encoded_run()
@@ -42,9 +50,42 @@ def write_latents(
     latent = refined.cpu().numpy()
     with write_atomically(run.latent_path) as temporary:
         np.save(temporary, latent)
+    write_probabilities(run, setup)
     header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
     rows = ((name, *vector) for name, vector in zip(trained.particles.names, latent, strict=True))
     write_csv(run.latent_csv_path, header, rows)
+
+
+def write_probabilities(run: RunDirectory, setup: TrainingSetup) -> NDArray[np.float64]:
+    """Judge which particles are what the model describes, in their poses.
+
+    Writes probability.npy and probability.csv (with the agreements that it comes from).
+
+    Parameters
+    ----------
+    run : RunDirectory
+        With latent vectors.
+    setup : TrainingSetup
+        Of the run.
+
+    Returns
+    -------
+    array, shape (P,)
+    """
+    run.probability_path.unlink(missing_ok=True)
+    trained = TrainedDecoder(run)
+    names = trained.particles.names
+    probability, features = np.ones(len(names)), np.zeros((len(names), 0))
+    if len(names) >= FEWEST:
+        measure = AgreementMeasure(trained, setup, refinement(trained, setup))
+        features = measure.of_particles()
+        probability = probability_of_fit(features, measure.of_strangers(trained.config.seed))
+    with write_atomically(run.probability_path) as temporary:
+        np.save(temporary, probability)
+    columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
+    table = {"name": names, "probability": probability}
+    write_table(run.probability_csv_path, table | dict(zip(columns, features.T, strict=False)))
+    return probability
 
 
 def refinement(

@@ -86,6 +86,16 @@ class RunDirectory:
         return self.root / "latent.csv"
 
     @property
+    def probability_path(self) -> Path:
+        """Probability (P,) that each particle is what the model describes, in its pose."""
+        return self.root / "probability.npy"
+
+    @property
+    def probability_csv_path(self) -> Path:
+        """The same with the names of the particles, and what it was judged by."""
+        return self.root / "probability.csv"
+
+    @property
     def parts_path(self) -> Path:
         """Labels of the Gaussians."""
         return self.root / "parts"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cryoparts.motion.motion_files import PartMotion
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
 from cryoparts.rigid.rigid_motion import (
@@ -19,6 +18,7 @@ from cryoparts.rigid.rigid_motion import (
     without_core_motion,
 )
 from cryoparts.seeds import Purpose
+from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +84,7 @@ def measure_motion(
     n_particles: int,
     *,
     image: NDArray[np.int64] | None = None,
+    probability: FloatArray | None = None,
     frame: Frame = "core",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -102,6 +103,9 @@ def measure_motion(
     n_particles : int
     image : int array, shape (P,), optional
         Number of each row's image, by which axes are resampled. Default: an image a row.
+    probability : array, shape (P,), optional
+        Of each particle being what the model describes: axes and statistics are of those
+        above one half. Default: all.
     frame : "core" or "lab"
         What motions are relative to: the core (its rigid motion is undone), or
         the neutral model in the frame of the poses.
@@ -114,8 +118,9 @@ def measure_motion(
     ValueError
         If positions did not vary.
     """
+    weights = np.ones(n_particles) if probability is None else probability
     sample = _displacements(
-        decode(choose_sample(n_particles, _SAMPLE, seed, Purpose.MOTION_SAMPLE))
+        decode(choose_sample(n_particles, _SAMPLE, seed, weights, purpose=Purpose.MOTION_SAMPLE))
     )
     has_core = bool(labels.members(CORE).any())
     core_body = _body(model, labels, CORE, sample) if has_core else None
@@ -143,7 +148,9 @@ def measure_motion(
     parts = {}
     for part, body in bodies.items():
         amplitude = np.concatenate(amplitudes[part]) if amplitudes[part] else None
-        parts[part] = _part_motion(join_particles(fits[part]), amplitude, body, image, seed)
+        parts[part] = _part_motion(
+            join_particles(fits[part]), amplitude, body, image, seed, is_trusted(weights)
+        )
     return RunMotion(join_particles(core_fits) if core_fits else None, parts)
 
 
@@ -171,12 +178,12 @@ def _part_motion(
     body: _Body,
     image: NDArray[np.int64] | None,
     seed: int,
+    trusted: NDArray[np.bool_],
 ) -> PartMotion:
-    everywhere = np.ones(len(motions), dtype=bool)
-    present = everywhere if amplitude is None else amplitude > PRESENT_ABOVE
+    present = trusted if amplitude is None else trusted & (amplitude > PRESENT_ABOVE)
     # a part that is hardly ever there still gets an axis, of all particles
     if present.sum() < _FEWEST_PRESENT:
-        present = everywhere
+        present = trusted
     own = None if image is None else image[present]
     screw = mean_screw(motions.take(present), image=own, seed=seed)
     return PartMotion(

@@ -154,15 +154,6 @@ def gaussian_features(changes: Changes) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def choose_sample(
-    n_particles: int, size: int, seed: int, purpose: Purpose = Purpose.PARTS_SAMPLE
-) -> NDArray[np.int64]:
-    """Sorted indices of at most `size` particles drawn at random without repeats."""
-    if n_particles <= size:
-        return np.arange(n_particles)
-    return np.sort(random_for(seed, purpose).choice(n_particles, size=size, replace=False))
-
-
 def _centred(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape or not len(array):

@@ -65,6 +65,7 @@ def find_motion(
         run.decoder.decode,
         len(run.particles),
         image=run.particles.image,
+        probability=run.particle_weights,
         frame=options.frame,
         seed=config.seed,
         progress=counting(progress, "motion"),

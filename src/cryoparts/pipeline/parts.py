@@ -10,7 +10,6 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.structure import write_gaussians_cif
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.edit_history import (
     Downstream,
     bring_up_to_date,
@@ -28,6 +27,7 @@ from cryoparts.parts.part_description import (
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.run.result_options import keep_options
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def find_parts(run: Run, options: PartsConfig) -> PartsFound:
         Kept beside the result, in parts/options.json.
     """
     seed = run.training.seed
-    decoded = run.decoder.decode(choose_sample(len(run.particles), options.sample, seed))
+    decoded = run.decoder.decode(
+        choose_sample(len(run.particles), options.sample, seed, run.particle_weights)
+    )
     found = segment_gaussians(
         run.model.positions,
         decoded.relative_scalars,
@@ -98,7 +100,9 @@ def find_parts(run: Run, options: PartsConfig) -> PartsFound:
 
 def describe_run_parts(run: Run) -> PartsFound:
     """Describe the parts as they are now, after an edit, from a sample of the particles."""
-    sample = choose_sample(len(run.particles), run.parts_options.sample, run.training.seed)
+    sample = choose_sample(
+        len(run.particles), run.parts_options.sample, run.training.seed, run.particle_weights
+    )
     decoded = run.decoder.decode(sample)
     labels = run.parts
     described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)

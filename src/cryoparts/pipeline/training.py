@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryoparts.inference.latents import write_latents
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
+from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.trainer import Trainer, best_epoch
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Trained:
         The same without the changes from particle to particle.
     held_out_frc_neutral : float
         The same of the model as given.
+    trusted, particles : int
+        Particles that more probably are what the model describes than not, and all.
     """
 
     epochs: tuple[dict[str, float], ...]
@@ -40,6 +43,8 @@ class Trained:
     held_out_frc: float
     held_out_frc_at_rest: float
     held_out_frc_neutral: float
+    trusted: int
+    particles: int
 
     @property
     def gains(self) -> bool:
@@ -71,6 +76,8 @@ def train_run(
     trainer = Trainer(run.directory, setup, run.training)
     rows = trainer.train(epochs or SilentTraining(), resume=resume)
     run.forget_training()
+    write_latents(run.directory, setup, counting(progress, "latent vectors"))
+    run.forget_training()
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]
     trained = Trained(
@@ -79,11 +86,11 @@ def train_run(
         rows[best]["held_out_frc"],
         rows[best].get("held_out_frc_mean", neutral),
         neutral,
+        int(is_trusted(run.particle_weights).sum()),
+        len(run.particles),
     )
     if not trained.gains:
         LOG.warning(
             "held-out particles agree no better with the trained model than with one at rest"
         )
-    write_latents(run.directory, setup, counting(progress, "latent vectors"))
-    run.forget_training()
     return trained

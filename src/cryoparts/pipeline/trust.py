@@ -9,9 +9,9 @@ import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import write_table
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.stability import stability_over_subsamples
 from cryoparts.pipeline.progress import Progress, counting, silent
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.leakage import Leak, as_columns, beyond_mass, measure_leaks
 from cryoparts.validation.null_judgement import NullTest, labels_checksum, null_test
 from cryoparts.validation.repeat_training import (
@@ -161,7 +161,7 @@ def _with_subsamples(run: Run, labels: PartLabels, rows: list[PartTrust]) -> lis
     if not rows:
         return rows
     options, seed = run.parts_options, run.training.seed
-    sample = choose_sample(len(run.particles), options.sample, seed)
+    sample = choose_sample(len(run.particles), options.sample, seed, run.particle_weights)
     overlaps = stability_over_subsamples(
         labels.labels,
         run.model.positions.astype(np.float64),

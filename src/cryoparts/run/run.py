@@ -101,6 +101,16 @@ class Run:
         """Which particles were trained on and which were held out."""
         return run_split(self.particles, self.training)
 
+    @property
+    def particle_weights(self) -> NDArray[np.float64]:
+        """Probability (P,) that each particle is what the model describes, in its pose."""
+        return self.decoder.particle_weights
+
+    @property
+    def trusted_split(self) -> Split:
+        """As `split`, of the particles that are more probably good than not."""
+        return self.split.only_trusted(self.particle_weights)
+
     @cached_property
     def setup(self) -> TrainingSetup:
         """Forward model, objective, split and encoder input of the training."""

@@ -54,6 +54,7 @@ MEANING = {
     "presence": "probability that the part is there, 0 to 1",
     "latent": "the latent vector's number",
     "component": "the latent vectors' principal component",
+    "probability": "that the particle is what the model describes, in its given pose, 0 to 1",
     "defocus": "mean of the two defoci, Å",
     "half": "half set, 1 or 2; 0 where unknown",
     "optics_group": "optics group's number",
@@ -194,6 +195,8 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
             _add(values, f"latent:{axis}", table, str(column))
         for axis, component in enumerate(principal_scores(table.to_numpy(), 2).T, start=1):
             values[f"component:{axis}"] = component
+    if run.probability_csv_path.is_file():
+        _add(values, "probability", _read(run.probability_csv_path, index), "probability")
     ctf = particles.ctf
     values["defocus"] = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom).astype(np.float64)
     values["half"] = particles.half_set.astype(np.float64)

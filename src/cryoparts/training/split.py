@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.seeds import Purpose, random_for
+from cryoparts.statistics.trusted import only_trusted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,18 @@ class Split:
         """Check that no particle is in both sets."""
         if np.intersect1d(self.training, self.held_out).size:
             raise ValueError("a particle is both trained on and held out")
+
+    def only_trusted(self, probability: NDArray[np.float64]) -> Split:
+        """The particles of each side that are more probably good than not.
+
+        Parameters
+        ----------
+        probability : array, shape (P,)
+            Of being what the model describes.
+        """
+        return Split(
+            only_trusted(self.training, probability), only_trusted(self.held_out, probability)
+        )
 
 
 def split_particles(

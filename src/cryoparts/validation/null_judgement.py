@@ -130,11 +130,13 @@ def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | N
     seed = run.training.seed
     if labels.n_parts == 0:
         return None, labels
-    rows, measured = sample_of(run.split, seed, run.particles.image)
+    rows, measured = sample_of(run.trusted_split, seed, run.particles.image)
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
     data = run.decoder.decode(rows)
-    null = null_decoder(run.decoder, run.setup, rows, seed).decode()
+    null = null_decoder(
+        run.decoder, replace(run.setup, split=run.trusted_split), rows, seed
+    ).decode()
     judged = compare_with_null(labels, data, null, measured, seed=seed)
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}

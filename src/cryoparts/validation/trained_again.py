@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.changes import choose_sample
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
 from cryoparts.run.run import Run
 from cryoparts.seeds import Purpose
+from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
 from cryoparts.validation.null_judgement import FEWEST_PARTICLES, sample_of
@@ -67,7 +67,11 @@ def compare_trainings(run: Run, labels: PartLabels) -> TrainedAgain:
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
         rows = choose_sample(
-            len(run.particles), SAMPLE, run.training.seed, Purpose.TRAININGS_SAMPLE
+            len(run.particles),
+            SAMPLE,
+            run.training.seed,
+            run.particle_weights,
+            purpose=Purpose.TRAININGS_SAMPLE,
         )
         own = run.decoder.decode(rows)
         if seeds:
@@ -132,7 +136,7 @@ def _compare_null(
 ) -> None:
     """The null run has the particles' names and order, so the same ones are held out in it."""
     seed = run.training.seed
-    rows, measured = sample_of(run.split, seed, run.particles.image)
+    rows, measured = sample_of(run.trusted_split, seed, run.particles.image)
     null = null_run.decoder.decode(rows)
     metrics = null_run.directory.metrics()
     overall["null_training"] = {

@@ -52,3 +52,11 @@ def show_training(trained: Trained) -> None:
         f"{trained.held_out_frc_at_rest:.4f} without the changes from particle to particle; "
         f"neutral model {trained.held_out_frc_neutral:.4f}"
     )
+    junk = trained.particles - trained.trusted
+    if junk:
+        say(
+            f"{junk} of {trained.particles} particles ({100 * junk / trained.particles:.1f}%) are "
+            "probably not what the model describes, or not in their given poses: no level, part "
+            'or statistic is of them (column "probability"; choose the others with '
+            '--where "probability > 0.5")'
+        )

@@ -1,0 +1,123 @@
+"""How well each particle agrees with what the run says of it, and how well strangers do.
+
+A particle's image is compared with its own decoded model, in bands of resolution, and
+with the model at rest. The same is asked of images in poses that are not theirs: their
+latent vectors are found as those of the data are, so what a decoder can make of an
+image that it does not describe is in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.conventions import Poses
+from cryoparts.image_model.deformation import deform, single
+from cryoparts.image_model.forward_model import BATCH, ForwardModel
+from cryoparts.image_model.gradients import agreement_gradients
+from cryoparts.imaging.rotations import random_rotations
+from cryoparts.imaging.shell_correlation import correlation_from_products, ring_statistics
+from cryoparts.seeds import Purpose, seed_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cryoparts.image_model.deformation import Gaussians
+    from cryoparts.inference.decode import TrainedDecoder
+    from cryoparts.inference.latent_refinement import LatentRefinement
+    from cryoparts.training.setup import TrainingSetup
+
+    FloatArray = NDArray[np.float64]
+
+BANDS = 4
+"""Bands of resolution, of as many rings each: what is wrong shows in some of them."""
+
+STRANGERS = 512
+"""Images put into poses that are not theirs."""
+
+
+@dataclass(frozen=True)
+class AgreementMeasure:
+    """Compares particles with a trained decoder.
+
+    Parameters
+    ----------
+    trained : TrainedDecoder
+    setup : TrainingSetup
+        Of the run.
+    latent_refinement : LatentRefinement
+        With the prior of the run's latent vectors.
+    """
+
+    trained: TrainedDecoder
+    setup: TrainingSetup
+    latent_refinement: LatentRefinement
+
+    @torch.no_grad()
+    def of_particles(self) -> FloatArray:
+        """Features (P, BANDS + 1) of all particles of the run.
+
+        Fisher's z of the correlation with the own model in each band, each ring divided by
+        the power of the noise, and with the model at the median latent vector over all.
+        """
+        everyone = np.arange(len(self.trained.particles))
+        return self._features(self.setup.forward, self.trained.latent_of(everyone), everyone)
+
+    def of_strangers(self, seed: int) -> FloatArray:
+        """The same of at most `STRANGERS` images in random poses, (n, BANDS + 1)."""
+        particles = self.trained.particles
+        count = min(len(particles), STRANGERS)
+        rows = np.unique(np.linspace(0, len(particles) - 1, count).astype(np.int64))
+        generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
+        rotation = particles.poses.rotation.copy()
+        rotation[rows] = random_rotations(len(rows), generator, torch.float64).numpy()
+        turned = replace(particles, poses=Poses(rotation, particles.poses.shift_angstrom))
+        forward = ForwardModel(turned, self.setup.forward.device)
+        encoded = torch.cat(
+            [self._encoded(forward, rows[s : s + BATCH]) for s in range(0, len(rows), BATCH)]
+        )
+        steps = self.trained.config.refinement_steps
+        latent = replace(self.latent_refinement, forward=forward).refine(encoded, rows, steps)
+        with torch.no_grad():
+            return self._features(forward, latent, rows)
+
+    def _encoded(self, forward: ForwardModel, rows: NDArray[np.int64]) -> Tensor:
+        setup = self.setup
+        gradients = agreement_gradients(forward, setup.objective, setup.neutral, rows)
+        with torch.no_grad():
+            inputs = setup.encoder_input.map.of_gradients(gradients)
+            encoded: Tensor = self.trained.networks.encoder(inputs)
+        return encoded
+
+    def _features(
+        self, forward: ForwardModel, latent: Tensor, rows: NDArray[np.int64]
+    ) -> FloatArray:
+        everyone = self.trained.latent_of(np.arange(len(self.trained.particles)))
+        still = single(self._gaussians(everyone.median(dim=0).values[None]), self.setup.neutral)
+        found = []
+        for start in range(0, len(rows), BATCH):
+            chunk = slice(start, start + BATCH)
+            batch = forward.batch(rows[chunk])
+            own = forward.images_of(self._gaussians(latent[chunk]), batch)
+            in_bands = self._correlations(batch.data, own, BANDS)
+            at_rest = self._correlations(batch.data, forward.images_of(still, batch), 1)
+            found.append(torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy())
+        z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
+        return z
+
+    def _gaussians(self, latent: Tensor) -> Gaussians:
+        trained = self.trained
+        return deform(self.setup.neutral, trained.networks.decoder(latent), trained.config.vary)
+
+    def _correlations(self, data: Tensor, model: Tensor, bands: int) -> Tensor:
+        """Correlations (B, bands) with each ring divided by the noise's power."""
+        weights = self.setup.objective.ring_weights
+        inside = torch.nonzero(weights).flatten()
+        share = weights.new_zeros(len(weights), bands)
+        for band, rings in enumerate(torch.tensor_split(inside, bands)):
+            share[rings, band] = weights[rings]
+        return correlation_from_products(*(s @ share for s in ring_statistics(data, model)))
