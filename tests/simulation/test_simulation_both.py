@@ -18,9 +18,10 @@ from cryoparts.imaging.projection import project
 from cryoparts.io.mrc import open_stack
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM
-from cryoparts.simulation.both import BothOptions, simulate_both
+from cryoparts.simulation.both import simulate_both
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges, move_atoms
+from cryoparts.simulation.scene_options import BothOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 CHAINS = BothOptions(n_segments=3, keep_chains=True, rmsd_angstrom=2.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.config.steps import Frame
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Frame = Literal["core", "lab"]
 
 CHUNK = 256
 """Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""

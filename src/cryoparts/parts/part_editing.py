@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.config.steps import SplitBy
     from cryoparts.parts.part_labels import PartLabels
 
     IntArray = NDArray[np.int64]
-
-SplitBy = Literal["change", "place"]
 
 
 @dataclass(frozen=True)
