@@ -18,6 +18,7 @@ from cryoparts.rigid.rigid_motion import (
     rigid_trust,
     without_core_motion,
 )
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def measure_motion(
         If positions did not vary.
     """
     weights = np.ones(n_particles) if probability is None else probability
-    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed, weights)))
+    sample = _displacements(
+        decode(choose_sample(n_particles, _SAMPLE, seed, weights, purpose=Purpose.MOTION_SAMPLE))
+    )
     has_core = bool(labels.members(CORE).any())
     core_body = _body(model, labels, CORE, sample) if has_core else None
     if frame == "core" and core_body is not None:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from cryoparts.errors import InputError
 from cryoparts.parts.part_labels import CORE, UNASSIGNED, default_names, require_name
+from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,9 @@ def split(
         )
     points = (parts.embedding if by == "change" else parts.positions)[index]
     with threadpool_limits(limits=1):
-        piece = KMeans(into, n_init=10, random_state=seed).fit_predict(points)
+        piece = KMeans(
+            into, n_init=10, random_state=seed_for(seed, Purpose.PART_SPLIT)
+        ).fit_predict(points)
     sizes = np.bincount(piece, minlength=into)
     rank = np.empty(into, dtype=np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(into)

@@ -268,7 +268,9 @@ def start_run(
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
         shown = counting(progress, "reading particles")
-        prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
+        prepared = prepare(
+            particles, run.particles_path, config.preprocessing, shown, seed=config.training.seed
+        )
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
         report_geometry(found.check, found.prepared, table, problem, tell)

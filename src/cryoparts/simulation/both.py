@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.composition import cut_into_segments, draw_presence
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import BothTruth
-from cryoparts.simulation.molecule import load_molecule
+from cryoparts.simulation.molecule import Centre, load_molecule  # noqa: F401 - of the base's
 from cryoparts.simulation.motion import scaled_angles
 from cryoparts.simulation.moving_regions import MovingRegions, find_hinges
 from cryoparts.simulation.rigid_motion import Hinges
@@ -21,7 +22,6 @@ from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cryoparts.conventions import FloatArray, IntArray
     from cryoparts.io.structure import Structure
