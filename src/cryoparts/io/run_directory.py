@@ -19,6 +19,7 @@ import yaml
 from cryoparts.config import RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.files import reading
 from cryoparts.io.lock import LOCK, locked
 
 if TYPE_CHECKING:
@@ -236,14 +237,12 @@ class RunDirectory:
 
     def config(self) -> RunConfig:
         """The options the run was made with."""
-        try:
-            record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
-            options = record["options"]
-        except (yaml.YAMLError, KeyError, TypeError, OSError) as fault:
-            raise InputError(
-                str(self.config_path), f"unreadable: {fault}", "Start a new run."
-            ) from fault
-        return run_config_from_dict(options, str(self.config_path))
+        with reading(self.config_path, "the options of a run", "Start a new run."):
+            try:
+                record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, RecursionError) as fault:
+                raise ValueError(fault) from fault
+            return run_config_from_dict(dict(record["options"]), str(self.config_path))
 
     def record_options(self, config: RunConfig) -> None:
         """Replace the options in config.yaml, where those of a later step are others now."""
@@ -265,8 +264,12 @@ class RunDirectory:
         """Rows of metrics.jsonl, one an epoch, epoch 0 being the neutral model."""
         if not self.metrics_path.exists():
             return []
-        with self.metrics_path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
+        cure = "Remove the damaged line, or train again."
+        with (
+            reading(self.metrics_path, "a table of epochs", cure),
+            self.metrics_path.open(encoding="utf-8") as lines,
+        ):
+            return [dict(json.loads(line)) for line in lines if line.strip()]
 
     def write_metrics(self, rows: Sequence[dict[str, float]]) -> None:
         """Replace metrics.jsonl by `rows`."""
