@@ -17,8 +17,9 @@ from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING
 from cryoparts.particles.preprocessing import prepare
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 if TYPE_CHECKING:

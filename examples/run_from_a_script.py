@@ -11,8 +11,8 @@ from pathlib import Path
 from cryoparts import pipeline, simulate
 from cryoparts.config import ModelConfig, PartsConfig, RunConfig, TrainingConfig
 from cryoparts.io.structure import write_structure
-from cryoparts.simulation.composition import CompositionOptions
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions
 from cryoparts.simulation.toy_complex import toy_complex
 
 PARTICLES, EPOCHS = 800, 5

@@ -109,7 +109,7 @@ def test_decode_refuses_a_name_it_does_not_know(run_folder, tmp_path, capsys):
     names = tmp_path / "names.txt"
     names.write_text("nobody@nowhere\n")
     assert call("decode", run_folder, "-o", tmp_path / "x.npz", "--particles", names) == 2
-    assert "line 1" in capsys.readouterr().err
+    assert "nobody@nowhere" in capsys.readouterr().err
     assert not (tmp_path / "x.npz").exists()
 
 

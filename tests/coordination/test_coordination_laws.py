@@ -132,7 +132,7 @@ def test_verdicts_follow_from_p_values_corrected_for_the_pairs_of_the_family():
     for k, share in enumerate((0.4, 0.22, 0.17, 0.17, 0.08, 0.06), start=1):
         values[k] += share * values[0]
     signals = [PartSignal(k, "angle", v) for k, v in enumerate(values, start=1)]
-    pairs = find_coordination(signals, np.zeros(900, dtype=np.int64), permutations=99)
+    pairs = find_coordination(signals, np.zeros(900, dtype=np.int64), permutations=99, seed=1)
     corrected = false_discovery_control([p.p_value for p in pairs])
     dependent = false_discovery_control([p.p_permutation for p in pairs])
     np.testing.assert_allclose([p.p_adjusted for p in pairs], corrected)

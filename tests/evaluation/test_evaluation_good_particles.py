@@ -15,10 +15,11 @@ from cryoparts.evaluation.motion_evaluation import evaluate_motion
 from cryoparts.evaluation.motion_rmsd import motion_rmsd, true_displacements
 from cryoparts.evaluation.run_results import RunResults
 from cryoparts.evaluation.truth import load_truth
-from cryoparts.simulation.both import BothOptions, simulate_both
+from cryoparts.simulation.both import simulate_both
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges
+from cryoparts.simulation.scene_options import BothOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 

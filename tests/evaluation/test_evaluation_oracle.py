@@ -11,8 +11,9 @@ from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.imaging.fourier import ring_weights
 from cryoparts.io.mrc import open_stack
 from cryoparts.particle_files.read_particles import read_particles
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 COUNT = 160

@@ -20,11 +20,12 @@ from cryoparts.io.structure import Structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.acquisition import uniform_rotations
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM, AtomGroups
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.composition import simulate_composition
+from cryoparts.simulation.motion import simulate_motion
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges, move_atoms
 from cryoparts.simulation.scene import MoleculeScene
+from cryoparts.simulation.scene_options import CompositionOptions, MotionOptions
 
 BOX, PIXEL, GROUPS, ATOMS = 32, 4.0, 3, 240
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,53 @@ def test_a_projection_set_needs_no_ctf_when_told_so(star: Path) -> None:
     ctf = read_particles(star, without_ctf=True).ctf
     assert set(ctf.amplitude_contrast) == {1.0}
     assert set(ctf.defocus_u_angstrom) == {0.0}
+
+
+def renamed(star: Path, old: str, new: str) -> Path:
+    star.write_text(star.read_text().replace(old, new))
+    return star
+
+
+def test_two_stacks_that_fall_back_to_one_file_are_both_named(star: Path, stack_maker) -> None:
+    renamed(star, "000001@s.mrcs", "000001@a/s.mrcs")
+    renamed(star, "000002@s.mrcs", "000002@b/s.mrcs")
+    with pytest.raises(InputError, match=r"a/s\.mrcs and b/s\.mrcs are two stacks") as caught:
+        read_particles(star)
+    assert "--datadir" in caught.value.cure
+    for folder in "ab":
+        stack_maker(star.parent / folder / "s.mrcs")
+    assert len({p.parent.name for p in read_particles(star).stack_paths}) == 3
+
+
+def test_two_names_of_one_file_in_its_place_are_one_stack(star: Path) -> None:
+    table = read_particles(renamed(star, "000001@s.mrcs", "000001@../job/s.mrcs"))
+    assert table.image_count == 4
+
+
+@pytest.mark.parametrize(("recorded", "there"), [("s.mrcs", "s.mrc"), ("s.mrc", "s.mrcs")])
+def test_the_other_suffix_of_stacks_is_understood_and_said(
+    star: Path, stack_maker, recorded: str, there: str
+) -> None:
+    (star.parent / "s.mrcs").unlink()
+    stack_maker(star.parent / there)
+    table = read_particles(renamed(star, "@s.mrcs", f"@{recorded}"))
+    assert [p.name for p in table.stack_paths] == [there]
+    assert any("another suffix" in note and there in note for note in table.notes)
+
+
+def test_relions_way_to_say_that_a_file_is_a_stack(star: Path, stack_maker) -> None:
+    (star.parent / "s.mrcs").unlink()
+    stack_maker(star.parent / "s.mrc")
+    table = read_particles(renamed(star, "@s.mrcs", "@s.mrc:mrcs"))
+    assert [p.name for p in table.stack_paths] == ["s.mrc"]
+    assert not table.notes
+
+
+@pytest.mark.parametrize("named", ["s.mrcs", "s.mrcs.gz"])
+def test_compressed_stacks_are_told_as_such(star: Path, named: str) -> None:
+    stack = star.parent / "s.mrcs"
+    (star.parent / "s.mrcs.gz").write_bytes(gzip.compress(stack.read_bytes()))
+    stack.unlink()
+    with pytest.raises(InputError, match="compressed") as caught:
+        read_particles(renamed(star, "@s.mrcs", f"@{named}"))
+    assert "gunzip" in caught.value.cure

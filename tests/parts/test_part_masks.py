@@ -4,10 +4,11 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryoparts.config.steps import MaskOptions
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.parts.part_masks import MaskOptions, write_part_masks
+from cryoparts.parts.part_masks import write_part_masks
 
 
 def voxel_coordinates(box, pixel):

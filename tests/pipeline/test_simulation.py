@@ -7,10 +7,8 @@ import pytest
 from cryoparts import InputError, read_particles, simulate
 from cryoparts.evaluation.truth import load_truth
 from cryoparts.io.structure import write_structure
-from cryoparts.simulation.both import BothOptions
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import BothOptions, CompositionOptions, MotionOptions
 from cryoparts.simulation.toy_complex import toy_complex
 
 IMAGING = ImagingOptions(n_particles=6, box_size=32, pixel_size_angstrom=8.0)

@@ -7,12 +7,13 @@ import pytest
 
 from cryoparts.errors import InputError
 from cryoparts.evaluation.truth import load_truth
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.coupling import (
     coupled_presence,
     coupled_shares,
     read_couplings,
 )
+from cryoparts.simulation.scene_options import CompositionOptions
 
 NAMES = ("a", "b", "c", "d")
 UNIFORM = np.random.default_rng(0).random((20_000, 4))

@@ -12,9 +12,10 @@ from cryoparts.evaluation.truth import load_truth
 from cryoparts.io.mrc import open_stack, read_map, write_map
 from cryoparts.io.structure import read_structure, write_structure
 from cryoparts.particle_files.read_particles import read_particles
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.composition import simulate_composition
+from cryoparts.simulation.maps import simulate_maps
+from cryoparts.simulation.motion import simulate_motion
+from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions, MotionOptions
 
 THREE = CompositionOptions(n_segments=3, keep_chains=True)
 

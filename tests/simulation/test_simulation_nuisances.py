@@ -18,13 +18,14 @@ from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.pipeline.simulation import write_consensus
 from cryoparts.simulation.acquisition import draw_acquisition
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
+from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.maps import simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.motion import simulate_motion
 from cryoparts.simulation.nuisances.draw import disturb
 from cryoparts.simulation.nuisances.options import JUNK_KINDS, Nuisances
 from cryoparts.simulation.nuisances.views import View, von_mises_fisher
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions, MotionOptions
 
 THREE = CompositionOptions(n_segments=3, keep_chains=True)
 

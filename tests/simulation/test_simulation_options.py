@@ -3,10 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cryoparts.errors import InputError
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.maps import MapsOptions
-from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions, MotionOptions
 
 
 def flag(field):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cryoparts.config import TrainingConfig
 from cryoparts.errors import InputError
-from cryoparts.training.optimiser import MANY_STEPS, PAPER_PEAK_RATE, peak_rate
+from cryoparts.training.optimiser import FEW_STEPS, MANY_STEPS, PAPER_PEAK_RATE, peak_rate
 from cryoparts.training.schedule import learning_rate
 from cryoparts.training.split import split_particles
 
@@ -70,7 +70,12 @@ def test_rate_warms_up_and_falls_to_a_hundredth():
 
 def test_a_long_training_of_the_point_transformer_goes_at_half_the_rate():
     config = TrainingConfig()
-    assert peak_rate(config, MANY_STEPS + 1) == 0.5 * peak_rate(config, MANY_STEPS)
+    assert peak_rate(config, 1) == peak_rate(config, FEW_STEPS) == 2e-3
+    assert peak_rate(config, MANY_STEPS) == peak_rate(config, 10**6) == 1e-3
+    rates = np.array([peak_rate(config, steps) for steps in range(1, 2000)])
+    # one more particle, one more step: the training hardly changes
+    assert (np.diff(rates) <= 0).all()
+    assert np.abs(np.diff(rates)).max() < 2e-3 * rates.max()
     assert peak_rate(TrainingConfig(decoder="mlp"), 10**6) == peak_rate(
         TrainingConfig(decoder="mlp"), 1
     )

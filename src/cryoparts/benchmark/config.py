@@ -10,12 +10,14 @@ import yaml
 
 from cryoparts.config import SECTIONS, RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
-from cryoparts.simulation.both import BothOptions
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.maps import MapsOptions
-from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import (
+    BothOptions,
+    CompositionOptions,
+    MapsOptions,
+    MotionOptions,
+)
 
 Kind = Literal["composition", "motion", "both", "assembly"]
 LADDER = "realistic"

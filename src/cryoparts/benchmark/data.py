@@ -24,8 +24,7 @@ from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
 from cryoparts.io.structure import Structure, read_structure
 from cryoparts.pipeline.simulation import CONSENSUS_FILE, simulate
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.maps import MapsOptions
+from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
 
 LOG = logging.getLogger(__name__)

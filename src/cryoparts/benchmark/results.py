@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from cryoparts.benchmark.table import (
     tabulate,
 )
 from cryoparts.io.atomic import write_text
-from cryoparts.io.run_directory import LIBRARIES
+from cryoparts.io.run_directory import library_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +48,7 @@ def write_results(
         "benchmark": config.kind,
         "date": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
-        "versions": {name: version(name) for name in LIBRARIES}
-        | {"python": platform.python_version()},
+        "versions": library_versions() | {"python": platform.python_version()},
         "program": programs,
         "files_sha256": files.checksums(),
         "options": config.unchanging()

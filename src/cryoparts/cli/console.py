@@ -50,13 +50,17 @@ class _Warnings(logging.Handler):
         ERROR.print(f"[yellow]warning:[/] {escape(record.getMessage())}")
 
 
-def show_warnings() -> None:
-    """Print what the program's modules warn of, once, on standard error."""
-    if not any(isinstance(handler, _Warnings) for handler in LOG.handlers):
-        handler = _Warnings(level=logging.WARNING)
-        # An error is printed with its cure by `fail`.
-        handler.addFilter(lambda record: record.levelno == logging.WARNING)
-        LOG.addHandler(handler)
+@contextmanager
+def show_warnings() -> Iterator[None]:
+    """Print what the program's modules warn of, once, on standard error, while the block runs."""
+    handler = _Warnings(level=logging.WARNING)
+    # An error is printed with its cure by `fail`.
+    handler.addFilter(lambda record: record.levelno == logging.WARNING)
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
 
 
 class _Information(logging.Handler):

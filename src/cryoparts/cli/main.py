@@ -73,13 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0; 2 for wrong input; 1, 130 or 143, see `ending`."""
     # Plotting and clustering libraries warn of their own future; users can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    show_warnings()
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with told_to_stop():
+        with show_warnings(), told_to_stop():
             build_app()(given, exit_on_error=False, print_error=False, result_action="return_value")
     except InputError as error:
         fail(error)

@@ -15,7 +15,6 @@ from cryoparts.cli.console import TrainingProgress, progress_bars
 from cryoparts.cli.results.reconstruct import show_maps
 from cryoparts.cli.results.report import show_report
 from cryoparts.cli.start.train import show_training
-from cryoparts.pipeline.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +38,8 @@ SHOWN: dict[str, Callable[[Any], None]] = {
 
 def show_steps(run: Run, config: RunConfig, *, resume: bool) -> None:
     """Make all steps of a run after its start, and show what each found."""
+    from cryoparts.pipeline.steps import run_steps
+
     with progress_bars() as progress, TrainingProgress(run.training.epochs) as epochs:
         for step in run_steps(run, config, resume=resume, epochs=epochs, progress=progress):
             SHOWN[step.name](step.result)

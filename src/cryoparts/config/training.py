@@ -35,8 +35,8 @@ class TrainingConfig:
     """Particles a training step."""
 
     learning_rate: float | None = None
-    """Peak learning rate of Adam. Default: 2e-3 (point-transformer; 1e-3 beyond 1,000
-    steps), 5e-4 (mlp), 1e-4 (preset paper)."""
+    """Peak learning rate of Adam. Default: 2e-3 (point-transformer; falling to 1e-3
+    from 540 to 1,440 steps), 5e-4 (mlp), 1e-4 (preset paper)."""
 
     loss: LossName = "whitened"
     """Objective: correlation whitened by the measured noise, or mean FRC."""

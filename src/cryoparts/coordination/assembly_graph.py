@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import numpy as np
 
+from cryoparts.config.steps import MOST_EXCEPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from cryoparts.coordination.coordination import Pair
     from cryoparts.occupancy.composition import Composition
 
-MOST_EXCEPTIONS = 0.05
-"""Particles with the later part that may lack the earlier one, as far as the images
-can tell them apart (upper end of the 95% interval)."""
 
 MOST_PATTERNS = 20
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particle_files.relion import EULER, particle_block
 from cryoparts.particle_files.row_identity import chosen_rows, copy_names, row_names
-from cryoparts.particle_files.star import read_blocks
+from cryoparts.particle_files.star import VALUE, read_blocks
 from cryoparts.particle_files.symmetry import group_elements
 from cryoparts.states.focus import FocusedParticles
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from cryoparts.particle_files.star import StarBlock
 
 NAME_COLUMN = "rlnImageName"
-_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|\S+")
 
 
 def write_selected_star(
@@ -154,7 +152,7 @@ def _copy_rows(
 
 def _with_values(line: str, values: dict[int, str]) -> str:
     """A row with some of its values replaced; all else, blanks too, stays."""
-    fields = list(_VALUE.finditer(line))
+    fields = list(VALUE.finditer(line))
     for column in sorted(values, reverse=True):
         start, end = fields[column].span()
         line = line[:start] + values[column] + line[end:]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from cryoparts.seeds import Purpose, random_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -91,7 +93,7 @@ def weighted_lloyd(
 
 
 def _draw_distinct(mass: FloatArray, count: int, seed: int) -> IntArray:
-    generator = np.random.default_rng(seed)
+    generator = random_for(seed, Purpose.CENTRES)
     chosen = generator.choice(len(mass), size=count, replace=False, p=mass / mass.sum())
     return np.sort(chosen).astype(np.int64)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.image_model.geometry import SAMPLE, frc_of_rows
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import first_rows, one_row_each
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check_copies(
         return None
     other = rest[one_row_each(image[rest], seed)]
     count = min(SAMPLE, len(other))
-    other = np.sort(np.random.default_rng(seed).choice(other, count, replace=False))
+    other = np.sort(random_for(seed, Purpose.COPIES_SAMPLE).choice(other, count, replace=False))
     scores = [
         frc_of_rows(model, particles.poses, particles, band, rows)
         for rows in (first[image[other]], other)

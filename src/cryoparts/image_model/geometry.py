@@ -18,6 +18,7 @@ from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.losses import mean_frc
 from cryoparts.particle_files.mending import AS_GIVEN, Mending, has_odd_aberrations
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def check_geometry(
     """
     single = first_rows(particles.image)
     count = min(SAMPLE, len(single))
-    chosen = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
+    chosen = np.sort(
+        single[random_for(seed, Purpose.GEOMETRY_SAMPLE).choice(len(single), count, replace=False)]
+    )
     scores = {
         mending.label: frc_of_rows(
             model,

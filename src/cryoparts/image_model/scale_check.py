@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.image_model.geometry import SAMPLE, frc_of_rows
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def check_scale(
     """
     single = first_rows(particles.image)
     count = min(SAMPLE, len(single))
-    rows = np.sort(single[np.random.default_rng(seed).choice(len(single), count, replace=False)])
+    rows = np.sort(
+        single[random_for(seed, Purpose.SCALE_SAMPLE).choice(len(single), count, replace=False)]
+    )
     own = frc_of_rows(model, particles.poses, particles, band, rows)
     best, factor = own, 1.0
     for tried in FACTORS:

@@ -20,6 +20,7 @@ from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.imaging.rotations import random_rotations
 from cryoparts.imaging.shell_correlation import correlation_from_products, ring_statistics
+from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class AgreementMeasure:
         particles = self.trained.particles
         count = min(len(particles), STRANGERS)
         rows = np.unique(np.linspace(0, len(particles) - 1, count).astype(np.int64))
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
         rotation = particles.poses.rotation.copy()
         rotation[rows] = random_rotations(len(rows), generator, torch.float64).numpy()
         turned = replace(particles, poses=Poses(rotation, particles.poses.shift_angstrom))

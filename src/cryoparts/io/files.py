@@ -90,22 +90,92 @@ def locate_stacks(
         raise InputError("--datadir", f"{datadir} is no folder", "Give the folder of the stacks.")
     folder = source.resolve().parent
     roots = ([datadir] if datadir else []) + [folder, *folder.parents]
-    return tuple(_locate(name, roots, source, required=required) for name in recorded)
+    found = tuple(_locate(name, roots, source, required=required) for name in recorded)
+    _require_a_file_each(recorded, found, roots, source)
+    return found
+
+
+def found_otherwise(recorded: Sequence[str], found: Sequence[Path]) -> list[str]:
+    """What to say of stacks that are recorded with another suffix than they have."""
+    pairs = [
+        (name, path)
+        for name, path in zip(recorded, found, strict=True)
+        if _without_format(name).rsplit(".", 1)[-1] != path.name.rsplit(".", 1)[-1]
+    ]
+    if not pairs:
+        return []
+    name, path = pairs[0]
+    return [
+        f"{len(pairs)} stacks lie there with another suffix than recorded and are read: "
+        f"{path} for {name}"
+    ]
+
+
+def _without_format(name: str) -> str:
+    """RELION's ``stack.mrc:mrcs`` names stack.mrc, and says that it is a stack."""
+    bare, colon, form = name.rpartition(":")
+    return bare if colon and form.lower() in ("mrc", "mrcs") else name
+
+
+def _require_a_file_each(
+    recorded: Sequence[str], found: Sequence[Path], roots: list[Path], source: Path
+) -> None:
+    """Refuse two recorded stacks for which one file was found by its base name."""
+    first: dict[Path, str] = {}
+    for name, path in zip(recorded, found, strict=True):
+        real = path.resolve()
+        other = first.setdefault(real, name)
+        if other == name or not path.is_file():
+            continue
+        if any(not _recorded_place(n, real, roots) for n in (name, other)):
+            raise InputError(
+                str(source),
+                f"{other} and {name} are two stacks, and for both only {path} was found, by its "
+                "name without folders",
+                "Give with --datadir the folder below which both lie in their recorded folders.",
+            )
+
+
+def _recorded_place(name: str, real: Path, roots: list[Path]) -> bool:
+    """Whether the file lies where the name with its folders says."""
+    bare = _without_format(name)
+    return any((root / n).resolve() == real for root in roots for n in _spellings(bare))
+
+
+def _spellings(name: str) -> list[str]:
+    """A name, and with the other of the suffixes .mrcs and .mrc."""
+    stem, dot, suffix = name.rpartition(".")
+    other = {"mrc": "mrcs", "mrcs": "mrc"}.get(suffix)
+    return [name, stem + dot + other] if other else [name]
 
 
 def _locate(name: str, roots: list[Path], source: Path, *, required: bool) -> Path:
-    candidates = [root / name for root in roots]  # an absolute name replaces the root
-    base = name.rsplit("/", 1)[-1]
-    candidates[1:1] = [roots[0] / base]
-    for candidate in dict.fromkeys(candidates):
-        if candidate.is_file():
-            return candidate
+    candidates = _candidates(name, roots)
+    for spelling in dict.fromkeys((name, *_spellings(_without_format(name)))):
+        for candidate in _candidates(spelling, roots):
+            if candidate.is_file():
+                return candidate
     if not required:
         return roots[0] / name
-    looked = ", ".join(str(c) for c in list(dict.fromkeys(candidates))[:4])
+    for candidate in candidates:
+        packed = candidate.with_name(candidate.name + ".gz")
+        if packed.is_file():
+            raise InputError(
+                str(source),
+                f"the stack {name} is compressed: only {packed} is there, and images are read "
+                "one by one, which a compressed stack does not allow",
+                f"Decompress it: gunzip -k {packed}",
+            )
+    looked = ", ".join(str(c) for c in candidates[:4])
     raise InputError(
         str(source),
         f"the stack {name} was not found; looked for {looked}"
         + (" and in the folders above" if len(roots) > 2 else ""),
         "Give the folder that the stacks are in now with --datadir.",
     )
+
+
+def _candidates(name: str, roots: list[Path]) -> list[Path]:
+    places = [root / name for root in roots]  # an absolute name replaces the root
+    places[1:1] = [roots[0] / name.rsplit("/", 1)[-1]]
+    return list(dict.fromkeys(places))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 1024
 EXTENDED_SIZE = slice(92, 96)
+COMPRESSED = (b"\x1f\x8b", b"BZ")
+"""How files of gzip and bzip2 begin."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def _header(path: Path) -> tuple[np.recarray[Any, Any], int]:
     """The main header, and how many bytes of extended header follow it."""
     with path.open("rb") as stream:
         raw = bytearray(stream.read(HEADER_BYTES))
+    if raw[:2] in COMPRESSED:
+        raise InputError(
+            str(path),
+            "the file is compressed, and images are read from it one by one, which that does "
+            "not allow",
+            "Decompress it (gunzip, bunzip2) and give what comes out.",
+        )
     # mrcfile would read the extended header too, gigabytes of it if this is no MRC file.
     extended = bytes(raw[EXTENDED_SIZE])
     raw[EXTENDED_SIZE] = bytes(4)

@@ -21,10 +21,15 @@ from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
 from cryoparts.io.files import reading
 from cryoparts.io.lock import LOCK, locked
+from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+FORMAT = 2
+"""Number of the layout of a run folder. Folders of format 1 (version 0.1, which wrote no number)
+lack what later steps keep; it is computed when it is asked for."""
 
 LIBRARIES = ("cryoparts", "torch", "numpy", "scipy", "numba", "umap-learn", "scikit-learn")
 
@@ -209,7 +214,8 @@ class RunDirectory:
             ) from fault
         run = cls(root)
         record = {
-            "versions": {name: version(name) for name in LIBRARIES}
+            "format": FORMAT,
+            "versions": library_versions()
             | {"python": platform.python_version(), "system": platform.platform()},
             "input_checksums_sha256": checksums,
             "options": config.as_dict(),
@@ -233,16 +239,44 @@ class RunDirectory:
             raise InputError(
                 str(root), f"not a run folder: it {problem}", "Make one with `cryoparts run`."
             )
+        run.require_known_format()
         return run
 
-    def config(self) -> RunConfig:
-        """The options the run was made with."""
+    def _record(self) -> dict[str, Any]:
+        """The content of config.yaml."""
         with reading(self.config_path, "the options of a run", "Start a new run."):
             try:
                 record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
             except (yaml.YAMLError, RecursionError) as fault:
-                raise ValueError(fault) from fault
-            return run_config_from_dict(dict(record["options"]), str(self.config_path))
+                raise ValueError(str(fault)) from fault
+            return dict(record)
+
+    def require_known_format(self) -> int:
+        """Number of the folder's format.
+
+        Raises
+        ------
+        InputError
+            If a later version of the program has made it.
+        """
+        record = self._record()
+        number = record.get("format", 1)
+        if isinstance(number, int) and 1 <= number <= FORMAT:
+            return number
+        made_by = (record.get("versions") or {}).get("cryoparts", "a later version")
+        raise InputError(
+            str(self.config_path),
+            f"the run folder has format {number!r}; cryoparts {__version__} knows 1 to {FORMAT}",
+            f"Open it with cryoparts {made_by}, which made it, or a later version.",
+        )
+
+    def config(self) -> RunConfig:
+        """The options the run was made with."""
+        options = self._record().get("options")
+        if not isinstance(options, dict):
+            raise InputError(str(self.config_path), "holds no options", "Start a new run.")
+        with reading(self.config_path, "the options of a run", "Start a new run."):
+            return run_config_from_dict(options, str(self.config_path))
 
     def record_options(self, config: RunConfig) -> None:
         """Replace the options in config.yaml, where those of a later step are others now."""
@@ -299,6 +333,11 @@ class RunDirectory:
         finally:
             logger.removeHandler(handler)
             handler.close()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the program and of the libraries that its numbers come from."""
+    return {name: __version__ if name == "cryoparts" else version(name) for name in LIBRARIES}
 
 
 def require_new_folder(root: Path) -> None:

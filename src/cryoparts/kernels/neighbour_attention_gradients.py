@@ -1,8 +1,7 @@
 """Neighbour attention at one point of one particle: the stages backward.
 
 Sizes, arrays and scratch are those of `neighbour_attention_stages`, whose forward
-stages have filled ``scratch`` for the point. The compiled kernels on disk do not
-notice a change of this file: delete ``__pycache__`` here after one.
+stages have filled ``scratch`` for the point.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoparts.motion.motion_files import PartMotion
+from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
 from cryoparts.rigid.rigid_motion import (
@@ -17,6 +18,7 @@ from cryoparts.rigid.rigid_motion import (
     rigid_trust,
     without_core_motion,
 )
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.config.steps import Frame
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
@@ -31,13 +34,10 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Frame = Literal["core", "lab"]
 
 CHUNK = 256
 """Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
 
-PRESENT_ABOVE = 0.5
-"""Relative amplitude of a part above which it is there, and its motion counts."""
 
 _SAMPLE = 200
 _FEWEST_PRESENT = 10
@@ -118,7 +118,9 @@ def measure_motion(
         If positions did not vary.
     """
     weights = np.ones(n_particles) if probability is None else probability
-    sample = _displacements(decode(choose_sample(n_particles, _SAMPLE, seed, weights)))
+    sample = _displacements(
+        decode(choose_sample(n_particles, _SAMPLE, seed, weights, purpose=Purpose.MOTION_SAMPLE))
+    )
     has_core = bool(labels.members(CORE).any())
     core_body = _body(model, labels, CORE, sample) if has_core else None
     if frame == "core" and core_body is not None:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from cryoparts.conventions import Aberrations, CtfParameters, Poses, with_aberrations
 from cryoparts.errors import InputError
-from cryoparts.io.files import locate_stacks
+from cryoparts.io.files import found_otherwise, locate_stacks
 from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.row_identity import notes_on_shared_images, row_names
 from cryoparts.particle_files.stack_check import check_stacks
@@ -102,6 +102,8 @@ class ParticleRows:
         Names of the images, where `names` are those of the rows.
     aberrations : Aberrations, optional
     magnification : array, shape (P, 2, 2), optional
+    unnumbered : bool array, shape (P,), optional
+        Whether the file names a stack without an image in it.
     """
 
     names: NDArray[np.str_]
@@ -123,6 +125,7 @@ class ParticleRows:
     image_names: NDArray[np.str_] | None = None
     aberrations: Aberrations | None = None
     magnification: NDArray[np.float64] | None = None
+    unnumbered: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -155,6 +158,7 @@ def assemble(
     paths = locate_stacks(
         rows.recorded_stacks, source, options.datadir, required=options.require_stacks
     )
+    notes += found_otherwise(rows.recorded_stacks, paths)
     box, pixel = _geometry(rows, paths, source, options)
     shift = np.zeros((count, 2)) if rows.shift is None else rows.shift
     if rows.shift is None:
@@ -203,6 +207,7 @@ def _geometry(
         source,
         row=rows.row,
         required=options.require_stacks,
+        unnumbered=rows.unnumbered,
     )
     box = found.box_size
     count = len(rows)

@@ -22,6 +22,7 @@ from cryoparts.particle_files.aberration_columns import (
     cryosparc_notes,
 )
 from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, group_stacks
+from cryoparts.particle_files.other_inputs import require_cryosparc_particles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,7 @@ def read_cryosparc_rows(path: Path, passthrough: Sequence[Path] = ()) -> Particl
     uid = _uid(path, columns)
     for further in passthrough:
         columns = _joined(path, uid, columns, further)
+    require_cryosparc_particles(path, columns)
     if "blob/path" not in columns:
         raise InputError(
             str(path),

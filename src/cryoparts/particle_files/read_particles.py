@@ -9,6 +9,7 @@ from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assembl
 from cryoparts.particle_files.cryodrgn import read_stack_rows, with_pickles
 from cryoparts.particle_files.cryosparc import read_cryosparc_rows
 from cryoparts.particle_files.eman2 import read_eman2_rows
+from cryoparts.particle_files.other_inputs import require_known_suffix
 from cryoparts.particle_files.relion import read_relion_rows
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _rows(
         return read_eman2_rows(path, options), "eman2"
     if kind in STACKS:
         return read_stack_rows(path, options.datadir), "cryodrgn"
+    require_known_suffix(path)
     raise InputError(
         str(path),
         f"{kind or 'a file without suffix'} is no particle format",

@@ -22,6 +22,10 @@ from cryoparts.particle_files.aberration_columns import (
     relion_magnification,
 )
 from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, group_stacks
+from cryoparts.particle_files.other_inputs import (
+    require_single_particles,
+    require_two_dimensions,
+)
 from cryoparts.particle_files.relion_writing import write_relion
 from cryoparts.particle_files.star import StarBlock, read_blocks
 
@@ -50,6 +54,7 @@ GEOMETRY = ("rlnImagePixelSize", "rlnPixelSize", "rlnImageSize", "rlnDetectorPix
 FLAGS = ("rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied")
 PARTICLE_COLUMNS = (
     "rlnImageName",
+    "rlnImageDimensionality",
     *EULER,
     "rlnOriginX",
     "rlnOriginY",
@@ -80,14 +85,16 @@ def read_relion(path: Path, options: ReadOptions | None = None) -> ParticleTable
 def read_relion_rows(path: Path) -> ParticleRows:
     """What a .star file says of its particles, before the stacks are looked at."""
     blocks = read_blocks(path)
+    require_single_particles(path, blocks)
     block = particle_block(path, blocks)
     table = dict(block.read(PARTICLE_COLUMNS).items())
     notes: list[str] = []
     optics = blocks.get("optics")
     if optics is not None and "rlnOpticsGroup" in table:
-        table = _with_optics(path, optics, table)
+        table = _with_optics(path, optics, table, block)
+    require_two_dimensions(path, table)
     names = table["rlnImageName"].astype(str)
-    stacks, stack_of_particle, slices = _split_names(path, names)
+    stacks, stack_of_particle, slices, unnumbered = _split_names(path, names)
     pixel = _pixel_size(path, table)
     shift, unit = _shift(path, table)
     euler = [table[c] for c in EULER if c in table]
@@ -102,6 +109,7 @@ def read_relion_rows(path: Path) -> ParticleRows:
         recorded_stacks=stacks,
         stack_of_particle=stack_of_particle,
         slice_in_stack=slices,
+        unnumbered=unnumbered,
         rotation=(
             rotation_from_euler(*(_numbers(path, str(c.name), c) for c in euler))
             if len(euler) == 3
@@ -137,7 +145,7 @@ def particle_block(path: Path, blocks: dict[str, StarBlock]) -> StarBlock:
 
 
 def _with_optics(
-    path: Path, optics: StarBlock, table: dict[Any, pd.Series[Any]]
+    path: Path, optics: StarBlock, table: dict[Any, pd.Series[Any]], block: StarBlock
 ) -> dict[Any, pd.Series[Any]]:
     """Particle columns completed by those of each particle's optics group."""
     frame = optics.read(PARTICLE_COLUMNS)
@@ -148,10 +156,12 @@ def _with_optics(
     frame["rlnOpticsGroup"] = _numbers(path, "rlnOpticsGroup", frame["rlnOpticsGroup"]).astype(int)
     repeated = frame["rlnOpticsGroup"][frame["rlnOpticsGroup"].duplicated()]
     if len(repeated):
-        times = int((frame["rlnOpticsGroup"] == repeated.iloc[0]).sum())
+        rows = np.flatnonzero(frame["rlnOpticsGroup"] == repeated.iloc[0])
+        lines = ", ".join(str(optics.line_of(int(row))) for row in rows)
         raise InputError(
             f"{path}, block data_optics",
-            f"optics group {int(repeated.iloc[0])} is defined {times} times, it must be once",
+            f"optics group {int(repeated.iloc[0])} is defined {len(rows)} times, in lines "
+            f"{lines}; it must be once",
             "Give every optics group its own number, or take the further lines out.",
         )
     groups = _numbers(path, "rlnOpticsGroup", table["rlnOpticsGroup"])
@@ -159,7 +169,7 @@ def _with_optics(
     if (position < 0).any():
         first = int(np.flatnonzero(position < 0)[0])
         raise InputError(
-            f"{path}, data_particles row {first + 1}",
+            f"{path}, data_{block.name} row {first + 1}",
             f"optics group {int(groups[first])} is not in data_optics",
             "Add the group to data_optics.",
         )
@@ -173,8 +183,11 @@ def _with_optics(
 
 def _split_names(
     path: Path, names: pd.Series[Any]
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
-    """Stack names, each particle's stack and 0-based slice from ``000001@stack.mrcs``."""
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Stack names, each particle's stack and 0-based slice from ``000001@stack.mrcs``.
+
+    Also whether the name is that of a file alone.
+    """
     numbers: list[str] = []
     stacks: list[str] = []
     for name in names.tolist():
@@ -192,7 +205,7 @@ def _split_names(
             "Correct the file.",
         ) from fault
     unique, index = group_stacks(stacks)
-    return unique, index, slices
+    return unique, index, slices, np.array(["@" not in name for name in names.tolist()])
 
 
 def _pixel_size(path: Path, table: dict[Any, pd.Series[Any]]) -> NDArray[np.float64] | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.mrc import open_stack
+from cryoparts.particle_files.other_inputs import TOMO_CURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,7 @@ def check_stacks(
     *,
     row: str = "particle",
     required: bool = True,
+    unnumbered: NDArray[np.bool_] | None = None,
 ) -> StackFindings:
     """Check that every stack is there, long enough, and has the box of the table.
 
@@ -76,6 +78,8 @@ def check_stacks(
         What its rows are called.
     required : bool
         Whether an absent stack is an error.
+    unnumbered : bool array, shape (P,), optional
+        Rows that name a stack but no image in it: it must have one.
 
     Raises
     ------
@@ -98,6 +102,8 @@ def check_stacks(
         lengths[number], boxes[number] = len(stack), stack.box_size
         pixel = stack.pixel_size_angstrom or 0.0
         pixels[number] = 0.0 if abs(pixel - 1.0) < 1e-6 else pixel
+    if unnumbered is not None:
+        _require_one_image(unnumbered, lengths, paths, stack_of_particle, source, row)
     short = slice_in_stack >= lengths[stack_of_particle]
     if short.any():
         first = int(np.flatnonzero(short)[0])
@@ -121,6 +127,29 @@ def check_stacks(
             "Extract or crop the particles again with an even box.",
         )
     return StackFindings(box, pixels[stack_of_particle], paths, stack_of_particle)
+
+
+def _require_one_image(
+    unnumbered: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+    paths: tuple[Path, ...],
+    stack_of_particle: NDArray[np.int64],
+    source: Path,
+    row: str,
+) -> None:
+    """Refuse volumes and tilt stacks, whose rows name the whole file."""
+    known = lengths[stack_of_particle] < np.iinfo(np.int64).max
+    several = unnumbered & known & (lengths[stack_of_particle] > 1)
+    if several.any():
+        first = int(np.flatnonzero(several)[0])
+        number = int(stack_of_particle[first])
+        raise InputError(
+            f"{source}, {row} {first + 1}",
+            f"names {paths[number]} without an image in it, and that file has "
+            f"{int(lengths[number])} sections: a 3D subtomogram or the stack of a tilt series? "
+            f"({int(several.sum())} such rows)",
+            TOMO_CURE,
+        )
 
 
 def _check_boxes(

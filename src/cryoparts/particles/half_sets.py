@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cryoparts.seeds import Purpose, random_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -66,7 +68,9 @@ def assign_half_sets(
     # of several values for one place the last is kept: backwards, that of the first row
     rows = np.flatnonzero(known > 0)[::-1]
     told[of_row[rows]] = known[rows]
-    drawn = np.random.default_rng(seed).permutation(np.arange(count) % 2 + 1).astype(np.int8)
+    drawn = (
+        random_for(seed, Purpose.HALF_SETS).permutation(np.arange(count) % 2 + 1).astype(np.int8)
+    )
     if not ((told == 1).any() and (told == 2).any()):
         return HalfSets(drawn[of_row], "random")
     of_image = np.where(told > 0, told, drawn).astype(np.int8)

@@ -79,6 +79,8 @@ def prepare(
     folder: Path,
     config: PreprocessingConfig,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    seed: int = 0,
 ) -> PreparedParticles:
     """Make the working images and write them to `folder`, whole or not at all.
 
@@ -96,6 +98,8 @@ def prepare(
     config : PreprocessingConfig
     progress : callable, optional
         Called with (particles done, all particles) after every batch.
+    seed : int
+        Of the half sets, where the file names none.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def prepare(
                 estimate.particles,
                 "bright" if sign > 0 else "dark",
             )
-        halves = assign_half_sets(table.half_set, image=table.image)
+        halves = assign_half_sets(table.half_set, seed, image=table.image)
         _write_columns(partial / PARTICLES, table, halves.half, working)
         details = _details(table, plan, estimate, sign, config) | {"half_sets": halves.source}
         text = json.dumps(details, indent=2, ensure_ascii=False) + "\n"

@@ -17,6 +17,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from cryoparts.seeds import Purpose, random_for, seed_for
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -175,11 +177,12 @@ def _modes_above_noise(values: FloatArray, seed: int) -> FloatArray:
     if kept < 1 or not between.any():
         return np.zeros((count, channels, 0))
     # single precision: only which patterns there are comes from here
+    number = seed_for(seed, Purpose.CHANGE_PATTERNS)
     single = between.astype(np.float32)
-    _, singular, patterns = randomized_svd(single, kept, n_iter=4, random_state=seed)
-    rng = np.random.default_rng(seed)
+    _, singular, patterns = randomized_svd(single, kept, n_iter=4, random_state=number)
+    rng = random_for(seed, Purpose.CHANGE_PATTERNS)
     noise = max(
-        randomized_svd(rng.permuted(single, axis=0), 1, n_iter=4, random_state=seed)[1][0]
+        randomized_svd(rng.permuted(single, axis=0), 1, n_iter=4, random_state=number)[1][0]
         for _ in range(_PERMUTATIONS)
     )
     # 5%: the permuted maximum is itself random

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.principal_components import principal_scores
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _umap(points: FloatArray, n_neighbours: int, seed: int) -> FloatArray:
         model = UMAP(
             n_neighbors=n_neighbours,
             min_dist=0.0,
-            random_state=seed,
+            random_state=seed_for(seed, Purpose.GAUSSIAN_LAYOUT),
             n_jobs=1,
             precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32), None),
         )

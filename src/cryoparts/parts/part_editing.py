@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from cryoparts.errors import InputError
 from cryoparts.parts.part_labels import CORE, UNASSIGNED, default_names, require_name
+from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryoparts.config.steps import SplitBy
     from cryoparts.parts.part_labels import PartLabels
 
     IntArray = NDArray[np.int64]
-
-SplitBy = Literal["change", "place"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def split(
         )
     points = (parts.embedding if by == "change" else parts.positions)[index]
     with threadpool_limits(limits=1):
-        piece = KMeans(into, n_init=10, random_state=seed).fit_predict(points)
+        piece = KMeans(
+            into, n_init=10, random_state=seed_for(seed, Purpose.PART_SPLIT)
+        ).fit_predict(points)
     sizes = np.bincount(piece, minlength=into)
     rank = np.empty(into, dtype=np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(into)

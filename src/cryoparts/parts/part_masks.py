@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,43 +15,12 @@ from cryoparts.parts.part_labels import CORE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryoparts.config.steps import MaskOptions
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.parts.part_labels import PartLabels
 
 RADIUS_IN_WIDTHS = 2.0
 """Default radius about a Gaussian: 95% of its mass along any line lies within."""
-
-
-@dataclass(frozen=True)
-class MaskOptions:
-    """Shape and frame of the masks."""
-
-    box_size: int | None = None
-    """Box of the masks, pixels. Default: that of the original particles."""
-
-    pixel_size_angstrom: float | None = None
-    """Pixel size of the masks, Å. Default: that of the original particles."""
-
-    radius_angstrom: float | None = None
-    """How far a mask reaches from the centres of the part's Gaussians, Å. Default:
-    twice the typical width of a Gaussian, at least a pixel."""
-
-    edge_pixels: float = 6.0
-    """Width of the cosine edge outside, pixels."""
-
-    def __post_init__(self) -> None:
-        """Check the limits; raises InputError."""
-        for option, value in (
-            ("--box-size", self.box_size),
-            ("--pixel-size", self.pixel_size_angstrom),
-            ("--radius", self.radius_angstrom),
-        ):
-            if value is not None and not value > 0:
-                raise InputError(option, f"must be positive, got {value!r}", "Leave it out.")
-        if not self.edge_pixels >= 0:
-            raise InputError(
-                "--edge-pixels", f"must be at least 0, got {self.edge_pixels!r}", "6 is usual."
-            )
 
 
 def write_part_masks(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import image_count, with_all_rows
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def stability_over_subsamples(
     array, shape (K,)
         Mean best overlap of each part.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.SUBSAMPLES)
     own = np.arange(len(decoded)) if image is None else image
     images = image_count(own, len(own))
     overlaps = []
@@ -107,7 +108,7 @@ def stability_over_subsamples(
             chosen.displacements,
             method=method,
             min_part_size=min_part_size,
-            seed=seed + repeat,
+            seed=seed_for(seed, Purpose.SUBSAMPLES, repeat),
         )
         overlaps.append(best_overlaps(labels, again.labels))
     mean: FloatArray = np.mean(overlaps, axis=0)

@@ -11,12 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cryoparts.config.steps import CoordinationOptions, MotionOptions
     from cryoparts.pipeline.composition import judge_composition
-    from cryoparts.pipeline.coordination import CoordinationOptions, find_run_coordination
+    from cryoparts.pipeline.coordination import find_run_coordination
     from cryoparts.pipeline.editing import edit_run_parts
     from cryoparts.pipeline.focus import find_states
     from cryoparts.pipeline.masks import write_masks
-    from cryoparts.pipeline.motion import MotionOptions, find_motion
+    from cryoparts.pipeline.motion import find_motion
     from cryoparts.pipeline.parts import find_parts
     from cryoparts.pipeline.reconstruct import (
         reconstruct_selection,

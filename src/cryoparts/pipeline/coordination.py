@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryoparts.coordination.assembly_graph import MOST_EXCEPTIONS, AssemblyGraph, assembly_graph
+from cryoparts.config.steps import CoordinationOptions
+from cryoparts.coordination.assembly_graph import AssemblyGraph, assembly_graph
 from cryoparts.coordination.coordination import Pair, find_coordination
 from cryoparts.coordination.coordination_files import save_coordination
 from cryoparts.coordination.part_signals import read_signals
@@ -20,33 +21,6 @@ if TYPE_CHECKING:
 
 FEWEST_PARTICLES = 20
 """With fewer images, no dependence could be told from chance."""
-
-FEWEST_PERMUTATIONS = 99
-"""Fewer cannot give a p-value of 1%."""
-
-
-@dataclass(frozen=True)
-class CoordinationOptions:
-    """How dependence is tested."""
-
-    exceptions: float = MOST_EXCEPTIONS
-    """Share of the particles with the later part that may lack the earlier one, 0 to 1."""
-
-    permutations: int = 999
-    """Permutations of the particles in each test, at least 99."""
-
-    def __post_init__(self) -> None:
-        """Check the limits."""
-        if not 0.0 <= self.exceptions <= 1.0:
-            raise InputError(
-                "--exceptions", f"must be from 0 to 1, got {self.exceptions:g}", "Try 0.05."
-            )
-        if self.permutations < FEWEST_PERMUTATIONS:
-            raise InputError(
-                "--permutations",
-                f"must be at least {FEWEST_PERMUTATIONS}, got {self.permutations}",
-                "Try 999.",
-            )
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from cryoparts.config.steps import Action, EditOptions
 from cryoparts.errors import InputError
 from cryoparts.parts.edit_history import Downstream, apply_edit, read_edits, undo_edits
 from cryoparts.parts.part_chains import atoms_of_run, original_box, select_gaussians
-from cryoparts.parts.part_editing import (
-    Edit,
-    SplitBy,
-    add,
-    members_in_mask,
-    merge,
-    remove,
-    rename,
-    split,
-)
+from cryoparts.parts.part_editing import Edit, add, members_in_mask, merge, remove, rename, split
 from cryoparts.pipeline.parts import PartsFound, describe_run_parts
 
 if TYPE_CHECKING:
@@ -28,34 +19,7 @@ if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
 
-Action = Literal["merge", "split", "add", "rename", "remove", "undo", "restore", "list"]
 PARTS_TAKEN = {"split": 1, "add": 0, "rename": 2, "remove": 1, "undo": 0, "restore": 0, "list": 0}
-
-
-@dataclass(frozen=True)
-class EditOptions:
-    """How parts are edited."""
-
-    name: str | None = None
-    """merge, add: name of the part."""
-
-    into: int = 2
-    """split: number of pieces."""
-
-    by: SplitBy = "change"
-    """split: Gaussians that change alike (change) or lie near each other (place)."""
-
-    mask: Path | None = None
-    """add: map (.mrc) in the box of the particles; the part is where it exceeds 0.5."""
-
-    select: str | None = None
-    """add: chains and residues, like A, or A:391-646,B."""
-
-    structure: Path | None = None
-    """add: structure for --select. Default: the one that the run was made from."""
-
-    to: Literal["core", "unassigned"] = "core"
-    """remove: what becomes of the part's Gaussians."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
@@ -117,6 +118,7 @@ def find_states(
         focused = _focused(decoding.names, features, look.parts, options, config.training.seed)
         folder = run.focus_on_several_path(focused.parts)
         focused.save(folder)
+        keep_options(folder, options)
         shutil.rmtree(folder / "trajectory", ignore_errors=True)
         if focused.order == "curve":
             _write_trajectory(run, trained, focused, labels, options.trajectory_points)

@@ -19,6 +19,7 @@ from cryoparts.particle_files.mending import Mending
 from cryoparts.particle_files.plausibility import Finding, implausible
 from cryoparts.particles.blank_images import blank_rows
 from cryoparts.particles.preprocessing import prepare
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import with_all_rows
 
 if TYPE_CHECKING:
@@ -174,7 +175,9 @@ def agreement(
 def sampled_rows(particles: ParticleSet, seed: int) -> NDArray[np.int64]:
     """All rows of the images of a sample that is compared with the model."""
     image = particles.table.image
-    chosen = np.random.default_rng(seed).permutation(particles.table.image_count)[:SAMPLE]
+    chosen = random_for(seed, Purpose.CHECK_SAMPLE).permutation(particles.table.image_count)[
+        :SAMPLE
+    ]
     return with_all_rows(image, chosen)
 
 

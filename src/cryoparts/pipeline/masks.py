@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryoparts.config.steps import MaskOptions
 from cryoparts.parts.part_chains import original_box
-from cryoparts.parts.part_masks import MaskOptions, write_part_masks
+from cryoparts.parts.part_masks import write_part_masks
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:

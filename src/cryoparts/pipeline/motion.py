@@ -5,27 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import write_motion_arrows
 from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
 from cryoparts.motion.rigid_refinement import refine_motion
-from cryoparts.motion.run_motion import Frame, RunMotion, measure_motion, summarise
+from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
-
-
-@dataclass(frozen=True)
-class MotionOptions:
-    """How motions are measured."""
-
-    frame: Frame = "core"
-    """core: as seen from the core, whose own motion is undone; lab: as decoded."""
-
-    refine: bool | None = None
-    """Correct by the images; None: where the training refined latent vectors."""
 
 
 @dataclass(frozen=True)

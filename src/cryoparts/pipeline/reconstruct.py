@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoparts.config.steps import FRAMES
 from cryoparts.difference_maps.map_files import write_part_maps
 from cryoparts.difference_maps.part_maps import (
     Comparison,
@@ -18,6 +19,7 @@ from cryoparts.difference_maps.part_maps import (
 )
 from cryoparts.pipeline.map_inputs import MapInputs, independence, selected_rows
 from cryoparts.reconstruction.windows import effective_count, soft_windows
+from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
 
     Progress = Callable[[int, int], None]
-
-FRAMES = 5
-"""Frames along a coordinate: a few hundred particles each at the least in most data sets."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +275,7 @@ def _make(
     results = []
     for each, maps in zip(wanted, made, strict=True):
         write_part_maps(each.folder, maps, inputs.surroundings, independence(inputs) | each.notes)
+        keep_options(each.folder, inputs.options)
         results.append(_result(each, maps))
     return tuple(results)
 

@@ -16,13 +16,19 @@ from cryoparts.io.structure import Structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
-from cryoparts.simulation.both import BothOptions, simulate_both
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
-from cryoparts.simulation.maps import MapsOptions, simulate_maps
-from cryoparts.simulation.motion import MotionOptions, simulate_motion
+from cryoparts.simulation.both import simulate_both
+from cryoparts.simulation.composition import simulate_composition
+from cryoparts.simulation.maps import simulate_maps
+from cryoparts.simulation.motion import simulate_motion
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.particles import TABLE_FILE
+from cryoparts.simulation.scene_options import (
+    BothOptions,
+    CompositionOptions,
+    MapsOptions,
+    MotionOptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -39,6 +39,7 @@ from cryoparts.pipeline.input_checks import (
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
+from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import named_rows, read_names
 
@@ -56,7 +57,6 @@ STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 MAPS = {".mrc", ".map", ".ccp4"}
 DEFAULT_BOX = 64
 NYQUIST_MARGIN = 1.25
-FEW_PARTICLES = 1000
 RESUMED_WITH_THE_SAME = (
     "particles",
     "model",
@@ -268,7 +268,9 @@ def start_run(
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
         shown = counting(progress, "reading particles")
-        prepared = prepare(particles, run.particles_path, config.preprocessing, shown)
+        prepared = prepare(
+            particles, run.particles_path, config.preprocessing, shown, seed=config.training.seed
+        )
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
         report_geometry(found.check, found.prepared, table, problem, tell)

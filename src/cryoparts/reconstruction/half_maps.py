@@ -21,6 +21,7 @@ from cryoparts.reconstruction.passes import passes_over
 from cryoparts.reconstruction.phase_randomisation import FscCurves, fsc_curves
 from cryoparts.reconstruction.sharpening import reference_correlation
 from cryoparts.reconstruction.windows import effective_count
+from cryoparts.seeds import Purpose, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -307,7 +308,7 @@ def reconstruct_half_maps(
 def split_halves(half_set: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
     """Half 1 or 2 of each particle: as known, else dealt so that the halves stay even."""
     halves = half_set.copy()
-    unknown = np.random.default_rng(seed).permutation(np.flatnonzero(half_set == 0))
+    unknown = random_for(seed, Purpose.MAP_HALVES).permutation(np.flatnonzero(half_set == 0))
     lead = int((half_set == 1).sum()) - int((half_set == 2).sum())
     # first make up for the half that is behind, then in turns
     behind = min(abs(lead), len(unknown))

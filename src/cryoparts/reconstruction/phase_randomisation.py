@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoparts.imaging.shells import shells_of_half_volume
 from cryoparts.reconstruction.fsc import half_map_fsc
+from cryoparts.seeds import Purpose, random_for
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -86,7 +87,7 @@ def fsc_curves(
     if not len(below):
         return FscCurves(unmasked, masked, none, masked, None)
     start = int(below[0]) + 1
-    random = np.random.default_rng(seed)
+    random = random_for(seed, Purpose.PHASES)
     draws = [
         half_map_fsc(
             with_random_phases(first, start, random),

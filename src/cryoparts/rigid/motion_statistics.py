@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import image_count, sums_by_image
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def mean_screw(
         centre,
         axis,
         pivot,
-        np.random.default_rng(seed),
+        random_for(seed, Purpose.AXIS_BOOTSTRAP),
         resamples,
     )
     return MeanScrew(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,57 +11,24 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.atom_projection import AtomGroups
-from cryoparts.simulation.composition import (
-    CompositionOptions,
-    cut_into_segments,
-    draw_presence,
-)
+from cryoparts.simulation.composition import cut_into_segments, draw_presence
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import BothTruth
-from cryoparts.simulation.molecule import load_molecule
+from cryoparts.simulation.molecule import Centre, load_molecule  # noqa: F401 - of the base's
 from cryoparts.simulation.motion import scaled_angles
 from cryoparts.simulation.moving_regions import MovingRegions, find_hinges
-from cryoparts.simulation.options import ImagingOptions, Progress, require
 from cryoparts.simulation.rigid_motion import Hinges
 from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cryoparts.conventions import FloatArray, IntArray
     from cryoparts.io.structure import Structure
     from cryoparts.simulation.composition import Segments
     from cryoparts.simulation.nuisances.options import Nuisances
-
-
-@dataclass(frozen=True)
-class BothOptions(CompositionOptions):
-    """Which segments the molecule has, which of them turn, and which come and go."""
-
-    n_segments: int = 6
-    """Number of pieces to cut into where no table is given."""
-
-    move: tuple[str, ...] = ()
-    """Names of the segments that turn about an axis through their contact with the rest.
-    Default: all but the core."""
-
-    vanish: tuple[str, ...] = ()
-    """Names of the segments that come and go. Default: all but the core."""
-
-    rmsd_angstrom: float = 4.0
-    """Displacement, Å: root mean square over all atoms of the whole molecule, mean over the
-    particles. The largest angle, the same for all segments that turn, follows from it."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            np.isfinite(self.rmsd_angstrom) and self.rmsd_angstrom > 0.0,
-            "--rmsd",
-            "positive",
-            self.rmsd_angstrom,
-            "4 Å is usual.",
-        )
+    from cryoparts.simulation.options import ImagingOptions, Progress
+    from cryoparts.simulation.scene_options import BothOptions
 
 
 def simulate_both(

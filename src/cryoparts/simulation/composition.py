@@ -16,8 +16,7 @@ from cryoparts.simulation.coupling import coupled_presence, read_couplings
 from cryoparts.simulation.cutting import cut_structure
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import CompositionTruth
-from cryoparts.simulation.molecule import Centre, load_molecule
-from cryoparts.simulation.options import ImagingOptions, Progress, require
+from cryoparts.simulation.molecule import load_molecule
 from cryoparts.simulation.region_table import read_region_table
 from cryoparts.simulation.scene import MoleculeScene
 
@@ -26,52 +25,8 @@ if TYPE_CHECKING:
 
     from cryoparts.io.structure import Structure
     from cryoparts.simulation.nuisances.options import Nuisances
-
-
-@dataclass(frozen=True)
-class CompositionOptions:
-    """Which segments the molecule has and how often each is there."""
-
-    segments_file: Path | None = None
-    """Table (.csv) of the segments: chain,segment or
-    chain,first_residue,last_residue,segment. Default: the structure is cut
-    automatically."""
-
-    n_segments: int = 9
-    """Number of pieces to cut into where no table is given."""
-
-    keep_chains: bool = False
-    """Keep whole chains together when cutting automatically, rather than residues."""
-
-    core: str | None = None
-    """Name of the segment that is always present. Default: the heaviest."""
-
-    probability: float = 0.5
-    """Probability that each other segment is present in a particle."""
-
-    couple: tuple[str, ...] = ()
-    """What depends on what: "segment_3 requires segment_2" (then it is there only
-    where the other is), or "segment_2,segment_4=0.6" (their presences correlate).
-    Default: all independent."""
-
-    centre: Centre = "mass"
-    """Point of the structure at the box centre: "mass" or (x, y, z) in Å."""
-
-    def __post_init__(self) -> None:
-        require(
-            self.n_segments >= 2,
-            "--n-segments",
-            "at least 2",
-            self.n_segments,
-            "One stays, the others come and go; the published benchmark has 9.",
-        )
-        require(
-            0.0 <= self.probability <= 1.0,
-            "--probability",
-            "from 0 to 1",
-            self.probability,
-            "0.5 is usual.",
-        )
+    from cryoparts.simulation.options import ImagingOptions, Progress
+    from cryoparts.simulation.scene_options import CompositionOptions
 
 
 def simulate_composition(

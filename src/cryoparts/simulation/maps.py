@@ -14,7 +14,7 @@ from cryoparts.io.mrc import read_map, write_map
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import MapsTruth
 from cryoparts.simulation.map_projection import FourierMap, project_map
-from cryoparts.simulation.options import ImagingOptions, Progress, require
+from cryoparts.simulation.scene_options import MapsOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,42 +24,13 @@ if TYPE_CHECKING:
     from cryoparts.conventions import Poses
     from cryoparts.io.mrc import DensityMap
     from cryoparts.simulation.nuisances.options import Nuisances
+    from cryoparts.simulation.options import ImagingOptions, Progress
 
 SAME_VOXEL = 1e-3
 """Largest relative difference of voxel sizes that count as the same."""
 
 MASS_ABOVE = 0.2
 """Voxels above this share of the mean map's highest are the molecule that junk is made of."""
-
-
-@dataclass(frozen=True)
-class MapsOptions:
-    """How often each map is drawn and how it is read."""
-
-    weights: tuple[float, ...] | None = None
-    """Relative frequency of each map, in the order given. Default: all the same."""
-
-    voxel_size_angstrom: float | None = None
-    """Å per voxel where the headers are wrong or say nothing."""
-
-    def __post_init__(self) -> None:
-        weights = self.weights
-        require(
-            weights is None
-            or (all(np.isfinite(w) and w >= 0.0 for w in weights) and sum(weights) > 0.0),
-            "--weights",
-            "at least 0 and not all 0",
-            weights,
-            "Give one number a map, or leave the option out.",
-        )
-        voxel = self.voxel_size_angstrom
-        require(
-            voxel is None or (np.isfinite(voxel) and voxel > 0.0),
-            "--voxel-size",
-            "positive",
-            voxel,
-            "Give Å per voxel.",
-        )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cryoparts.conventions import FloatArray
+    from cryoparts.simulation.scene_options import Centre
 
-Centre = Literal["mass"] | tuple[float, float, float]
-"""Which point of the file goes to the box centre: the centre of mass, or (x, y, z) in Å."""
 
 LARGEST_FRACTION_OUTSIDE = 0.01
 """Share of the mass that may leave the box in some orientation (a loose tail)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
@@ -14,9 +13,8 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.coupling import coupled_shares, read_couplings
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import MotionTruth
-from cryoparts.simulation.molecule import Centre, load_molecule, require_room
+from cryoparts.simulation.molecule import load_molecule, require_room
 from cryoparts.simulation.moving_regions import choose_regions, find_hinges
-from cryoparts.simulation.options import ImagingOptions, Progress, require
 from cryoparts.simulation.rigid_motion import Hinges, largest_angle, move_atoms
 from cryoparts.simulation.scene import MoleculeScene
 
@@ -26,48 +24,8 @@ if TYPE_CHECKING:
     from cryoparts.conventions import FloatArray
     from cryoparts.io.structure import Structure
     from cryoparts.simulation.nuisances.options import Nuisances
-
-
-@dataclass(frozen=True)
-class MotionOptions:
-    """Which regions move and how far."""
-
-    regions_file: Path | None = None
-    """Table (.csv) of the moving regions: chain,region or
-    chain,first_residue,last_residue,region; what it leaves out stays still. The
-    first row of a region may give axis_x, axis_y, axis_z and pivot_x, pivot_y,
-    pivot_z (Å, in the structure's own frame). Default: the structure is cut
-    automatically, and the largest piece stays still."""
-
-    n_regions: int = 3
-    """Number of moving regions where no table is given."""
-
-    rmsd_angstrom: float = 2.23
-    """Displacement, Å: root mean square over all atoms, mean over the particles.
-    The largest angle, the same for all regions, follows from it."""
-
-    couple: tuple[str, ...] = ()
-    """Regions whose angles correlate, "region_1,region_2=0.8" for example.
-    Default: all independent."""
-
-    centre: Centre = "mass"
-    """Point of the structure at the box centre: "mass" or (x, y, z) in Å."""
-
-    def __post_init__(self) -> None:
-        require(
-            self.n_regions >= 1,
-            "--n-regions",
-            "at least 1",
-            self.n_regions,
-            "The published benchmark has 3 that move and 1 that does not.",
-        )
-        require(
-            np.isfinite(self.rmsd_angstrom) and self.rmsd_angstrom > 0.0,
-            "--rmsd",
-            "positive",
-            self.rmsd_angstrom,
-            "The published benchmark has 2.23 Å.",
-        )
+    from cryoparts.simulation.options import ImagingOptions, Progress
+    from cryoparts.simulation.scene_options import MotionOptions
 
 
 def simulate_motion(

@@ -8,6 +8,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.parts.embedding import Method, embed
+from cryoparts.seeds import Purpose, seed_for
 from cryoparts.states.focused_particles import FocusedParticles
 from cryoparts.states.mixture import density_rank, membership, mixture_labels
 from cryoparts.states.particle_features import ParticleFeatures, describe_particles
@@ -145,7 +146,9 @@ def focus_on_features(
 
 def _plane(components: FloatArray, method: Method, seed: int) -> FloatArray:
     """Layout of the particles in the plane, its first axis the way of the first component."""
-    plane = embed(components, method=method, seed=seed).coordinates
+    plane = embed(
+        components, method=method, seed=seed_for(seed, Purpose.PARTICLE_LAYOUT)
+    ).coordinates
     backwards = float((plane[:, 0] - plane[:, 0].mean()) @ components[:, 0]) < 0
     turned: FloatArray = plane * np.array([-1.0 if backwards else 1.0, 1.0])
     return turned

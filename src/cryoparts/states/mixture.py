@@ -12,6 +12,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from cryoparts.seeds import Purpose, random_for, seed_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -61,7 +63,7 @@ def mixture_labels(
     number : int
         K.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.MIXTURE)
     sample = points
     if len(points) > _SAMPLE:
         sample = points[np.sort(rng.choice(len(points), _SAMPLE, replace=False))]
@@ -82,9 +84,12 @@ def mixture_labels(
 def _fitted(points: FloatArray, number: int, seed: int) -> GaussianMixture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(number, n_init=3, reg_covar=_SPREAD_FLOOR**2, random_state=seed).fit(
-            points
-        )
+        return GaussianMixture(
+            number,
+            n_init=3,
+            reg_covar=_SPREAD_FLOOR**2,
+            random_state=seed_for(seed, Purpose.MIXTURE),
+        ).fit(points)
 
 
 def density_rank(points: FloatArray) -> FloatArray:

@@ -11,6 +11,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from cryoparts.seeds import Purpose, random_for, seed_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ def choose_number(points: FloatArray, seed: int, most: int = MOST_STATES) -> int
     most : int
         Largest number considered.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.NUMBER_OF_STATES)
     if len(points) > _SAMPLE:
         points = points[np.sort(rng.choice(len(points), _SAMPLE, replace=False))]
     most = min(most, len(points) // 5)
@@ -110,5 +112,7 @@ def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> tuple[IntArra
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         # fewer distinct points than clusters: then there are fewer clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(n_clusters=k, n_init=n_init, random_state=seed).fit(points)
+        fitted = KMeans(
+            n_clusters=k, n_init=n_init, random_state=seed_for(seed, Purpose.STATES)
+        ).fit(points)
     return fitted.labels_, float(fitted.inertia_)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cryoparts.seeds import Purpose, random_for
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -54,7 +56,7 @@ def one_row_each(image: IntArray, seed: int) -> IntArray:
     first = first_rows(image)
     if len(first) == count:
         return np.arange(count, dtype=np.int64)
-    order = np.random.default_rng(seed).permutation(count)
+    order = random_for(seed, Purpose.ROW_OF_IMAGE).permutation(count)
     return np.sort(order[first_rows(image[order])]).astype(np.int64)
 
 

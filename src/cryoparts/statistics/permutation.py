@@ -16,6 +16,7 @@ from scipy.stats import gamma, norm
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import first_rows, numbered
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def imaging_strata(
     if number == 1 or not float(np.ptp(features, axis=0).max()) > 1e-9:
         return np.zeros(len(view), dtype=np.int64)
     with threadpool_limits(limits=1):
-        fitted = KMeans(n_clusters=number, n_init=1, random_state=seed).fit(features)
+        fitted = KMeans(
+            n_clusters=number, n_init=1, random_state=seed_for(seed, Purpose.STRATA)
+        ).fit(features)
     return np.asarray(fitted.labels_, dtype=np.int64)
 
 
@@ -81,7 +84,7 @@ class Permutations:
         """
         if image is not None and len(first_rows(image)) < len(image):
             return cls._of_images(strata, number, seed, numbered(image))
-        rng = np.random.default_rng(seed)
+        rng = random_for(seed, Purpose.PERMUTATIONS)
         rows = np.empty((number, len(strata)), dtype=np.int32)
         order = np.argsort(strata, kind="stable")
         for drawn in rows:

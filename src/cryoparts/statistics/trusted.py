@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.seeds import Purpose, random_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -50,7 +52,12 @@ def only_trusted(rows: IntArray, probability: FloatArray) -> IntArray:
 
 
 def choose_sample(
-    n_particles: int, size: int, seed: int, probability: FloatArray | None = None
+    n_particles: int,
+    size: int,
+    seed: int,
+    probability: FloatArray | None = None,
+    *,
+    purpose: Purpose = Purpose.PARTS_SAMPLE,
 ) -> IntArray:
     """Sorted indices of at most `size` trusted particles drawn at random without repeats.
 
@@ -63,8 +70,10 @@ def choose_sample(
     seed : int
     probability : array, shape (P,), optional
         Of being what the model describes. Default: all count.
+    purpose : Purpose
+        What the particles are drawn for.
     """
     rows = np.arange(n_particles) if probability is None else trusted_rows(probability)
     if len(rows) <= size:
         return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, size=size, replace=False))
+    return np.sort(random_for(seed, purpose).choice(rows, size=size, replace=False))

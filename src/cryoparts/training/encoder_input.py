@@ -17,6 +17,7 @@ from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.principal_components import (
     PrincipalComponents,
     sample_size,
@@ -157,7 +158,9 @@ def compute_encoder_input(
         channels = varying_channels(vary)
         values = len(neutral.amplitudes) * len(channels)
         size = sample_size(len(training), values)
-        rows = np.sort(np.random.default_rng(seed).choice(training, size=size, replace=False))
+        rows = np.sort(
+            random_for(seed, Purpose.COMPONENTS_SAMPLE).choice(training, size=size, replace=False)
+        )
         sample = np.empty((size, values), dtype=np.float32)
         for place, of_rows in gradients.batches(rows):
             sample[place] = of_rows[..., channels].flatten(1).cpu().numpy()

@@ -12,6 +12,7 @@ from cryoparts.networks.encoder import Encoder
 from cryoparts.networks.mlp_decoder import MlpDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
 from cryoparts.published.paper_point_transformer import PaperPointTransformerDecoder
+from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +61,7 @@ def build_networks(
         Where the networks live.
     """
     with torch.random.fork_rng(devices=[]):  # torch initialises from its global generator only
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed_for(config.seed, Purpose.WEIGHTS))
         encoder = Encoder(n_inputs, config.latent_dimensions)
         decoder = _build_decoder(config, neutral, n_channels, box_angstrom)
     return Networks(encoder.to(device), decoder.to(device))
@@ -78,7 +79,7 @@ def _build_decoder(
         PAPER_LEVELS if published else LEVELS,
         weights="paper" if published else "spacing",
         box_size_angstrom=box_angstrom,
-        seed=config.seed,
+        seed=seed_for(config.seed, Purpose.HIERARCHY),
     )
     if published:
         return PaperPointTransformerDecoder(latent, hierarchy, n_channels, box_angstrom)

@@ -18,6 +18,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from cryoparts.image_model.gradients import CHANNELS
+from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,9 @@ class PrincipalComponents:
         """
         mean = sample.mean(axis=0)
         rank = min(COMPONENTS, *sample.shape)
-        _, spread, directions = randomized_svd(sample - mean, rank, random_state=seed)
+        _, spread, directions = randomized_svd(
+            sample - mean, rank, random_state=seed_for(seed, Purpose.COMPONENTS)
+        )
         deviation = spread / np.sqrt(len(sample))
         scale = 1.0 / max(float(np.median(deviation)), 1e-30)
         return cls(

@@ -18,6 +18,7 @@ from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import Objective, resolution_band
 from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
 from cryoparts.training.split import Split, split_particles
 from cryoparts.version import __version__
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
 
 LOG = logging.getLogger(__name__)
+
+SPLIT_OWN_SEED = "split_has_own_seed"
+"""Empty file in particles/: the held-out particles were drawn with a seed of their own."""
 
 NOISE_SAMPLE = 2000
 """Particles on which the noise spectrum is measured."""
@@ -81,6 +85,7 @@ def prepare_training(
     if EncoderInput.is_complete(run.particles_path):
         encoder_input = EncoderInput.open(run.particles_path, device)
     else:
+        (run.particles_path / SPLIT_OWN_SEED).touch()
         encoder_input = compute_encoder_input(
             forward,
             objective,
@@ -96,13 +101,21 @@ def prepare_training(
 
 
 def run_split(particles: PreparedParticles, config: TrainingConfig) -> Split:
-    """Which particles a run trains on and which it holds out: a matter of its options alone."""
+    """Which particles a run trains on and which it holds out: a matter of its options alone.
+
+    Whoever computes the encoder's input notes that it was drawn for this purpose
+    (`SPLIT_OWN_SEED`); a training of version 0.1.0 has no such note, and keeps the
+    particles that it held out.
+    """
+    folder = particles.folder
+    of_old = EncoderInput.is_complete(folder) and not (folder / SPLIT_OWN_SEED).is_file()
     return split_particles(
         particles.half_set,
         config.half,
         config.held_out_fraction,
         config.seed,
         image=particles.image,
+        plain_seed=of_old,
     )
 
 
@@ -116,7 +129,9 @@ def run_noise(
     """Noise power (R,) a pixel of each ring, measured once a run and kept in its folder."""
 
     def measure() -> dict[str, NDArray[Any]]:
-        chosen = np.random.default_rng(config.seed).permutation(split.training)[:NOISE_SAMPLE]
+        chosen = random_for(config.seed, Purpose.NOISE_SAMPLE).permutation(split.training)[
+            :NOISE_SAMPLE
+        ]
         return {"noise": forward.measure_noise(neutral, np.sort(chosen)).cpu().numpy()}
 
     depends = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.trusted import only_trusted
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def split_particles(
     seed: int,
     *,
     image: NDArray[np.int64] | None = None,
+    plain_seed: bool = False,
 ) -> Split:
     """Choose the held-out particles at random, within the half set if one is asked for.
 
@@ -66,6 +68,8 @@ def split_particles(
         Seed of the choice.
     image : int array, shape (P,), optional
         Number of each row's image. Default: an image a row.
+    plain_seed : bool
+        Draw from the seed itself, as version 0.1.0 did, not from the seed of this purpose.
 
     Raises
     ------
@@ -85,6 +89,7 @@ def split_particles(
             f"only {len(images)} particles to train on, {count} of them held out",
             "Give more particles, or --held-out-fraction 0.",
         )
-    drawn = np.random.default_rng(seed).choice(images, size=count, replace=False)
+    random = np.random.default_rng(seed) if plain_seed else random_for(seed, Purpose.HELD_OUT)
+    drawn = random.choice(images, size=count, replace=False)
     held_out = np.isin(of_row, drawn)
     return Split(eligible[~held_out], eligible[held_out])

@@ -15,6 +15,7 @@ import torch
 from cryoparts.errors import InputError
 from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
 from cryoparts.image_model.losses import latent_penalty, mean_frc
+from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -147,7 +148,20 @@ class Trainer:
             self.rows.append(row)
             self._save(epoch)
             progress.epoch(row, self.config.epochs)
+        self._measure_mean_model()
         return self.rows
+
+    def _measure_mean_model(self) -> None:
+        """Add the held-out FRC of the mean latent vector to the row of the epoch that is kept."""
+        kept = best_epoch(self.rows)
+        if kept == 0 or "held_out_frc_mean" in self.rows[kept]:
+            return
+        modules = {"encoder": self.networks.encoder, "decoder": self.networks.decoder}
+        last = module_weights(**modules)
+        load_weights(load_checkpoint(self.run.checkpoints_path, BEST).weights, **modules)
+        self.rows[kept]["held_out_frc_mean"] = self._mean_frc(self.setup.split.held_out)
+        load_weights(last, **modules)
+        self.run.write_metrics(self.rows)
 
     def _go_back(self, fault: _DivergedError) -> None:
         """To the last epoch whose loss was a number, with half of the learning rate."""
@@ -183,7 +197,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         # Order, latent noise and dropout depend on seed and epoch alone: resuming repeats nothing.
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(
+        order = random_for(self.config.seed, Purpose.TRAINING_ORDER, epoch).permutation(
             self.setup.split.training
         )
         self.networks.encoder.train()
@@ -191,7 +205,7 @@ class Trainer:
         started, done, losses = time.perf_counter(), 0, []
         steps_an_epoch = -(-len(order) // self.config.batch_size)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1_000_003 * self.config.seed + epoch)
+            torch.manual_seed(seed_for(self.config.seed, Purpose.TRAINING_NOISE, epoch))
             for number, step in enumerate(self._steps(order)):
                 rate = self._set_rate((epoch - 1) * steps_an_epoch + number, steps_an_epoch)
                 loss = self._step(step)
@@ -207,7 +221,6 @@ class Trainer:
             "loss": sum(losses) / done,
             "train_frc": self._frc(self._training_sample()),
             "held_out_frc": self._frc(self.setup.split.held_out),
-            "held_out_frc_mean": self._mean_frc(self.setup.split.held_out),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "learning_rate_factor": self._rate_factor,
             "particles_per_second": done / seconds,

@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import one_row_each
 from cryoparts.statistics.permutation import upper_tail
 
@@ -146,7 +147,7 @@ def measure_leaks(
     count = len(single)
     if count < FEWEST_PARTICLES or float(np.std(z, axis=0).max()) < 1e-12:
         return []
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.LEAKAGE_SAMPLE)
     chosen = single[rng.permutation(count)[:MOST_PARTICLES]]
     quantities = imaging_quantities(poses, ctf, image_mean)
     near = _neighbours_of_other_folds(StandardScaler().fit_transform(z[chosen]), seed)
@@ -169,7 +170,9 @@ def as_columns(leaks: list[Leak]) -> Mapping[str, NDArray[np.generic]]:
 def _neighbours_of_other_folds(z: FloatArray, seed: int) -> NDArray[np.int64]:
     """For each particle its nearest ones among those of the other folds, (P, 15)."""
     near = np.empty((len(z), min(NEIGHBOURS, len(z) // 2)), dtype=np.int64)
-    for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(z):
+    for train, test in KFold(
+        FOLDS, shuffle=True, random_state=seed_for(seed, Purpose.LEAKAGE_FOLDS)
+    ).split(z):
         search = NearestNeighbors(n_neighbors=near.shape[1]).fit(z[train])
         near[test] = train[search.kneighbors(z[test], return_distance=False)]
     return near

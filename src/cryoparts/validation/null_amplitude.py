@@ -19,6 +19,7 @@ from scipy.linalg import eigh
 
 from cryoparts.parts.changes import SMALLEST_DISPLACEMENT_UNIT
 from cryoparts.parts.part_labels import CORE, UNASSIGNED
+from cryoparts.seeds import Purpose, random_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -264,7 +265,7 @@ def _ratio(null: FloatArray, data: FloatArray) -> float:
 
 
 def _upper_bound(null: FloatArray, data: FloatArray, seed: int) -> float:
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.NULL_BOOTSTRAP)
     resampled = [
         _ratio(null[rng.integers(len(null), size=len(null))], data[drawn])
         for drawn in rng.integers(len(data), size=(_RESAMPLES, len(data)))

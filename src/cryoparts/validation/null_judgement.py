@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoparts.io.files import reading
 from cryoparts.io.run_directory import write_json
+from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import one_row_each
 from cryoparts.validation.null_amplitude import (
     LARGEST_NULL_RATIO,
@@ -153,7 +154,7 @@ def sample_of(
     Where too few are held out, half of a sample of the others is measured on. Of
     several rows of one image (`image` has the number of each row's) one is taken.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_for(seed, Purpose.NULL_SAMPLE)
     sides = [split.training, split.held_out]
     if image is not None:
         sides = [rows[one_row_each(image[rows], seed)] for rows in sides]

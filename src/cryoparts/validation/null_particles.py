@@ -28,6 +28,7 @@ from cryoparts.imaging.fourier import (
 from cryoparts.imaging.noise import white_noise
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.particles.image_operations import distance_from, soft_mask
+from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.by_image import first_rows, numbered
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class NullImaging:
 
     def batches(self, indices: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
         """Null images of the chosen particles in order, with the contrast of the real ones."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed_for(seed, Purpose.NULL_NOISE))
         sign = self.setup.forward.particles.contrast_sign
         for start in range(0, len(indices), BATCH):
             yield sign * self.images(indices[start : start + BATCH], generator).cpu().numpy()

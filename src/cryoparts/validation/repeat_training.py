@@ -20,6 +20,7 @@ from cryoparts.inference.latents import write_latents
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING
+from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.by_image import first_rows
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from cryoparts.training.trainer import Progress
 
 NULL_NAME = "null"
-NULL_SEED = 20_011
-"""Added to the run's seed for the noise of the null particles."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,9 @@ def _start(
             _share_particles(run.particles_path, made.particles_path, folder)
         else:
             imaging = NullImaging.measure(*null_of)
-            _write_null_particles(imaging, made.particles_path, repeat.config.seed + NULL_SEED)
+            _write_null_particles(
+                imaging, made.particles_path, seed_for(repeat.config.seed, Purpose.NULL_TRAINING)
+            )
 
 
 def _share_particles(source: Path, target: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.parts.stability import best_overlaps
 from cryoparts.run.run import Run
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.agreement import Agreement, agreement
 from cryoparts.validation.null_amplitude import compare_with_null
@@ -65,7 +66,13 @@ def compare_trainings(run: Run, labels: PartLabels) -> TrainedAgain:
     seeds = {name: other for name, other in others.items() if name.startswith("seed_")}
     halves = [others[name] for name in ("half_1", "half_2") if name in others]
     if seeds or len(halves) == 2:
-        rows = choose_sample(len(run.particles), SAMPLE, run.training.seed, run.particle_weights)
+        rows = choose_sample(
+            len(run.particles),
+            SAMPLE,
+            run.training.seed,
+            run.particle_weights,
+            purpose=Purpose.TRAININGS_SAMPLE,
+        )
         own = run.decoder.decode(rows)
         if seeds:
             _compare_seeds(run, labels, rows, own, seeds, columns, overall)

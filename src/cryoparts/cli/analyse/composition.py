@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from cryoparts.cli.console import progress_bars, say, table
 from cryoparts.cli.options import RunFolder
-from cryoparts.pipeline.composition import judge_composition
-from cryoparts.run.run import Run
 
 if TYPE_CHECKING:
     from cryoparts.occupancy.composition import Composition
@@ -22,6 +20,9 @@ def composition(run: RunFolder) -> None:
     amplitudes.csv (what was measured, with its error) and populations.csv (particles
     in each state of focus/, counted and by probability).
     """
+    from cryoparts.pipeline.composition import judge_composition
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         with progress_bars() as progress:

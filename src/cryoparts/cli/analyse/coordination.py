@@ -8,18 +8,14 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bars, say, table
 from cryoparts.cli.options import RunFolder
-from cryoparts.pipeline.coordination import (
-    CoordinationFound,
-    CoordinationOptions,
-    find_run_coordination,
-)
-from cryoparts.run.run import Run
+from cryoparts.config.steps import CoordinationOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryoparts.coordination.assembly_graph import AssemblyGraph
     from cryoparts.coordination.coordination import Pair
+    from cryoparts.pipeline.coordination import CoordinationFound
 
 Testing = Annotated[CoordinationOptions, Parameter(name="*")]
 
@@ -31,6 +27,9 @@ def coordination(run: RunFolder, *, options: Testing = CoordinationOptions()) ->
     turns by its angle (motion/), any other by its coordinate (focus/). Writes
     coordination/pairs.csv, and assembly.json and assembly.csv.
     """
+    from cryoparts.pipeline.coordination import find_run_coordination
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         with progress_bars() as progress:

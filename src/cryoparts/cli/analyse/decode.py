@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
 from cryoparts.errors import InputError
-from cryoparts.inference.decode import TrainedDecoder
-from cryoparts.io.atomic import write_atomically
-from cryoparts.io.names import rows_of_names
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -38,6 +33,13 @@ def decode(
     particles
         Text file with one particle's name a line: decode these, in this order.
     """
+    import numpy as np
+
+    from cryoparts.inference.decode import TrainedDecoder
+    from cryoparts.io.atomic import write_atomically
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.training.setup import set_threads
+
     folder = RunDirectory.open(run)
     set_threads(folder.config().training.threads)
     trained = TrainedDecoder(folder)
@@ -56,6 +58,8 @@ def decode(
 
 
 def _chosen(path: Path, names: NDArray[np.str_]) -> NDArray[np.int64]:
+    from cryoparts.io.names import rows_of_names
+
     if not path.is_file():
         raise InputError(f"--particles {path}", "there is no such file", "Check the path.")
     wanted = [name.strip() for name in path.read_text(encoding="utf-8").split("\n")]

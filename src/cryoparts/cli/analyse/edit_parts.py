@@ -11,14 +11,7 @@ from cyclopts import Parameter
 from cryoparts.cli.analyse.parts import show_parts, tell_downstream
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.pipeline.editing import (
-    Action,
-    EditOptions,
-    check_count,
-    edit_run_parts,
-    edits_so_far,
-)
-from cryoparts.run.run import Run
+from cryoparts.config.steps import Action, EditOptions
 
 Editing = Annotated[EditOptions, Parameter(name="*")]
 
@@ -40,6 +33,9 @@ def edit_parts(
     parts
         Names or numbers of parts; for rename a part and its new name.
     """
+    from cryoparts.pipeline.editing import check_count, edit_run_parts, edits_so_far
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         check_count(action, parts)

@@ -9,8 +9,6 @@ from cyclopts import Parameter
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Focusing, RunFolder
 from cryoparts.config import FocusConfig
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.pipeline.focus import FocusResult, find_states, labels_of, part_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.pipeline.focus import FocusResult
     from cryoparts.states.focus import FocusedParticles
 
 PartName = Annotated[
@@ -43,6 +43,9 @@ def focus(
     state that RELION opens. Along a curve, also a trajectory of the molecule, to be
     played in ChimeraX: open trajectory/trajectory.cif coordsets true.
     """
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.pipeline.focus import labels_of, part_numbers
+
     folder = RunDirectory.open(run)
     with folder.logging():
         looks: list[list[int]] = []
@@ -55,6 +58,8 @@ def focus(
 
 
 def _look(run: RunDirectory, looks: Sequence[Sequence[int]], options: FocusConfig) -> None:
+    from cryoparts.pipeline.focus import find_states
+
     results: tuple[FocusResult, ...] = ()
     if looks:
         with progress_bar("decoding") as shown:

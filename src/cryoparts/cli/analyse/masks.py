@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.parts.part_masks import MaskOptions
-from cryoparts.pipeline.masks import MasksWritten, write_masks
-from cryoparts.run.run import Run
+from cryoparts.config.steps import MaskOptions
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.masks import MasksWritten
 
 Masking = Annotated[MaskOptions, Parameter(name="*")]
 
@@ -21,6 +22,9 @@ def masks(run: RunFolder, *, options: Masking = MaskOptions()) -> None:
     By default in the box and pixel size of the original particles: 1 around the
     part's Gaussians, falling to 0 along a cosine.
     """
+    from cryoparts.pipeline.masks import write_masks
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         show_masks(write_masks(opened, options))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bars, say, table
 from cryoparts.cli.options import RunFolder
+from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.errors import InputError
-from cryoparts.motion.run_motion import Frame
-from cryoparts.pipeline.motion import MotionFound, MotionOptions, find_motion
-from cryoparts.run.run import Run
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.motion import MotionFound
 
 
 def motion(
@@ -38,6 +39,9 @@ def motion(
     rigid), motion/motions.json (mean axis and pivot with uncertainty, screw, angles
     over the particles) and motion/arrows.bild, which ChimeraX draws on the model.
     """
+    from cryoparts.pipeline.motion import find_motion
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         if "position" not in opened.training.vary:

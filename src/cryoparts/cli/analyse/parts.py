@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from cryoparts.cli.console import say, table
 from cryoparts.cli.options import Parting, RunFolder
 from cryoparts.config import PartsConfig
-from cryoparts.parts.part_chains import in_brief
-from cryoparts.pipeline.parts import PartsFound, find_parts
-from cryoparts.run.run import Run
 
 if TYPE_CHECKING:
     from cryoparts.parts.edit_history import Downstream
+    from cryoparts.pipeline.parts import PartsFound
 
 
 def parts(run: RunFolder, *, options: Parting = PartsConfig()) -> None:
@@ -22,6 +20,9 @@ def parts(run: RunFolder, *, options: Parting = PartsConfig()) -> None:
     what each part is (size, chains, kind of change) to parts/description.csv.
     Edits that were made by hand are forgotten.
     """
+    from cryoparts.pipeline.parts import find_parts
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         show_parts(find_parts(opened, options))
@@ -29,6 +30,8 @@ def parts(run: RunFolder, *, options: Parting = PartsConfig()) -> None:
 
 def show_parts(found: PartsFound) -> None:
     """Say what was found, and a table of the parts."""
+    from cryoparts.parts.part_chains import in_brief
+
     if found.null_test is not None and found.null_test.dropped:
         say(
             f"{len(found.null_test.dropped)} of {found.groups} groups of Gaussians do what null "

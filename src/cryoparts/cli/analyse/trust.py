@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cryoparts.cli.console import TrainingProgress, progress_bars, say, table, warn
 from cryoparts.cli.options import RunFolder
-from cryoparts.pipeline.trust import TrustFound, is_repeated, judge_trust, repeats_of, train_again
-from cryoparts.run.run import Run
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.trust import TrustFound
 
 
 def trust(
@@ -29,6 +30,9 @@ def trust(
     Writes trust/parts.csv, trust/leakage.csv and trust/trust.json. Trainings
     asked for are kept in trust/ and made once; an interrupted one goes on.
     """
+    from cryoparts.pipeline.trust import is_repeated, judge_trust, repeats_of, train_again
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     opened.directory.require(opened.directory.parts_path / "labels.npy", f"cryoparts parts {run}")
     with opened.directory.logging():

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from cryoparts.cli.console import say, table
 from cryoparts.cli.options import RunFolder
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.io.tables import write_table
-from cryoparts.selection.particle_columns import MEANING, ParticleColumns
-from cryoparts.selection.selection import columns_with_selections
+
+if TYPE_CHECKING:
+    from cryoparts.selection.particle_columns import ParticleColumns
 
 
 def columns(
@@ -30,6 +28,10 @@ def columns(
     output
         Table (.csv) to write: one row a particle, by its name. Default: list the columns.
     """
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.io.tables import write_table
+    from cryoparts.selection.selection import columns_with_selections
+
     found = columns_with_selections(RunDirectory.open(run))
     if output is None:
         _list(found)
@@ -39,6 +41,10 @@ def columns(
 
 
 def _list(found: ParticleColumns) -> None:
+    import numpy as np
+
+    from cryoparts.selection.particle_columns import MEANING
+
     rows = []
     for kind, of in found.by_kind().items():
         values = np.concatenate([found.values[f"{kind}:{o}" if o else kind] for o in of])

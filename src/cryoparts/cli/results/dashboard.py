@@ -7,8 +7,6 @@ import webbrowser
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
 from cryoparts.cli.results.select import save_selection
-from cryoparts.dashboard.server import DashboardServer
-from cryoparts.io.run_directory import RunDirectory
 
 PORT = 8765
 
@@ -28,6 +26,9 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) ->
     open_browser
         Open the page in the browser.
     """
+    from cryoparts.dashboard.server import DashboardServer
+    from cryoparts.io.run_directory import RunDirectory
+
     folder = RunDirectory.open(run)
     with folder.logging(), DashboardServer(folder, save_selection, port) as server:
         say(f"dashboard of {run}: {server.url} (Ctrl-C ends it)")

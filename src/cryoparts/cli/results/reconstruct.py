@@ -10,15 +10,8 @@ from cryoparts.cli.analyse.focus import PartName
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Reconstructing, RunFolder
 from cryoparts.config import ReconstructionConfig
+from cryoparts.config.steps import FRAMES
 from cryoparts.errors import InputError
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.pipeline.focus import part_numbers
-from cryoparts.pipeline.reconstruct import (
-    FRAMES,
-    reconstruct_selection,
-    reconstruct_states,
-    reconstruct_trajectories,
-)
 
 if TYPE_CHECKING:
     from cryoparts.pipeline.reconstruct import (
@@ -52,6 +45,14 @@ def reconstruct(
 
     The images are the working images of the run; the maps have their box.
     """
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.pipeline.focus import part_numbers
+    from cryoparts.pipeline.reconstruct import (
+        reconstruct_selection,
+        reconstruct_states,
+        reconstruct_trajectories,
+    )
+
     folder = RunDirectory.open(run)
     with folder.logging():
         if selection is not None and along == "trajectory":

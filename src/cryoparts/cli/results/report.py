@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.pipeline.report import ReportWritten, report_run
-from cryoparts.run.run import Run
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.report import ReportWritten
 
 
 def report(run: RunFolder) -> None:
     """Write report.html, figures/ as PNG, and a ChimeraX script that opens the result."""
+    from cryoparts.pipeline.report import report_run
+    from cryoparts.run.run import Run
+
     opened = Run.open(run)
     with opened.directory.logging():
         show_report(report_run(opened))

@@ -12,20 +12,13 @@ from cyclopts import Parameter
 from cryoparts.cli.console import say, table, warn
 from cryoparts.cli.options import Flat, RunFolder
 from cryoparts.errors import InputError
-from cryoparts.export.selected import write_selected
-from cryoparts.io.run_directory import RunDirectory
-from cryoparts.selection.selection import (
-    Selection,
-    columns_with_selections,
-    read_names,
-    saved_selections,
-    select_where,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.selection.particle_columns import ParticleColumns
+    from cryoparts.selection.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -87,6 +80,9 @@ def select(
     replace
         Replace a selection of this name.
     """
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.selection.selection import columns_with_selections, saved_selections
+
     folder = RunDirectory.open(run)
     if name is None:
         _list(folder)
@@ -108,6 +104,8 @@ def chosen_by(conditions: Conditions, columns: ParticleColumns) -> Selection:
     InputError
         If no condition is given, or one is wrong.
     """
+    from cryoparts.selection.selection import Selection, read_names
+
     made = [_where(text, columns) for text in _expressions(conditions)]
     if conditions.file is not None:
         names = read_names(conditions.file)
@@ -126,6 +124,8 @@ def save_selection(run: RunDirectory, selection: Selection, name: str) -> Path:
 
     A particle file that has moved is said, and does not keep the selection from being saved.
     """
+    from cryoparts.export.selected import write_selected
+
     path = selection.save(run.selections_path, name)
     say(f"{path}: {len(selection)} of {len(selection.all_names)} particles")
     try:
@@ -139,6 +139,8 @@ def save_selection(run: RunDirectory, selection: Selection, name: str) -> Path:
 
 
 def _where(expression: str, columns: ParticleColumns) -> Selection:
+    from cryoparts.selection.selection import select_where
+
     selection, unknown = select_where(expression, columns)
     if unknown:
         warn(f"{unknown} particles lack a value that {expression!r} needs: not selected by it")
@@ -184,6 +186,8 @@ def _listed(states: Sequence[int]) -> str:
 
 
 def _list(run: RunDirectory) -> None:
+    from cryoparts.selection.selection import read_names, saved_selections
+
     saved = saved_selections(run)
     if not saved:
         say(f"no selections yet; make one: cryoparts select {run.root} NAME --where ...")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say, table, warn
@@ -20,21 +19,6 @@ from cryoparts.cli.options import (
     run_config,
 )
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
-from cryoparts.conventions import AberratedCtfParameters
-from cryoparts.image_model.losses import resolution_band
-from cryoparts.particle_files.row_identity import in_words
-from cryoparts.particles.blank_images import blank_error, blank_rows, named
-from cryoparts.particles.preprocessing import prepare
-from cryoparts.pipeline.input_checks import agreement, convention_problem, sampled_rows
-from cryoparts.pipeline.start import (
-    make_model,
-    open_particles,
-    report_copies,
-    report_geometry,
-    report_map_size,
-    report_scale,
-    with_working_box,
-)
 
 if TYPE_CHECKING:
     from cryoparts.particles.particle_set import ParticleSet
@@ -57,6 +41,19 @@ def check(
     shifts and odd aberrations, inverted contrast. What disagrees is named with the
     option that mends it.
     """
+    from cryoparts.image_model.losses import resolution_band
+    from cryoparts.particles.preprocessing import prepare
+    from cryoparts.pipeline.input_checks import agreement, convention_problem
+    from cryoparts.pipeline.start import (
+        make_model,
+        open_particles,
+        report_copies,
+        report_geometry,
+        report_map_size,
+        report_scale,
+        with_working_box,
+    )
+
     config = run_config(
         particles, model or particles, inputs, preprocessing, gaussians, TrainingConfig(seed=seed)
     )
@@ -102,6 +99,11 @@ def check(
 
 def _sample(opened: ParticleSet, seed: int) -> ParticleSet:
     """A sample without blank images; says how much it is, and which are blank."""
+    import numpy as np
+
+    from cryoparts.particles.blank_images import blank_error, blank_rows, named
+    from cryoparts.pipeline.input_checks import sampled_rows
+
     rows = sampled_rows(opened, seed)
     blank = blank_rows(opened, rows)
     images = len(np.unique(opened.table.image[rows]))
@@ -118,6 +120,8 @@ def _sample(opened: ParticleSet, seed: int) -> ParticleSet:
 
 def _modelled(opened: ParticleSet) -> str:
     """The aberrations of the file that are in the forward model."""
+    from cryoparts.conventions import AberratedCtfParameters
+
     aberrated = opened.table.ctf
     found = []
     if isinstance(aberrated, AberratedCtfParameters):
@@ -132,6 +136,10 @@ def _modelled(opened: ParticleSet) -> str:
 
 
 def _describe(opened: ParticleSet) -> None:
+    import numpy as np
+
+    from cryoparts.particle_files.row_identity import in_words
+
     particles = opened.table
     ctf = particles.ctf
     defocus = 0.5 * (ctf.defocus_u_angstrom + ctf.defocus_v_angstrom)

@@ -14,13 +14,9 @@ from cryoparts.cli.results.report import show_report
 from cryoparts.cli.steps import show_steps
 from cryoparts.cli.truth.evaluate import evaluate_folder
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
-from cryoparts.io.run_directory import require_new_folder
-from cryoparts.pipeline.report import report_run
-from cryoparts.pipeline.start import start_run
 from cryoparts.report.wording import duration
-from cryoparts.simulation.composition import CompositionOptions, simulate_composition
 from cryoparts.simulation.options import ImagingOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.scene_options import CompositionOptions
 
 N_PARTICLES = 2000
 N_GAUSSIANS = 768
@@ -43,6 +39,10 @@ def demo(
     seed
         Seed of the complex, the particles and the training.
     """
+    from cryoparts.io.run_directory import require_new_folder
+    from cryoparts.pipeline.report import report_run
+    from cryoparts.pipeline.start import start_run
+
     started = time.perf_counter()
     require_new_folder(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,9 @@ def demo(
 
 
 def _simulate(output: Path, seed: int) -> Path:
+    from cryoparts.simulation.composition import simulate_composition
+    from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+
     segments = output / "segments.csv"
     write_toy_segments(segments)
     imaging = ImagingOptions(n_particles=N_PARTICLES, pixel_size_angstrom=5.0, seed=seed)

@@ -11,9 +11,6 @@ from cryoparts.cli.console import say
 from cryoparts.cli.options import Modelling, OutputFolder
 from cryoparts.config import ModelConfig
 from cryoparts.errors import InputError
-from cryoparts.io.mrc import read_map
-from cryoparts.io.run_directory import require_new_folder
-from cryoparts.pipeline.start import MAPS, make_model, save_model
 
 DEFAULT_RESOLUTION_ANGSTROM = 15.0
 
@@ -44,6 +41,9 @@ def model(
     gaussians
         Number and width of the Gaussians.
     """
+    from cryoparts.io.run_directory import require_new_folder
+    from cryoparts.pipeline.start import make_model, save_model
+
     require_new_folder(output)
     box, pixel = _box(file, box_size, pixel_size_angstrom, gaussians.model_pixel_size_angstrom)
     made = make_model(file, gaussians, DEFAULT_RESOLUTION_ANGSTROM, box, pixel, seed, say)
@@ -58,6 +58,9 @@ def model(
 def _box(
     file: Path, box_size: int | None, pixel_size: float | None, voxel_size: float | None
 ) -> tuple[int, float]:
+    from cryoparts.io.mrc import read_map
+    from cryoparts.pipeline.start import MAPS
+
     if box_size is not None and pixel_size is not None:
         return box_size, pixel_size
     if file.suffix.lower() in MAPS and file.is_file():

@@ -29,7 +29,6 @@ from cryoparts.config import (
     ReconstructionConfig,
     TrainingConfig,
 )
-from cryoparts.pipeline.start import start_run
 from cryoparts.report.wording import duration
 
 
@@ -48,6 +47,8 @@ def run(
     reconstruction: Reconstructing = ReconstructionConfig(),
 ) -> None:
     """Train, find the parts, group the particles by each, reconstruct and report."""
+    from cryoparts.pipeline.start import start_run
+
     config = run_config(
         particles, model, inputs, preprocessing, gaussians, training, parts, focus, reconstruction
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryoparts.cli.console import TrainingProgress, progress_bars, say
 from cryoparts.cli.options import (
     InputOptions,
@@ -16,8 +18,9 @@ from cryoparts.cli.options import (
     run_config,
 )
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
-from cryoparts.pipeline.start import start_run
-from cryoparts.pipeline.training import Trained, train_run
+
+if TYPE_CHECKING:
+    from cryoparts.pipeline.training import Trained
 
 
 def train(
@@ -36,6 +39,9 @@ def train(
     Makes the run folder with the working images, the Gaussian model,
     checkpoints and latent vectors.
     """
+    from cryoparts.pipeline.start import start_run
+    from cryoparts.pipeline.training import train_run
+
     config = run_config(particles, model, inputs, preprocessing, gaussians, training)
     with progress_bars() as progress:
         run = start_run(config, output, resume=resume, tell=say, progress=progress)

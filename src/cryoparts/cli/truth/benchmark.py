@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
-import yaml
 from cyclopts import Parameter
 
 from cryoparts.benchmark.config import (
@@ -18,28 +17,17 @@ from cryoparts.benchmark.config import (
     overruled,
     read_benchmark,
 )
-from cryoparts.benchmark.data import (
-    BenchmarkFiles,
-    DataSet,
-    data_sets,
-    find_files,
-    find_oracle,
-    make_data,
-    map_knowledge,
-    model_of,
-)
-from cryoparts.benchmark.page import write_benchmark_page
-from cryoparts.benchmark.results import warn_of_mixed_programs, write_results
-from cryoparts.benchmark.runs import RECORD_FILE, BenchmarkRun, make_record, read_record
-from cryoparts.benchmark.table import METHOD_ORDER, Table, cell, method_title
 from cryoparts.cli.console import say, show_information, warn
 from cryoparts.cli.console import table as show_table
 from cryoparts.cli.options import Flat
 from cryoparts.errors import InputError
-from cryoparts.io.atomic import write_text
-from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
+    from cryoparts.benchmark.data import BenchmarkFiles, DataSet
+    from cryoparts.benchmark.runs import BenchmarkRun
+    from cryoparts.benchmark.table import Table
+
+    Plan = list[tuple[DataSet, list[BenchmarkRun]]]
     from collections.abc import Sequence
 
 OPTIONS_FILE = "benchmark.yaml"
@@ -119,6 +107,18 @@ def _benchmark(
     options: BenchmarkOptions,
 ) -> None:
     """Make every run that is not there, and write tables, figures and the page."""
+    from cryoparts.benchmark.data import (
+        data_sets,
+        find_files,
+        find_oracle,
+        make_data,
+        map_knowledge,
+        model_of,
+    )
+    from cryoparts.benchmark.results import write_results
+    from cryoparts.benchmark.runs import make_record, read_record
+    from cryoparts.training.setup import set_threads
+
     config = overruled(read_benchmark(file, kind), options)
     if structure is not None:
         config = replace(config, structure=structure)
@@ -172,12 +172,18 @@ def _benchmark(
 
 def runs_of(config: BenchmarkConfig, data_set: DataSet) -> list[BenchmarkRun]:
     """The runs on one data set."""
+    from cryoparts.benchmark.runs import BenchmarkRun
+
     seeds = (data_set.seed,) if config.seed_of == "all" else config.seeds
     return [BenchmarkRun(data_set, decoder, s) for s in seeds for decoder in config.decoders]
 
 
 def _claim(output: Path, config: BenchmarkConfig) -> None:
     """Make the folder, or refuse one of a benchmark with other options."""
+    import yaml
+
+    from cryoparts.io.atomic import write_text
+
     path = output / OPTIONS_FILE
     asked = yaml.safe_load(yaml.safe_dump(_plain(config.unchanging())))
     if not path.exists():
@@ -206,15 +212,14 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-Plan = list[tuple[DataSet, list[BenchmarkRun]]]
-
-
 def _records(output: Path, plan: Plan) -> list[dict[str, Any]]:
     """The records of all runs that are complete: those of the plan in its order, then others.
 
     Runs of other seeds or decoders that an earlier call has left count as well; their
     options are the same.
     """
+    from cryoparts.benchmark.runs import RECORD_FILE, read_record
+
     planned = [run.name for _, runs in plan for run in runs]
     made = [path.parent.name for path in sorted((output / "runs").glob(f"*/{RECORD_FILE}"))]
     names = [*planned, *(name for name in made if name not in planned)]
@@ -224,6 +229,10 @@ def _records(output: Path, plan: Plan) -> list[dict[str, Any]]:
 
 def _finish(output: Path, config: BenchmarkConfig, files: BenchmarkFiles, plan: Plan) -> None:
     """Write the tables once more, and the page with the figures of the first data set."""
+    from cryoparts.benchmark.page import write_benchmark_page
+    from cryoparts.benchmark.results import warn_of_mixed_programs, write_results
+    from cryoparts.benchmark.table import METHOD_ORDER
+
     records = _records(output, plan)
     if not records:
         return
@@ -243,6 +252,8 @@ def _finish(output: Path, config: BenchmarkConfig, files: BenchmarkFiles, plan: 
 
 def show(tables: Sequence[Table]) -> None:
     """Print the tables."""
+    from cryoparts.benchmark.table import cell, method_title
+
     for table in tables:
         rows = [
             [metric.title, *(cell(cells.get(m), metric.unit) for m in table.methods)]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, table
 from cryoparts.cli.options import RunFolder
-from cryoparts.evaluation.run_evaluation import evaluate_run
-from cryoparts.io.run_directory import RunDirectory, write_json
-from cryoparts.training.setup import set_threads
+
+if TYPE_CHECKING:
+    from cryoparts.io.run_directory import RunDirectory
 
 
 def evaluate(
@@ -23,6 +23,8 @@ def evaluate(
     ] = True,
 ) -> None:
     """Write evaluation.json: accuracy of amplitudes or displacements, of parts, of states."""
+    from cryoparts.io.run_directory import RunDirectory
+
     folder = RunDirectory.open(run)
     with folder.logging():
         evaluate_folder(folder, truth, oracle=oracle)
@@ -30,6 +32,10 @@ def evaluate(
 
 def evaluate_folder(run: RunDirectory, truth: Path, *, oracle: bool) -> dict[str, Any]:
     """Evaluate a run folder, write evaluation.json and show its main numbers."""
+    from cryoparts.evaluation.run_evaluation import evaluate_run
+    from cryoparts.io.run_directory import write_json
+    from cryoparts.training.setup import set_threads
+
     set_threads(run.config().training.threads)
     with progress_bar("oracle") as shown:
         result = evaluate_run(run, truth, oracle=oracle, progress=shown)

@@ -10,14 +10,14 @@ from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say
 from cryoparts.cli.options import Flat
-from cryoparts.pipeline.simulation import CONSENSUS_FILE
-from cryoparts.pipeline.simulation import simulate as simulate_data
-from cryoparts.simulation.both import BothOptions
-from cryoparts.simulation.composition import CompositionOptions
-from cryoparts.simulation.maps import MapsOptions
-from cryoparts.simulation.motion import MotionOptions
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
+from cryoparts.simulation.scene_options import (
+    BothOptions,
+    CompositionOptions,
+    MapsOptions,
+    MotionOptions,
+)
 
 simulate = cyclopts.App(
     name="simulate",
@@ -49,6 +49,8 @@ def composition(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure come and go, the largest is always there; --couple ties them."""
+    from cryoparts.pipeline.simulation import simulate as simulate_data
+
     with progress_bar("simulating") as shown:
         simulate_data(
             structure,
@@ -73,6 +75,8 @@ def motion(
     consensus: Consensus = False,
 ) -> None:
     """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
+    from cryoparts.pipeline.simulation import simulate as simulate_data
+
     with progress_bar("simulating") as shown:
         simulate_data(
             structure,
@@ -97,6 +101,8 @@ def both(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure turn (--move), come and go (--vanish), or both."""
+    from cryoparts.pipeline.simulation import simulate as simulate_data
+
     with progress_bar("simulating") as shown:
         simulate_data(
             structure,
@@ -121,6 +127,8 @@ def maps(
     consensus: Consensus = False,
 ) -> None:
     """Each particle shows one of several density maps."""
+    from cryoparts.pipeline.simulation import simulate as simulate_data
+
     with progress_bar("simulating") as shown:
         simulate_data(
             files,
@@ -135,6 +143,8 @@ def maps(
 
 
 def _done(folder: Path) -> None:
+    from cryoparts.pipeline.simulation import CONSENSUS_FILE
+
     model = next(path for path in sorted(folder.glob("model.*")))
     has_map = (folder / CONSENSUS_FILE).exists()
     also = f", {CONSENSUS_FILE} and its half maps" if has_map else ""

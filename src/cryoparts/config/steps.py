@@ -1,0 +1,123 @@
+"""Options of single steps, which a run leaves at their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line reads the annotations
+from typing import Literal
+
+from cryoparts.errors import InputError
+
+Frame = Literal["core", "lab"]
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How motions are measured."""
+
+    frame: Frame = "core"
+    """core: as seen from the core, whose own motion is undone; lab: as decoded."""
+
+    refine: bool | None = None
+    """Correct by the images; None: where the training refined latent vectors."""
+
+
+MOST_EXCEPTIONS = 0.05
+"""Particles with the later part that may lack the earlier one, as far as the images
+can tell them apart (upper end of the 95% interval)."""
+
+
+FEWEST_PERMUTATIONS = 99
+"""Fewer cannot give a p-value of 1%."""
+
+
+@dataclass(frozen=True)
+class CoordinationOptions:
+    """How dependence is tested."""
+
+    exceptions: float = MOST_EXCEPTIONS
+    """Share of the particles with the later part that may lack the earlier one, 0 to 1."""
+
+    permutations: int = 999
+    """Permutations of the particles in each test, at least 99."""
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        if not 0.0 <= self.exceptions <= 1.0:
+            raise InputError(
+                "--exceptions", f"must be from 0 to 1, got {self.exceptions:g}", "Try 0.05."
+            )
+        if self.permutations < FEWEST_PERMUTATIONS:
+            raise InputError(
+                "--permutations",
+                f"must be at least {FEWEST_PERMUTATIONS}, got {self.permutations}",
+                "Try 999.",
+            )
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """Shape and frame of the masks."""
+
+    box_size: int | None = None
+    """Box of the masks, pixels. Default: that of the original particles."""
+
+    pixel_size_angstrom: float | None = None
+    """Pixel size of the masks, Å. Default: that of the original particles."""
+
+    radius_angstrom: float | None = None
+    """How far a mask reaches from the centres of the part's Gaussians, Å. Default:
+    twice the typical width of a Gaussian, at least a pixel."""
+
+    edge_pixels: float = 6.0
+    """Width of the cosine edge outside, pixels."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        for option, value in (
+            ("--box-size", self.box_size),
+            ("--pixel-size", self.pixel_size_angstrom),
+            ("--radius", self.radius_angstrom),
+        ):
+            if value is not None and not value > 0:
+                raise InputError(option, f"must be positive, got {value!r}", "Leave it out.")
+        if not self.edge_pixels >= 0:
+            raise InputError(
+                "--edge-pixels", f"must be at least 0, got {self.edge_pixels!r}", "6 is usual."
+            )
+
+
+SplitBy = Literal["change", "place"]
+
+
+Action = Literal["merge", "split", "add", "rename", "remove", "undo", "restore", "list"]
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """How parts are edited."""
+
+    name: str | None = None
+    """merge, add: name of the part."""
+
+    into: int = 2
+    """split: number of pieces."""
+
+    by: SplitBy = "change"
+    """split: Gaussians that change alike (change) or lie near each other (place)."""
+
+    mask: Path | None = None
+    """add: map (.mrc) in the box of the particles; the part is where it exceeds 0.5."""
+
+    select: str | None = None
+    """add: chains and residues, like A, or A:391-646,B."""
+
+    structure: Path | None = None
+    """add: structure for --select. Default: the one that the run was made from."""
+
+    to: Literal["core", "unassigned"] = "core"
+    """remove: what becomes of the part's Gaussians."""
+
+
+FRAMES = 5
+"""Frames along a coordinate: a few hundred particles each at the least in most data sets."""

@@ -1,0 +1,91 @@
+"""Laws of the steps of a run: they print nothing, and keep the options they were called with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, TrainingConfig
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.parts import find_parts
+from cryoparts.pipeline.steps import run_steps
+from cryoparts.pipeline.trust import judge_trust
+from cryoparts.run.result_options import kept_options
+from cryoparts.run.run import Run
+from training_example import make_example
+
+CONFIG = TrainingConfig(
+    decoder="mlp", vary=("position", "amplitude"), latent_dimensions=2, epochs=2, batch_size=32,
+    threads=1,
+)  # fmt: skip
+PARTS = PartsConfig(sample=50, min_part_size=7, embedding="pca", keep_flagged=True)
+FOCUS = FocusConfig(states=2, trajectory_points=3)
+MAPS = ReconstructionConfig(solvent_mask="model", padding=1)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    made = make_example(tmp_path_factory.mktemp("steps") / "run", CONFIG, noise=0.1)
+    made.run.record_options(replace(made.run.config(), particles="p.cs"))  # no .star to copy
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(example):
+    """Every step of a run, and what standard output and error held afterwards."""
+    run = Run(example.run)
+    config = replace(run.config, parts=PARTS, focus=FOCUS, reconstruction=MAPS)
+    told: list[tuple[str, int, int]] = []
+    names = []
+    for step in run_steps(run, config, progress=lambda *where: told.append(where)):
+        names.append(step.name)
+        if step.name == "parts":
+            _mark_the_optional_half(run, example.optional)
+    return run, names, told
+
+
+def _mark_the_optional_half(run: Run, optional: np.ndarray) -> None:
+    """So few particles need not show the part; later steps are given it."""
+    nothing = np.zeros(len(optional))
+    PartLabels(
+        optional.astype(np.int64), np.zeros((len(optional), 2)),
+        run.model.positions.astype(float), nothing, nothing, "pca",
+    ).save(run.directory.parts_path)  # fmt: skip
+
+
+def test_no_step_writes_to_standard_output_or_error(example, capfd, request):
+    capfd.readouterr()
+    _, names, told = request.getfixturevalue("made")
+    assert capfd.readouterr() == ("", "")
+    assert names == [
+        "train", "parts", "masks", "motion", "focus", "composition", "trust", "coordination",
+        "reconstruct", "report",
+    ]  # fmt: skip
+    assert told
+    assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_each_result_keeps_the_options_that_it_was_made_with(made):
+    run, _, _ = made
+    directory = run.directory
+    assert Run.open(run.root).parts_options == PARTS
+    folders = (directory.focus_path(1), FOCUS), (directory.reconstruction_path(1), MAPS)
+    for folder, options in folders:
+        assert kept_options(folder, type(options), type(options)()) == options
+
+
+def test_trust_finds_parts_again_with_the_options_of_the_parts_that_are_there(made, monkeypatch):
+    run, _, _ = made
+    asked = []
+
+    def stability(labels, positions, decoded, *, image, method, min_part_size, seed):
+        asked.append((method, min_part_size, len(image)))
+        return np.ones(int(labels.max()))
+
+    monkeypatch.setattr("cryoparts.pipeline.trust.stability_over_subsamples", stability)
+    find_parts(run, replace(PARTS, min_part_size=9, sample=40))
+    _mark_the_optional_half(run, run.parts.labels >= 0)
+    judge_trust(Run.open(run.root))
+    assert asked == [("pca", 9, 40)]
