@@ -14,7 +14,7 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import read_map
+from cryoparts.io.mrc import is_map, read_map
 from cryoparts.io.names import rows_of_names
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
@@ -175,7 +175,7 @@ def _given_mask(choice: str, particles: PreparedParticles) -> NDArray[np.float32
 
 def _atoms_of(path: Path, particles: PreparedParticles, model: GaussianModel) -> Atoms | None:
     """The model's atoms in the Gaussians' frame; None if it was no structure or has moved."""
-    if path.suffix.lower() not in STRUCTURES or not path.is_file():
+    if path.suffix.lower() not in STRUCTURES or is_map(path) or not path.is_file():
         return None
     structure = read_structure(path)
     corner = (particles.box_size // 2) * particles.pixel_size_angstrom
