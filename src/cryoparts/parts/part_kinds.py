@@ -42,6 +42,7 @@ DISPLACEMENT_OVER_CORE = 1.5
 RIGID_ABOVE = 0.6
 TURNS_ABOVE = 0.1
 PRESENT_ABOVE = 0.5
+"""Relative amplitude above which a Gaussian, or a part, is there."""
 
 _FEWEST_PRESENT = 10
 

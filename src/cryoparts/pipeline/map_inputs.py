@@ -14,9 +14,9 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.inference.decode import particle_probability
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map
 from cryoparts.io.names import rows_of_names
-from cryoparts.io.structure import read_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.start import STRUCTURES

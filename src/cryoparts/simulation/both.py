@@ -14,7 +14,7 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.composition import cut_into_segments, draw_presence
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import BothTruth
-from cryoparts.simulation.molecule import Centre, load_molecule  # noqa: F401 - of the base's
+from cryoparts.simulation.molecule import load_molecule
 from cryoparts.simulation.motion import scaled_angles
 from cryoparts.simulation.moving_regions import MovingRegions, find_hinges
 from cryoparts.simulation.rigid_motion import Hinges
