@@ -47,6 +47,26 @@ def test_training_finds_the_gaussians_that_come_and_go(tmp_path, decoder):
     assert steady.std() < 0.5 * occupancy.std()
 
 
+def test_with_positions_free_as_well_absence_is_still_an_amplitude(tmp_path):
+    config = replace(
+        QUICK,
+        vary=("position", "amplitude"),
+        epochs=25,
+        learning_rate=3e-3,
+        min_resolution_angstrom=150.0,
+    )
+    example = make_example(tmp_path / "run", config, noise=0.2)
+    rows = trained(example, config)
+    assert rows[best_epoch(rows)]["held_out_frc"] > rows[0]["held_out_frc"] + 0.01
+    decoded = TrainedDecoder(example.run).decode()
+    assert decoded.displacements.shape == (*decoded.relative_amplitudes.shape, 3)
+    assert decoded.displacements.std() > 0.0
+    occupancy = decoded.relative_amplitudes[:, example.optional].mean(axis=1)
+    assert np.corrcoef(occupancy, example.present)[0, 1] > 0.8
+    steady = decoded.relative_amplitudes[:, ~example.optional].mean(axis=1)
+    assert steady.std() < 0.5 * occupancy.std()
+
+
 def test_same_seed_same_weights_other_seed_others(tmp_path):
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
