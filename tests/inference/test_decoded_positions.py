@@ -54,7 +54,7 @@ def test_templates_of_composition_lie_where_training_put_the_gaussians(run, monk
     class Seen(Exception):
         pass
 
-    def measure(particles, model, labels, config, displacements_of, progress):
+    def measure(particles, model, labels, config, displacements_of, progress, counted):
         rows = np.array([3, 50, 11])
         placed = model.positions + displacements_of(rows)
         expected = decoded_positions(run, rows)

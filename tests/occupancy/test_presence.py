@@ -154,3 +154,20 @@ def test_a_wide_level_does_not_claim_what_lies_beyond_the_narrow_one():
     found = fit_presence(np.append(x, [-0.6, 2.2]), np.full(2002, 1e-4))
     assert found.is_optional
     assert found.probability[-2] <= 0.5 <= found.probability[-1]
+
+
+def test_particles_that_do_not_count_change_no_level():
+    """A law: a fifth of junk, known as such, leaves levels and occupancy as they were."""
+    _, amplitude, variance = mixture(3)
+    random = np.random.default_rng(4)
+    junk = random.normal(4.0, 3.0, 400)
+    clean = fit_presence(amplitude, variance)
+    both = fit_presence(
+        np.concatenate([amplitude, junk]),
+        np.concatenate([variance, np.full(400, 0.05)]),
+        counted=np.arange(len(amplitude) + 400) < len(amplitude),
+    )
+    assert len(both.probability) == len(amplitude) + 400
+    np.testing.assert_allclose(both.probability[: len(amplitude)], clean.probability, atol=1e-12)
+    assert (both.level_absent, both.level_present) == (clean.level_absent, clean.level_present)
+    assert both.occupancy == clean.occupancy

@@ -95,9 +95,7 @@ class TrainedDecoder:
         if run.latent_path.is_file():
             stored = _stored(run.latent_path, (count, self.config.latent_dimensions))
             self._latent = torch.as_tensor(stored, device=self.device)
-        self.particle_weights: NDArray[np.float64] = np.ones(count)
-        if run.probability_path.is_file():
-            self.particle_weights = _stored(run.probability_path, (count,)).astype(np.float64)
+        self.particle_weights = particle_probability(run, count)
 
     def asked_about(
         self, particles: PreparedParticles, encoder_input: EncoderInput, latent: Tensor | None
@@ -275,6 +273,16 @@ class TrainedDecoder:
     def _chunks(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         for start in range(0, max(len(indices), 1), BATCH):
             yield indices[start : start + BATCH]
+
+
+def particle_probability(run: RunDirectory, count: int) -> NDArray[np.float64]:
+    """Probability (P,) that each of `count` particles is what the model describes, in its pose.
+
+    All 1 where the run has not been judged.
+    """
+    if not run.probability_path.is_file():
+        return np.ones(count)
+    return _stored(run.probability_path, (count,)).astype(np.float64)
 
 
 def _stored(path: Path, expected: tuple[int, ...]) -> NDArray[np.float32]:

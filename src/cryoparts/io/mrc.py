@@ -17,7 +17,14 @@ from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import require_file
 from cryoparts.io.hdf import HdfStack
-from cryoparts.io.mrc_header import HEADER_BYTES, MrcLayout, memory_map, read_layout
+from cryoparts.io.mrc_header import (
+    HEADER_BYTES,
+    MrcLayout,
+    is_gzip,
+    memory_map,
+    read_layout,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 VOXEL_ANISOTROPY_LIMIT = 0.01
+MAPS = (".mrc", ".map", ".ccp4")
 
 
 class DensityMap(NamedTuple):
@@ -61,15 +69,25 @@ class StackReader(Protocol):
         """The images at 0-based `slices`, shape (n, D, D), in the order asked for."""
 
 
-def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
+def is_map(path: Path) -> bool:
+    """Whether a file is a map by its suffix, with or without .gz behind it."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.endswith(MAPS)
+
+
+def read_map(
+    path: Path, *, voxel_size: float | None = None, may_be_unset: bool = False
+) -> DensityMap:
     """Read a 3D map.
 
     Parameters
     ----------
     path : Path
-        .mrc, .map or .ccp4 file of any real mode, with or without machine stamp.
+        .mrc, .map or .ccp4 file of any real mode, with or without machine stamp; .gz as well.
     voxel_size : float, optional
         Å; overrides the header.
+    may_be_unset : bool
+        Whether a header without voxel size is no error; it is 0 then.
 
     Returns
     -------
@@ -83,12 +101,13 @@ def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
         that are not cubes or of unknown size, or holds values that are not finite.
     """
     require_file(path, "Give the path of the map.")
-    layout = read_layout(path)
+    layout = read_layout(path, compressed=True)
     if min(layout.shape) < 2:
         raise InputError(
             str(path), f"a map has three dimensions, this file is {layout.shape}", "Give a 3D map."
         )
-    density = memory_map(path, layout)[0].astype(np.float32)
+    values = unpacked(path, layout) if is_gzip(path) else memory_map(path, layout)[0]
+    density = values.astype(np.float32)
     density = _standard_axes(density, path, layout)
     if not np.isfinite(density).all():
         raise InputError(
@@ -96,7 +115,11 @@ def read_map(path: Path, *, voxel_size: float | None = None) -> DensityMap:
             f"{int((~np.isfinite(density)).sum())} voxels are NaN or infinite",
             "Write the map again without them.",
         )
-    size = voxel_size if voxel_size is not None else _cubic_voxel(path, layout)
+    if voxel_size is not None:
+        size = voxel_size
+    else:
+        unset = may_be_unset and min(layout.voxel_size) <= 0
+        size = 0.0 if unset else _cubic_voxel(path, layout)
     start = np.zeros(3)
     start[np.array(layout.axes) - 1] = layout.start
     origin = np.array(layout.origin, dtype=np.float64)

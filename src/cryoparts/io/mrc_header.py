@@ -5,8 +5,10 @@ Either byte order is understood, with or without a machine stamp.
 
 from __future__ import annotations
 
+import gzip
 import mmap
 import warnings
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -59,10 +61,13 @@ class MrcLayout:
     axes: tuple[int, int, int]
 
 
-def _header(path: Path) -> tuple[np.recarray[Any, Any], int]:
+def _header(path: Path, *, compressed: bool) -> tuple[np.recarray[Any, Any], int]:
     """The main header, and how many bytes of extended header follow it."""
     with path.open("rb") as stream:
         raw = bytearray(stream.read(HEADER_BYTES))
+    if compressed and raw[:2] == COMPRESSED[0]:
+        with gzip.open(path) as stream:
+            raw = bytearray(stream.read(HEADER_BYTES))
     if raw[:2] in COMPRESSED:
         raise InputError(
             str(path),
@@ -79,8 +84,20 @@ def _header(path: Path) -> tuple[np.recarray[Any, Any], int]:
     return header, int(np.frombuffer(extended, dtype=header.nsymbt.dtype)[0])
 
 
-def read_layout(path: Path) -> MrcLayout:
+def is_gzip(path: Path) -> bool:
+    """Whether a file begins as those of gzip do."""
+    with path.open("rb") as stream:
+        return stream.read(2) == COMPRESSED[0]
+
+
+def read_layout(path: Path, *, compressed: bool = False) -> MrcLayout:
     """Read a header; the size of the file is checked against it.
+
+    Parameters
+    ----------
+    path : Path
+    compressed : bool
+        Whether the file may be compressed by gzip; then its size is not checked.
 
     Raises
     ------
@@ -88,9 +105,9 @@ def read_layout(path: Path) -> MrcLayout:
         If the file is no MRC file or is cut off.
     """
     try:
-        header, extended_bytes = _header(path)
+        header, extended_bytes = _header(path, compressed=compressed)
         dtype = np.dtype(data_dtype_from_header(header))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, EOFError, zlib.error) as fault:
         raise InputError(
             str(path), f"not an MRC file: {fault}", "Give an .mrc map or an .mrcs stack."
         ) from fault
@@ -105,7 +122,7 @@ def read_layout(path: Path) -> MrcLayout:
     offset = HEADER_BYTES + max(extended_bytes, 0)
     expected = offset + nx * ny * nz * dtype.itemsize
     found = path.stat().st_size
-    if found < expected:
+    if found < expected and not (compressed and is_gzip(path)):
         raise InputError(
             str(path),
             f"its header announces {nz} sections of {nx} x {ny} ({expected} bytes), "
@@ -133,3 +150,30 @@ def memory_map(path: Path, layout: MrcLayout) -> tuple[NDArray[np.generic], mmap
     count = int(np.prod(layout.shape))
     values = np.frombuffer(mapping, dtype=layout.dtype, count=count, offset=layout.offset)
     return values.reshape(layout.shape), mapping
+
+
+def unpacked(path: Path, layout: MrcLayout) -> NDArray[np.generic]:
+    """The values of a map compressed by gzip, shape (sections, rows, columns).
+
+    Raises
+    ------
+    InputError
+        If the file is cut off.
+    """
+    count = int(np.prod(layout.shape))
+    wanted = count * layout.dtype.itemsize
+    try:
+        with gzip.open(path) as stream:
+            stream.read(layout.offset)
+            raw = stream.read(wanted)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise InputError(
+            str(path), f"cannot be decompressed: {fault}", "Copy the file again."
+        ) from fault
+    if len(raw) < wanted:
+        raise InputError(
+            str(path),
+            f"its header announces {wanted} bytes of values, the decompressed file has {len(raw)}",
+            "The file was cut off; copy it again.",
+        )
+    return np.frombuffer(raw, dtype=layout.dtype, count=count).reshape(layout.shape)

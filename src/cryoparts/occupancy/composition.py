@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -73,6 +73,14 @@ class Composition:
         """Probability of presence (P, K); NaN for what is not a present/absent part."""
         return np.stack([part.probability for part in self.parts], axis=1)
 
+    def of_particles(self, rows: NDArray[np.int64]) -> Composition:
+        """The same parts, levels and occupancies, in the chosen particles."""
+        parts = tuple(replace(part, probability=part.probability[rows]) for part in self.parts)
+        measured = ImageAmplitudes(
+            self.measured.names[rows], self.measured.amplitude[rows], self.measured.covariance[rows]
+        )
+        return Composition(measured, self.part_names, parts)
+
     def hard_count(self, part: int) -> int | None:
         """Particles in which part 1 ... K is more likely there than not; None if undefined."""
         probability = self.parts[part - 1].probability
@@ -140,6 +148,7 @@ def find_composition(
     measured: ImageAmplitudes,
     part_names: Sequence[str],
     image: NDArray[np.int64] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Composition:
     """Judge every part's presence from the measured amplitudes.
 
@@ -149,9 +158,11 @@ def find_composition(
     part_names : sequence of str, length K
     image : int array, shape (P,), optional
         Number of each row's image, by which intervals count. Default: an image a row.
+    counted : bool array, shape (P,), optional
+        Particles that levels and occupancies are found from. Default: all.
     """
     parts = tuple(
-        fit_presence(amplitude, variance, image)
+        fit_presence(amplitude, variance, image, counted)
         for amplitude, variance in zip(measured.amplitude.T, measured.variance.T, strict=True)
     )
     return Composition(measured, tuple(part_names), parts)

@@ -84,6 +84,7 @@ def measure_amplitudes(
     config: TrainingConfig,
     displacements_of: DisplacementsOf | None = None,
     progress: Callable[[int, int], None] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> ImageAmplitudes:
     """Measure every part's amplitude in every particle image of a run.
 
@@ -105,6 +106,8 @@ def measure_amplitudes(
         from their neutral positions; None where nothing moves.
     progress : callable or None
         Told the particles done, and their total.
+    counted : bool array, shape (P,), optional
+        Particles that noise and common scale are measured on. Default: all.
 
     Raises
     ------
@@ -114,8 +117,9 @@ def measure_amplitudes(
     if labels.n_parts == 0:
         raise ValueError("there is no part to measure")
     fit = _Fit(particles, model, labels, config, displacements_of)
-    noise = fit.measure_noise()
     count = len(particles)
+    usual = np.arange(count) if counted is None else np.flatnonzero(counted)
+    noise = fit.measure_noise(usual)
     amplitude = np.empty((count, fit.groups))
     covariance = np.empty((count, fit.groups, fit.groups))
     for start in range(0, count, BATCH):
@@ -125,10 +129,10 @@ def measure_amplitudes(
             progress(int(rows[-1]) + 1, count)
     scale = np.full(count, 1.0)
     if fit.has_core:
-        scale = _shrunk_scale(amplitude[:, 0], covariance[:, 0, 0])
+        scale = _shrunk_scale(amplitude[:, 0], covariance[:, 0, 0], usual)
         amplitude, covariance = amplitude[:, 1:], covariance[:, 1:, 1:]
     else:  # nothing is always there: the upper quartile of all parts is the best guess
-        scale *= max(float(np.quantile(amplitude, 0.75)), 1e-30)
+        scale *= max(float(np.quantile(amplitude[usual], 0.75)), 1e-30)
     return ImageAmplitudes(
         names=particles.names,
         amplitude=amplitude / scale[:, None],
@@ -136,10 +140,10 @@ def measure_amplitudes(
     )
 
 
-def _shrunk_scale(core: FloatArray, variance: FloatArray) -> FloatArray:
-    """Scale (P,) of the images: the core's amplitude, drawn to the common one by its error."""
-    common = float(np.median(core))
-    spread = max(float(np.var(core) - variance.mean()), 0.0)
+def _shrunk_scale(core: FloatArray, variance: FloatArray, usual: NDArray[np.int64]) -> FloatArray:
+    """Scale (P,) of the images: the core's amplitude, drawn to the usual one by its error."""
+    common = float(np.median(core[usual]))
+    spread = max(float(np.var(core[usual]) - variance[usual].mean()), 0.0)
     weight = spread / (spread + variance)
     scale: FloatArray = np.maximum(common + weight * (core - common), 0.1 * abs(common) + 1e-30)
     return scale
@@ -207,10 +211,10 @@ class _Fit:
         templates = templates * batch.ctf[:, None]
         return batch.data[:, self.inside], templates[:, :, self.inside]
 
-    def measure_noise(self) -> _Noise:
-        """Noise power of each ring, from what an unweighted fit leaves over."""
-        count = len(self.forward.particles)
-        sample = np.unique(np.linspace(0, count - 1, min(count, NOISE_SAMPLE)).astype(np.int64))
+    def measure_noise(self, usual: NDArray[np.int64]) -> _Noise:
+        """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
+        last, size = len(usual) - 1, min(len(usual), NOISE_SAMPLE)
+        sample = usual[np.unique(np.linspace(0, last, size).astype(np.int64))]
         chunks = np.array_split(sample, -(-len(sample) // BATCH))
         rings = ring_count(self.box)
         power, number = torch.zeros(2, rings, dtype=torch.float64, device=self.pairs.device)

@@ -13,7 +13,7 @@ calibrated: of the particles given 70%, 70% have the part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -99,7 +99,10 @@ class _Mixture:
 
 
 def fit_presence(
-    amplitude: ArrayLike, variance: ArrayLike, image: IntArray | None = None
+    amplitude: ArrayLike,
+    variance: ArrayLike,
+    image: IntArray | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Presence:
     """Fit one and two levels to a part's amplitudes and choose between them.
 
@@ -110,12 +113,20 @@ def fit_presence(
     image : int array, shape (P,), optional
         Number of each row's image: only different images count as independent.
         Default: an image a row.
+    counted : bool array, shape (P,), optional
+        Particles that levels, spreads and occupancy are found from; all are given a
+        probability. Default: all.
 
     Raises
     ------
     ValueError
         If the shapes disagree, or there are fewer than 2 particles.
     """
+    if counted is not None and not counted.all():
+        every = np.asarray(amplitude, dtype=np.float64), np.asarray(variance, dtype=np.float64)
+        shown = None if image is None else image[counted]
+        found = fit_presence(every[0][counted], every[1][counted], shown)
+        return replace(found, probability=_presence_of_all(found, *every))
     x, v = np.asarray(amplitude, dtype=np.float64), np.asarray(variance, dtype=np.float64)
     if x.shape != v.shape or x.ndim != 1 or len(x) < 2:
         raise ValueError(f"amplitudes {x.shape} and variances {v.shape} must be (P,), P >= 2")
@@ -155,6 +166,19 @@ def fit_presence(
             gain,
         )
     return _one_level(single, len(x), images, gain)
+
+
+def _presence_of_all(found: Presence, x: FloatArray, v: FloatArray) -> FloatArray:
+    """Probability of presence (P,) of particles that need not have been fitted."""
+    if not found.is_optional:
+        return np.full(len(x), found.probability[0])
+    fit = _Mixture(
+        found.occupancy,
+        (found.level_absent, found.level_present),
+        (found.spread_absent, found.spread_present),
+        0.0,
+    )
+    return _posterior(x, np.maximum(v, 1e-8), fit)
 
 
 def _one_level(single: _Mixture, count: int, images: int, gain: float) -> Presence:

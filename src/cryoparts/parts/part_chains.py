@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from cryoparts.errors import InputError
 from cryoparts.gaussians.placement import place_in_box
 from cryoparts.io.atomic_models import read_structure
+from cryoparts.io.mrc import is_map
 from cryoparts.particles.prepared import PreparedParticles
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def atoms_of_run(
     """
     config = run.config()
     path = Path(config.model) if structure is None else structure
-    if structure is None and path.suffix.lower() not in STRUCTURES:
+    if structure is None and (path.suffix.lower() not in STRUCTURES or is_map(path)):
         return None
     atoms = read_structure(path)
     box, pixel = original_box(run)

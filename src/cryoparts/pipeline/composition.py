@@ -8,6 +8,7 @@ from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.states.state_populations import save_populations, state_populations
+from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
     labels, directory = run.parts, run.directory
     if labels.n_parts == 0:
         return None
+    trusted = is_trusted(run.particle_weights)
     measured = measure_amplitudes(
         run.particles,
         run.model,
@@ -35,8 +37,9 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
         run.training,
         _displacements(run) if "position" in run.training.vary else None,
         counting(progress, "composition"),
+        trusted,
     )
-    found = find_composition(measured, labels.part_names, run.particles.image)
+    found = find_composition(measured, labels.part_names, run.particles.image, trusted)
     found.save(directory.composition_path)
     parts = range(1, labels.n_parts + 1)
     focused = {k: directory.focus_path(k) for k in parts if directory.focus_path(k).is_dir()}

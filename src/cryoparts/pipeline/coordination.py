@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import CoordinationOptions
@@ -14,6 +14,7 @@ from cryoparts.errors import InputError
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.permutation import imaging_strata
+from cryoparts.statistics.trusted import trusted_rows
 
 if TYPE_CHECKING:
     from cryoparts.occupancy.composition import Composition
@@ -71,11 +72,15 @@ def find_run_coordination(
             names,
             "fewer than two parts have states; run `cryoparts focus` or `cryoparts composition`",
         )
+    rows = trusted_rows(run.particle_weights)
+    signals = [replace(signal, values=signal.values[rows]) for signal in signals]
+    composition = None if composition is None else composition.of_particles(rows)
+    image = particles.image[rows]
     pairs = find_coordination(
         signals,
-        imaging_strata(particles.poses, particles.ctf, seed, particles.image),
+        imaging_strata(particles.poses.take(rows), particles.ctf.take(rows), seed, image),
         composition,
-        image=particles.image,
+        image=image,
         permutations=options.permutations,
         seed=seed,
         progress=counting(progress, "coordination"),

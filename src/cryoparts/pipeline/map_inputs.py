@@ -13,13 +13,15 @@ from cryoparts.difference_maps.surroundings import Atoms, Surroundings
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
+from cryoparts.inference.decode import particle_probability
 from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import read_map
+from cryoparts.io.mrc import is_map, read_map
 from cryoparts.io.names import rows_of_names
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.start import STRUCTURES
 from cryoparts.selection.selection import named_rows, read_names
+from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class MapInputs:
     surroundings: Surroundings
     model_mask: NDArray[np.float32]
     given_mask: NDArray[np.float32] | None
+    counted: NDArray[np.bool_]
     threads: int
     seed: int
 
@@ -77,9 +80,14 @@ class MapInputs:
             surroundings=Surroundings(positions, labels, names, atoms),
             model_mask=_mask_around(particles, model, positions, MASK_RADIUS_IN_WIDTHS),
             given_mask=_given_mask(chosen.solvent_mask, particles),
+            counted=is_trusted(particle_probability(run, len(particles))),
             threads=set_threads(config.training.threads),
             seed=config.training.seed,
         )
+
+    def trusted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the rows that are more probably what the model describes than not."""
+        return rows[self.counted[rows]]
 
     def part_mask(self, part: int) -> NDArray[np.float32]:
         """Soft mask around one part's Gaussians."""
@@ -175,7 +183,7 @@ def _given_mask(choice: str, particles: PreparedParticles) -> NDArray[np.float32
 
 def _atoms_of(path: Path, particles: PreparedParticles, model: GaussianModel) -> Atoms | None:
     """The model's atoms in the Gaussians' frame; None if it was no structure or has moved."""
-    if path.suffix.lower() not in STRUCTURES or not path.is_file():
+    if path.suffix.lower() not in STRUCTURES or is_map(path) or not path.is_file():
         return None
     structure = read_structure(path)
     corner = (particles.box_size // 2) * particles.pixel_size_angstrom

@@ -132,7 +132,8 @@ def reconstruct_states(
         focused = _focused(run, part)
         rows = inputs.rows_of(focused.names)
         groups = [
-            Group(f"state_{k}", rows[focused.members(k)]) for k in range(1, focused.n_states + 1)
+            Group(f"state_{k}", inputs.trusted(rows[focused.members(k)]))
+            for k in range(1, focused.n_states + 1)
         ]
         pairs = itertools.combinations([group.name for group in groups], 2)
         comparison = Comparison(tuple(groups), tuple(pairs), inputs.part_mask(part))
@@ -172,7 +173,7 @@ def reconstruct_trajectories(
         rows = inputs.rows_of(focused.names)
         groups, described = [], []
         for number, weight in enumerate(soft_windows(focused.coordinate, frames), start=1):
-            used = np.flatnonzero(weight > 0)
+            used = np.flatnonzero((weight > 0) & inputs.counted[rows])
             groups.append(Group(f"frame_{number}", rows[used], weight[used]))
             described.append(
                 {

@@ -12,6 +12,7 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
+from cryoparts.gaussians.map_placement import place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import require_inside_box
 from cryoparts.image_model.copies_check import check_copies
@@ -20,7 +21,7 @@ from cryoparts.image_model.losses import resolution_band
 from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import read_map
+from cryoparts.io.mrc import MAPS, is_map, read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
@@ -46,7 +47,9 @@ from cryoparts.selection.selection import named_rows, read_names
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
+    from cryoparts.gaussians.map_placement import PlacedMap
     from cryoparts.image_model.losses import Band
+    from cryoparts.io.mrc import DensityMap
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particle_files.plausibility import Finding
     from cryoparts.particles.prepared import PreparedParticles
@@ -55,7 +58,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
-MAPS = {".mrc", ".map", ".ccp4"}
 DEFAULT_BOX = 64
 NYQUIST_MARGIN = 1.25
 RESUMED_WITH_THE_SAME = (
@@ -156,17 +158,22 @@ def make_model(
     kind = path.suffix.lower()
     if kind == ".npz":
         model = GaussianModel.load(path)
-    elif kind in MAPS:
-        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
+    elif is_map(path):
+        density, placed = read_model_map(path, options, box_size, pixel_size)
+        for note in placed.notes:
+            tell(f"{path.name}: {note}")
         model, fsc = gaussians_from_map(
             density.density,
-            density.voxel_size,
+            placed.voxel_size,
             options.n_gaussians,
             aim,
             threshold=options.map_threshold,
             seed=seed,
             where=str(path),
         )
+        if placed.shift.any():
+            moved = model.positions + placed.shift.astype(np.float32)
+            model = GaussianModel.of(moved, model.amplitudes, model.widths)
         tell(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
     elif kind in STRUCTURES:
         structure = read_structure(path)
@@ -186,11 +193,27 @@ def make_model(
         raise InputError(
             f"--model {path}",
             f"a model is a structure ({', '.join(sorted(STRUCTURES))}), a map "
-            f"({', '.join(sorted(MAPS))}) or a Gaussian model (.npz), not {kind or 'a bare name'}",
+            f"({', '.join(MAPS)}) or a Gaussian model (.npz), not {kind or 'a bare name'}",
             "Convert it, or mend its suffix.",
         )
     require_inside_box(model.positions, model.amplitudes, box_size, pixel_size, str(path))
     return model
+
+
+def read_model_map(
+    path: Path, options: ModelConfig, box_size: int, pixel_size: float
+) -> tuple[DensityMap, PlacedMap]:
+    """A model map, and where it lies in the particles' box (pixels, Å)."""
+    given = options.model_pixel_size_angstrom
+    density = read_map(path, voxel_size=given, may_be_unset=True)
+    voxel, note = density.voxel_size, None
+    shape = density.density.shape
+    if given is None:
+        voxel, note = plausible_voxel(max(shape), voxel, box_size, pixel_size)
+    if note is not None:
+        density = read_map(path, voxel_size=voxel)  # where NSTART counts in voxels
+    placed = place_map(shape, voxel, density.origin, box_size, pixel_size, options.model_origin)
+    return density, placed if note is None else replace(placed, notes=(note, *placed.notes))
 
 
 def save_model(folder: Path, model: GaussianModel) -> None:
@@ -318,9 +341,10 @@ def report_geometry(
 
 def report_map_size(path: Path, options: ModelConfig, table: ParticleTable) -> None:
     """Warn where a model map and the particles have boxes of different sides."""
-    if path.suffix.lower() in MAPS:
-        density = read_map(path, voxel_size=options.model_pixel_size_angstrom)
-        problem = map_size_problem(density.density.shape, density.voxel_size, table)
+    if is_map(path):
+        box, pixel = int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+        density, placed = read_model_map(path, options, box, pixel)
+        problem = map_size_problem(density.density.shape, placed.voxel_size, table)
         if problem is not None:
             LOG.warning(problem.line)
 

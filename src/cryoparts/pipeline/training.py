@@ -6,8 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryoparts.errors import InputError
+from cryoparts.export.selected import write_selected
 from cryoparts.inference.latents import write_latents
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
+from cryoparts.selection.selection import Selection
 from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.trainer import Trainer, best_epoch
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from cryoparts.training.trainer import Progress as TrainingProgress
 
 LOG = logging.getLogger(__name__)
+
+GOOD = "good"
+"""Selection of the particles that are what the model describes; made where there are others."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,22 @@ def train_run(
         int(is_trusted(run.particle_weights).sum()),
         len(run.particles),
     )
+    if trained.trusted < trained.particles:
+        _save_good_ones(run)
     if not trained.gains:
         LOG.warning(
             "held-out particles agree no better with the trained model than with one at rest"
         )
     return trained
+
+
+def _save_good_ones(run: Run) -> None:
+    """The trusted particles as a selection, and as a particle file where there was one."""
+    good = is_trusted(run.particle_weights)
+    selection = Selection(run.particles.names, good, {"where": "probability > 0.5"})
+    folder = run.directory.selections_path
+    selection.save(folder, GOOD)
+    try:
+        write_selected(run.directory, selection.names.tolist(), folder / GOOD)
+    except (InputError, OSError) as fault:
+        LOG.warning("the good particles are listed by name only: %s", fault)

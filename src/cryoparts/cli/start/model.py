@@ -58,12 +58,11 @@ def model(
 def _box(
     file: Path, box_size: int | None, pixel_size: float | None, voxel_size: float | None
 ) -> tuple[int, float]:
-    from cryoparts.io.mrc import read_map
-    from cryoparts.pipeline.start import MAPS
+    from cryoparts.io.mrc import is_map, read_map
 
     if box_size is not None and pixel_size is not None:
         return box_size, pixel_size
-    if file.suffix.lower() in MAPS and file.is_file():
+    if is_map(file) and file.is_file():
         density = read_map(file, voxel_size=voxel_size)
         return len(density.density), density.voxel_size
     raise InputError(

@@ -63,6 +63,5 @@ def show_training(trained: Trained) -> None:
         say(
             f"{junk} of {trained.particles} particles ({100 * junk / trained.particles:.1f}%) are "
             "probably not what the model describes, or not in their given poses: no level, part "
-            'or statistic is of them (column "probability"; choose the others with '
-            '--where "probability > 0.5")'
+            'or statistic is of them (column "probability"); the others are in selections/good'
         )
