@@ -39,7 +39,7 @@ COMMANDS = {  # verb: its folder of this package, what it does
     "reconstruct": ("results", "Half maps, FSC and difference maps of a part's states"),
     "report": ("results", "One page with every figure"),
     "evaluate": ("truth", "Compare a run with simulated ground truth"),
-    "simulate": ("truth", "Particles with ground truth: composition, motion, maps"),
+    "simulate": ("truth", "Particles with ground truth: composition, motion, both, maps"),
     "benchmark": (
         "truth",
         "Accuracy over seeds and decoders where the truth is known",
