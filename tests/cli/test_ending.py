@@ -92,3 +92,13 @@ def test_a_process_that_is_told_to_stop_ends_with_143(tmp_path: Path):
     assert process.returncode == 143
     assert "told to stop; nothing was written yet to run" in said
     assert "Traceback" not in said
+
+
+def test_an_error_is_said_once(tmp_path: Path):
+    call = "from cryoparts.cli.main import main; main(['parts', 'nowhere'])"
+    ended = subprocess.run(
+        [sys.executable, "-c", call], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("nowhere") == 1
+    assert len(ended.stderr.splitlines()) == 2

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cryoparts.errors import InputError
 
 LOG = logging.getLogger("cryoparts")
+LOG.addHandler(logging.NullHandler())  # what is printed here is not printed again by logging
 OUT = Console(highlight=False, soft_wrap=True)
 ERROR = Console(stderr=True, highlight=False, soft_wrap=True)
 
