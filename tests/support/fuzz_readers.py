@@ -16,8 +16,9 @@ from scipy.spatial.transform import Rotation
 from archived_run import VERSIONS, unpacked
 from cryoparts.conventions import CtfParameters, Poses
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map, write_map, write_stack
-from cryoparts.io.structure import Structure, read_structure, write_structure
+from cryoparts.io.structure import Structure, write_structure
 from cryoparts.motion.motion_files import read_part_motion
 from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.read_particles import read_particles

@@ -22,8 +22,10 @@ INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
 RESUMABLE = ("run", "train")
 
 CURES = {
-    errno.ENOSPC: "Make room on the disk and give the same command again.",
-    errno.EDQUOT: "Your quota is used up: make room and give the same command again.",
+    errno.ENOSPC: "Make room on the disk and give the same command again"
+    " (`run` and `train` with --resume).",
+    errno.EDQUOT: "Your quota is used up: make room and give the same command again"
+    " (`run` and `train` with --resume).",
     errno.EROFS: "The file system is read-only: copy the run to one that can be written.",
     errno.EACCES: "Mend the permissions, or copy the run to a place of yours.",
     errno.EPERM: "Mend the permissions, or copy the run to a place of yours.",

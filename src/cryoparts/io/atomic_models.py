@@ -57,6 +57,10 @@ class _Atoms:
         return _Atoms(self.table[keep].reset_index(drop=True), self.positions[keep])
 
 
+FARTHEST_ANGSTROM = 1e5
+"""No molecule is larger: a coordinate beyond it is a damaged number."""
+
+
 def read_structure(
     path: Path, *, keep_hydrogens: bool = False, keep_waters: bool = False
 ) -> Structure:
@@ -286,11 +290,13 @@ def _structure(atoms: _Atoms, left_out: list[str], notes: list[str]) -> Structur
 
 
 def _require_finite(atoms: _Atoms, path: Path) -> None:
-    bad = ~np.isfinite(atoms.positions).all(axis=1)
+    bad = ~(np.abs(atoms.positions) < FARTHEST_ANGSTROM).all(axis=1)
     if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        place = ", ".join(f"{value:g}" for value in atoms.positions[first])
         raise InputError(
-            f"{path}, atom {int(np.flatnonzero(bad)[0]) + 1}",
-            "its coordinates are not numbers",
+            f"{path}, atom {first + 1}",
+            f"its coordinates must be numbers within {FARTHEST_ANGSTROM:g} Å, they are {place}",
             "Correct the file.",
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cryoparts.io.atomic import write_atomically, write_text
 from cryoparts.io.files import reading
@@ -52,9 +52,11 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> None:
     tensors = {f"weights.{k}": v for k, v in checkpoint.weights.items()}
     tensors |= {f"adam.{k}": v for k, v in checkpoint.optimiser.items()}
     with write_atomically(folder / f"{name}.safetensors") as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
-    content = {"epoch": checkpoint.epoch, "rows": checkpoint.rows}
-    write_text(folder / f"{name}.json", json.dumps(content))
+        # written here, not by the library: a full disk is an OSError as everywhere
+        content = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+        temporary.write_bytes(content)
+    note = {"epoch": checkpoint.epoch, "rows": checkpoint.rows}
+    write_text(folder / f"{name}.json", json.dumps(note))
 
 
 def save_epoch(folder: Path, checkpoint: Checkpoint) -> None:

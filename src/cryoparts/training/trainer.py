@@ -171,7 +171,7 @@ class Trainer:
                 f"--learning-rate {fault.rate:g}",
                 f"the loss became {fault.loss} in epoch {len(self.rows)}, at lower rates too",
                 "Look for images that are blank or far brighter than the others "
-                "(`cryoparts check`), or use a lower rate with --resume.",
+                "(`cryoparts check`), or start a new run with a lower rate.",
             ) from fault
         name = newest_epoch(self.run.checkpoints_path) if len(self.rows) > 1 else None
         self.networks = self._build()
