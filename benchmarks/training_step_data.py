@@ -20,7 +20,7 @@ from cryoparts.particles.preprocessing import prepare
 from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import CompositionOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
 if TYPE_CHECKING:
     from pathlib import Path

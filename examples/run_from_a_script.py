@@ -13,7 +13,7 @@ from cryoparts.config import ModelConfig, PartsConfig, RunConfig, TrainingConfig
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import CompositionOptions
-from cryoparts.simulation.toy_complex import toy_complex
+from cryoparts.simulation.structures.toy_complex import toy_complex
 
 PARTICLES, EPOCHS = 800, 5
 

@@ -14,7 +14,7 @@ from cryoparts.io.mrc import read_map
 from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import CompositionOptions
-from cryoparts.simulation.toy_complex import toy_complex
+from cryoparts.simulation.structures.toy_complex import toy_complex
 
 LOBES = ("lobe_1", "lobe_2", "lobe_3")
 SEGMENTS = "\n".join(

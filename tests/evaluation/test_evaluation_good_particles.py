@@ -20,7 +20,7 @@ from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges
 from cryoparts.simulation.scene_options import BothOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
 
 @dataclass(frozen=True)

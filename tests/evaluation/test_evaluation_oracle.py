@@ -14,7 +14,7 @@ from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import CompositionOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
 COUNT = 160
 

@@ -21,7 +21,7 @@ from cryoparts.io.structure import write_structure
 from cryoparts.pipeline.simulation import simulate
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import CompositionOptions
-from cryoparts.simulation.toy_complex import toy_complex
+from cryoparts.simulation.structures.toy_complex import toy_complex
 
 KILLS = int(os.environ.get("CRYOPARTS_KILLS", "1"))
 VERBS = {

@@ -9,7 +9,7 @@ from cryoparts.evaluation.truth import load_truth
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import BothOptions, CompositionOptions, MotionOptions
-from cryoparts.simulation.toy_complex import toy_complex
+from cryoparts.simulation.structures.toy_complex import toy_complex
 
 IMAGING = ImagingOptions(n_particles=6, box_size=32, pixel_size_angstrom=8.0)
 

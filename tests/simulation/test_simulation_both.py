@@ -24,7 +24,7 @@ from cryoparts.simulation.both import simulate_both
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.rigid_motion import Hinges, move_atoms
 from cryoparts.simulation.scene_options import BothOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
 CHAINS = BothOptions(n_segments=3, keep_chains=True, rmsd_angstrom=2.0)
 

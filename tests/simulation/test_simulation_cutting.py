@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.errors import InputError
-from cryoparts.simulation.cutting import cut_structure
-from cryoparts.simulation.toy_complex import toy_complex
+from cryoparts.simulation.structures.cutting import cut_structure
+from cryoparts.simulation.structures.toy_complex import toy_complex
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryoparts.errors import InputError
-from cryoparts.simulation.region_table import read_region_table
+from cryoparts.simulation.structures.region_table import read_region_table
 
 
 def write(tmp_path, text):

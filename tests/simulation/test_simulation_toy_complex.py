@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from cryoparts.simulation.region_table import read_region_table
-from cryoparts.simulation.toy_complex import SEGMENT_NAMES, toy_complex, write_toy_segments
+from cryoparts.simulation.structures.region_table import read_region_table
+from cryoparts.simulation.structures.toy_complex import (
+    SEGMENT_NAMES,
+    toy_complex,
+    write_toy_segments,
+)
 
 
 @pytest.mark.parametrize("seed", [0, 7])

@@ -25,7 +25,7 @@ from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
 from cryoparts.pipeline.simulation import CONSENSUS_FILE, simulate
 from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions
-from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
 if TYPE_CHECKING:
     from cryoparts.io.structure import Structure

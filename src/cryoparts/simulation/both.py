@@ -14,11 +14,11 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.composition import cut_into_segments, draw_presence
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import BothTruth
-from cryoparts.simulation.molecule import load_molecule
 from cryoparts.simulation.motion import scaled_angles
-from cryoparts.simulation.moving_regions import MovingRegions, find_hinges
 from cryoparts.simulation.rigid_motion import Hinges
 from cryoparts.simulation.scene import MoleculeScene
+from cryoparts.simulation.structures.molecule import load_molecule
+from cryoparts.simulation.structures.moving_regions import MovingRegions, find_hinges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

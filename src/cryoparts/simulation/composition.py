@@ -13,12 +13,12 @@ from cryoparts.errors import InputError
 from cryoparts.io.structure import write_structure
 from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.coupling import coupled_presence, read_couplings
-from cryoparts.simulation.cutting import cut_structure
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import CompositionTruth
-from cryoparts.simulation.molecule import load_molecule
-from cryoparts.simulation.region_table import read_region_table
 from cryoparts.simulation.scene import MoleculeScene
+from cryoparts.simulation.structures.cutting import cut_structure
+from cryoparts.simulation.structures.molecule import load_molecule
+from cryoparts.simulation.structures.region_table import read_region_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

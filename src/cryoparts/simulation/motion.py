@@ -13,10 +13,10 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.coupling import coupled_shares, read_couplings
 from cryoparts.simulation.data_set import IMAGING, NOISE, Content, Finish, Random, simulate
 from cryoparts.simulation.ground_truth import MotionTruth
-from cryoparts.simulation.molecule import load_molecule, require_room
-from cryoparts.simulation.moving_regions import choose_regions, find_hinges
 from cryoparts.simulation.rigid_motion import Hinges, largest_angle, move_atoms
 from cryoparts.simulation.scene import MoleculeScene
+from cryoparts.simulation.structures.molecule import load_molecule, require_room
+from cryoparts.simulation.structures.moving_regions import choose_regions, find_hinges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

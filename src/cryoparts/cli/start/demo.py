@@ -66,7 +66,7 @@ def demo(
 
 def _simulate(output: Path, seed: int) -> Path:
     from cryoparts.simulation.composition import simulate_composition
-    from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+    from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments
 
     segments = output / "segments.csv"
     write_toy_segments(segments)

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
-from cryoparts.simulation.cutting import cut_structure
-from cryoparts.simulation.region_table import read_region_table
 from cryoparts.simulation.rigid_motion import Hinges
+from cryoparts.simulation.structures.cutting import cut_structure
+from cryoparts.simulation.structures.region_table import read_region_table
 
 if TYPE_CHECKING:
     from pathlib import Path
