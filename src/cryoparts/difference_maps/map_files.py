@@ -12,7 +12,7 @@ from cryoparts.difference_maps.changed_regions import changes, power_by_part
 from cryoparts.difference_maps.peak_files import write_changes, write_peaks
 from cryoparts.difference_maps.peaks import find_peaks
 from cryoparts.io.atomic import write_text
-from cryoparts.io.mrc import write_map
+from cryoparts.io.map_frame import ABOUT_BOX_CENTRE, MapFrame
 from cryoparts.io.run_directory import write_csv
 from cryoparts.reconstruction.fsc import shell_frequencies
 
@@ -32,7 +32,11 @@ OWN_MAPS = re.compile(
 
 
 def write_part_maps(
-    folder: Path, maps: PartMaps, surroundings: Surroundings, notes: dict[str, Any]
+    folder: Path,
+    maps: PartMaps,
+    surroundings: Surroundings,
+    notes: dict[str, Any],
+    frame: MapFrame = ABOUT_BOX_CENTRE,
 ) -> None:
     """Write what was reconstructed, and take away what an earlier time left.
 
@@ -41,8 +45,8 @@ def write_part_maps(
     ``mask_part.mrc``; for each difference ``difference_1_minus_2.mrc``, its
     z-scores (``_z``) and its significant part (``_significant``); ``fsc.csv``,
     ``peaks.csv``, ``changes.csv``; and ``summary.json`` last, so its presence
-    means that the folder is whole. Maps are placed with their box centre at
-    (0, 0, 0) Å, over models whose coordinates are about it.
+    means that the folder is whole. Maps are placed in the coordinates
+    of `frame`; the peaks' are about the box centre.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ def write_part_maps(
     notes : dict
         What else the summary says: how the particles were chosen, what is
         independent of what.
+    frame : MapFrame
+        By default the box centre is at (0, 0, 0) Å.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMMARY).unlink(missing_ok=True)
@@ -63,8 +69,7 @@ def write_part_maps(
         if OWN_MAPS.fullmatch(path.name) and path.stem not in densities:
             path.unlink()
     for name, density in densities.items():
-        corner = -(len(density) // 2) * pixel
-        write_map(folder / f"{name}.mrc", density, pixel, origin_angstrom=(corner, corner, corner))
+        frame.write(folder / f"{name}.mrc", density, pixel)
     _write_fsc(folder / "fsc.csv", maps)
     peaks = {difference_name(*pair): find_peaks(d, surroundings)
              for pair, d in maps.differences.items()}  # fmt: skip

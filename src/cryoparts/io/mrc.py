@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 VOXEL_ANISOTROPY_LIMIT = 0.01
+WHOLE_VOXEL = 0.01
+"""Starts as near to whole voxels as this are whole."""
 MAPS = (".mrc", ".map", ".ccp4")
 
 
@@ -73,6 +75,12 @@ def is_map(path: Path) -> bool:
     """Whether a file is a map by its suffix, with or without .gz behind it."""
     name = path.name.lower().removesuffix(".gz")
     return name.endswith(MAPS)
+
+
+def places_by_start(path: Path) -> bool:
+    """Whether a map's header tells its place by NSTART, and gives no origin."""
+    layout = read_layout(path, compressed=True)
+    return any(layout.start) and not any(layout.origin)
 
 
 def read_map(
@@ -163,6 +171,8 @@ def write_map(
     density: ArrayLike,
     pixel_size: float,
     origin_angstrom: Sequence[float] = (0.0, 0.0, 0.0),
+    *,
+    by_start: bool = False,
 ) -> None:
     """Write a float32 map [z, y, x], atomically.
 
@@ -175,6 +185,8 @@ def write_map(
     origin_angstrom : sequence of 3 floats
         (x, y, z) of voxel (0, 0, 0), Å; ``-(D // 2) * pixel_size`` along each
         axis lays the map over models whose coordinates are about the box centre.
+    by_start : bool
+        Write it as NSTART, if it is a whole number of voxels, and not as origin.
     """
     values = np.ascontiguousarray(density, dtype=np.float32)
     if values.ndim != 3:
@@ -184,7 +196,12 @@ def write_map(
         mrcfile.new(temporary, data=values, overwrite=True) as file,
     ):
         file.voxel_size = pixel_size
-        file.header.origin.x, file.header.origin.y, file.header.origin.z = origin_angstrom
+        voxels = np.asarray(origin_angstrom) / (pixel_size or 1.0)
+        if by_start and np.abs(voxels - np.rint(voxels)).max() < WHOLE_VOXEL:
+            x, y, z = np.rint(voxels).astype(int)
+            file.header.nxstart, file.header.nystart, file.header.nzstart = x, y, z
+        else:
+            file.header.origin.x, file.header.origin.y, file.header.origin.z = origin_angstrom
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.conventions import box_centre
 from cryoparts.errors import InputError
 from cryoparts.imaging.soft_mask import mask_around
-from cryoparts.io.mrc import write_map
+from cryoparts.io.map_frame import ABOUT_BOX_CENTRE, MapFrame
 from cryoparts.parts.part_labels import CORE
 
 if TYPE_CHECKING:
@@ -30,10 +29,11 @@ def write_part_masks(
     box_size: int,
     pixel_size_angstrom: float,
     options: MaskOptions,
+    frame: MapFrame = ABOUT_BOX_CENTRE,
 ) -> list[Path]:
     """Write part_k.mrc of every part, and core.mrc, into a folder.
 
-    The box centre is at (0, 0, 0) Å, as in the run's other maps; RELION and
+    They lie in the coordinates of `frame`, as the run's other maps; RELION and
     cryoSPARC go by the voxels alone.
 
     Parameters
@@ -45,6 +45,8 @@ def write_part_masks(
     box_size, pixel_size_angstrom
         Of the original particles, in place of options that are not given.
     options : MaskOptions
+    frame : MapFrame
+        By default the box centre is at (0, 0, 0) Å.
 
     Raises
     ------
@@ -78,7 +80,6 @@ def write_part_masks(
             edge_pixels=options.edge_pixels,
         )
         path = folder / ("core.mrc" if part == CORE else f"part_{part}.mrc")
-        corner = -box_centre(box) * pixel
-        write_map(path, mask, pixel, origin_angstrom=(corner, corner, corner))
+        frame.write(path, mask, pixel)
         written.append(path)
     return written

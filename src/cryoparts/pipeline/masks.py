@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import MaskOptions
+from cryoparts.io.map_frame import MapFrame
 from cryoparts.parts.part_chains import original_box
 from cryoparts.parts.part_masks import write_part_masks
 from cryoparts.run.result_options import keep_options
@@ -40,7 +41,9 @@ def write_masks(run: Run, options: MaskOptions | None = None) -> MasksWritten | 
         return None
     box, pixel = original_box(run.directory)
     folder = run.directory.masks_path
-    written = write_part_masks(folder, run.model, labels, box, pixel, options)
+    written = write_part_masks(
+        folder, run.model, labels, box, pixel, options, MapFrame.load(run.root)
+    )
     keep_options(folder, options)
     return MasksWritten(
         tuple(written), options.box_size or box, options.pixel_size_angstrom or pixel

@@ -17,6 +17,7 @@ from cryoparts.difference_maps.part_maps import (
     images_to_read,
     reconstruct_groups,
 )
+from cryoparts.io.map_frame import MapFrame
 from cryoparts.pipeline.map_inputs import MapInputs, independence, selected_rows
 from cryoparts.reconstruction.windows import effective_count, soft_windows
 from cryoparts.run.result_options import keep_options
@@ -273,9 +274,11 @@ def _make(
         seed=inputs.seed,
         progress=advance,
     )
+    frame = MapFrame.load(inputs.run.root)
     results = []
     for each, maps in zip(wanted, made, strict=True):
-        write_part_maps(each.folder, maps, inputs.surroundings, independence(inputs) | each.notes)
+        notes = independence(inputs) | each.notes
+        write_part_maps(each.folder, maps, inputs.surroundings, notes, frame)
         keep_options(each.folder, inputs.options)
         results.append(_result(each, maps))
     return tuple(results)

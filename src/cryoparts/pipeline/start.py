@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.conventions import box_centre
 from cryoparts.errors import InputError
 from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.gaussians.map_placement import place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.gaussians.placement import require_inside_box
+from cryoparts.gaussians.placement import place_in_box, require_inside_box
 from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import MAPS, is_map, read_map
+from cryoparts.io.map_frame import MapFrame
+from cryoparts.io.mrc import MAPS, is_map, places_by_start, read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
@@ -216,6 +218,27 @@ def read_model_map(
     return density, placed if note is None else replace(placed, notes=(note, *placed.notes))
 
 
+def frame_of(path: Path, options: ModelConfig, box_size: int, pixel_size: float) -> MapFrame:
+    """The coordinates of the user's model about the particles' box (pixels, Å)."""
+    if is_map(path):
+        placed = read_model_map(path, options, box_size, pixel_size)[1]
+        x, y, z = placed.box_centre.tolist()
+        return MapFrame((x, y, z), places_by_start(path))
+    if path.suffix.lower() == ".npz":
+        return MapFrame()
+    atoms = read_structure(path)
+    placement = place_in_box(
+        atoms.positions, atoms.masses, box_size, pixel_size, origin=options.model_origin
+    )
+    centre = box_centre(box_size) * pixel_size if placement.origin == "corner" else 0.0
+    return MapFrame((centre, centre, centre))
+
+
+def box_of(table: ParticleTable) -> tuple[int, float]:
+    """Box (pixels) and pixel size (Å) of most particles."""
+    return int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+
+
 def save_model(folder: Path, model: GaussianModel) -> None:
     """Write gaussians.npz and, for ChimeraX, gaussians.cif."""
     with write_atomically(folder / "gaussians.npz") as temporary:
@@ -294,6 +317,7 @@ def start_run(
     with make_folder_atomically(output) as staging:
         run = RunDirectory.create(staging, config, inputs)
         save_model(staging, model)
+        frame_of(Path(config.model), config.gaussians, *box_of(table)).save(staging)
         shown = counting(progress, "reading particles")
         prepared = prepare(
             particles, run.particles_path, config.preprocessing, shown, seed=config.training.seed
@@ -342,7 +366,7 @@ def report_geometry(
 def report_map_size(path: Path, options: ModelConfig, table: ParticleTable) -> None:
     """Warn where a model map and the particles have boxes of different sides."""
     if is_map(path):
-        box, pixel = int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+        box, pixel = box_of(table)
         density, placed = read_model_map(path, options, box, pixel)
         problem = map_size_problem(density.density.shape, placed.voxel_size, table)
         if problem is not None:
