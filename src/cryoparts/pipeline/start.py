@@ -22,6 +22,7 @@ from cryoparts.image_model.losses import resolution_band
 from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.atomic_models import read_structure
+from cryoparts.io.lock import locked
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.io.mrc import MAPS, is_map, places_by_start, read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
@@ -423,5 +424,6 @@ def _resumed(config: RunConfig, output: Path) -> Run:
                 "Give the same options, or start another run with -o.",
             )
     later = {name: getattr(config, name) for name in ("parts", "focus", "reconstruction")}
-    run.record_options(replace(run.config(), **later))
+    with locked(output):
+        run.record_options(replace(run.config(), **later))
     return Run(run)

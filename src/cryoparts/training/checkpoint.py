@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
 from cryoparts.io.files import reading
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
+
+LOG = logging.getLogger(__name__)
 
 KEPT = 2
 """Epoch checkpoints kept: if the newest is damaged, the one before it serves."""
@@ -93,14 +97,26 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
     )
 
 
-def newest_epoch(folder: Path) -> str | None:
-    """Name of the newest complete epoch checkpoint, or None."""
-    complete = sorted(
-        path.stem
-        for path in folder.glob("epoch_*.json")
-        if path.with_suffix(".safetensors").exists()
-    )
-    return complete[-1] if complete else None
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest epoch's checkpoint that can be read, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If there are checkpoints and all are damaged.
+    """
+    damaged: InputError | None = None
+    for note in sorted(folder.glob("epoch_*.json"), reverse=True):
+        if not note.with_suffix(".safetensors").exists():
+            continue
+        try:
+            return load_checkpoint(folder, note.stem)
+        except InputError as fault:
+            LOG.warning("%s: %s; the epoch before is taken", fault.where, fault.problem)
+            damaged = damaged or fault
+    if damaged is not None:
+        raise damaged
+    return None
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

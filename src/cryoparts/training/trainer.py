@@ -22,7 +22,7 @@ from cryoparts.training.checkpoint import (
     load_checkpoint,
     load_weights,
     module_weights,
-    newest_epoch,
+    newest_checkpoint,
     optimiser_tensors,
     restore_optimiser,
     save_checkpoint,
@@ -132,9 +132,9 @@ class Trainer:
         InputError
             If the loss stops being a number however low the learning rate.
         """
-        name = newest_epoch(self.run.checkpoints_path) if resume else None
-        if name is not None:
-            self._restore(load_checkpoint(self.run.checkpoints_path, name))
+        newest = newest_checkpoint(self.run.checkpoints_path) if resume else None
+        if newest is not None:
+            self._restore(newest)
         else:
             self._start_from_principal_components()
             self.rows = [self._neutral_row()]
@@ -173,13 +173,13 @@ class Trainer:
                 "Look for images that are blank or far brighter than the others "
                 "(`cryoparts check`), or start a new run with a lower rate.",
             ) from fault
-        name = newest_epoch(self.run.checkpoints_path) if len(self.rows) > 1 else None
+        newest = newest_checkpoint(self.run.checkpoints_path) if len(self.rows) > 1 else None
         self.networks = self._build()
         self.optimiser = make_optimiser(self.networks)
-        if name is None:
+        if newest is None:
             self._start_from_principal_components()
         else:
-            self._restore(load_checkpoint(self.run.checkpoints_path, name))
+            self._restore(newest)
         self._rate_factor = factor
         LOG.warning(
             "the loss became %s in epoch %d: back to the end of epoch %d, with %g of the "
