@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.motion.motion_files import PartMotion
+from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
 from cryoparts.rigid.rigid_motion import (
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 """Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
-
-PRESENT_ABOVE = 0.5
-"""Relative amplitude of a part above which it is there, and its motion counts."""
 
 _SAMPLE = 200
 _FEWEST_PRESENT = 10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cryoparts.palette import part_colour, part_title
+from cryoparts.parts.part_kinds import AMPLITUDE_CHANGES, DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.report.wording import counted, listed, percent, signed_percent
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ SMALL_GAIN = 0.01
 """Of the FRC of a model that does not change: a rise below it is hardly one."""
 
 OVERFIT_RATIO = 3.0
-AMPLITUDE_CHANGES = 0.15
-DISPLACEMENT_CHANGES_ANGSTROM = 1.0
 
 Trust = Literal["none", "caution", "good"]
 
