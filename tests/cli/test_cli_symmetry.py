@@ -10,8 +10,8 @@ import pytest
 
 from cryoparts.cli.main import main
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.io.structure import read_structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels

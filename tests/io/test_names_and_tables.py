@@ -72,5 +72,5 @@ def test_arrays_and_json_are_checked(tmp_path):
         load_array(tmp_path / "a.npy", dimensions=2)
     assert read_json(tmp_path / "none.json") is None
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(InputError, match="is not JSON"):
+    with pytest.raises(InputError, match="not JSON"):
         read_json(tmp_path / "bad.json")

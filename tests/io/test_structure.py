@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cryoparts.errors import InputError
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.structure import (
     Structure,
-    read_structure,
     write_gaussians_cif,
     write_structure,
 )

@@ -17,8 +17,9 @@ from cryoparts.gaussians.placement import place_in_box
 from cryoparts.gaussians.point_hierarchy import build_hierarchy
 from cryoparts.gaussians.resolution import width_for_resolution
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map
-from cryoparts.io.structure import Structure, read_structure
+from cryoparts.io.structure import Structure
 
 if TYPE_CHECKING:
     from pathlib import Path

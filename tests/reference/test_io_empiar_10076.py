@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import open_stack
-from cryoparts.io.structure import Structure, read_structure
+from cryoparts.io.structure import Structure
 from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.read_particles import read_particles
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryoparts.cli.main import main
 from cryoparts.errors import InputError
 from cryoparts.evaluation.motion_oracle import motion_oracle
 from cryoparts.evaluation.oracle import oracle_accuracy
@@ -16,6 +17,7 @@ from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import shift_phases, transform
 from cryoparts.imaging.projection import project
 from cryoparts.io.mrc import open_stack
+from cryoparts.io.structure import write_structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.atom_projection import ATOM_WIDTH_ANGSTROM
 from cryoparts.simulation.both import simulate_both
@@ -114,3 +116,19 @@ def test_segments_that_do_not_exist_are_refused(tmp_path, blob, imaging, option)
         simulate_both(blob, tmp_path / "set", imaging, options)
     with pytest.raises(InputError, match="--rmsd: must be positive"):
         BothOptions(rmsd_angstrom=0.0)
+
+
+def test_the_command_line_makes_them_too(tmp_path, blob):
+    write_structure(tmp_path / "blob.cif", blob)
+    main(
+        [
+            *("simulate", "both", str(tmp_path / "blob.cif"), "-o", str(tmp_path / "set")),
+            *("--n-segments", "3", "--keep-chains", "--move", "segment_2", "--rmsd", "1"),
+            *("--n-particles", "6", "--box-size", "32", "--pixel-size", "4"),
+            *("--junk", "0.5", "--preferred-views", "0,0,1:5=0.5", "--consensus"),
+        ]
+    )
+    truth = load_truth(tmp_path / "set")
+    assert truth.segment_names[truth.moving].tolist() == ["segment_2"]
+    assert (truth.nuisances.junk_kind != "").sum() == 3
+    assert (tmp_path / "set" / "consensus_half1.mrc").is_file()

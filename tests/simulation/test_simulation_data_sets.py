@@ -9,8 +9,9 @@ import pytest
 
 from cryoparts.errors import InputError
 from cryoparts.evaluation.truth import load_truth
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import open_stack, read_map, write_map
-from cryoparts.io.structure import read_structure, write_structure
+from cryoparts.io.structure import write_structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.maps import simulate_maps

@@ -6,7 +6,7 @@ import csv
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from cryoparts.evaluation.assembly_agreement import (
     read_protein_occupancies,
 )
 from cryoparts.evaluation.chain_agreement import ChainDensities
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import checksum, write_json
-from cryoparts.io.structure import Structure, read_structure
 from cryoparts.pipeline.simulation import CONSENSUS_FILE, simulate
 from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions
 from cryoparts.simulation.toy_complex import toy_complex, write_toy_segments
+
+if TYPE_CHECKING:
+    from cryoparts.io.structure import Structure
 
 LOG = logging.getLogger(__name__)
 

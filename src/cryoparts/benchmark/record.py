@@ -23,13 +23,13 @@ from cryoparts.benchmark.particle_judgement import mass_shares, particle_judgeme
 from cryoparts.evaluation.assembly_agreement import assembly_agreement
 from cryoparts.evaluation.assignment import assign_gaussians
 from cryoparts.evaluation.chain_agreement import PartEvidence, chain_agreement
-from cryoparts.evaluation.composition_accuracy import PRESENT_ABOVE
 from cryoparts.evaluation.motion_rmsd import motion_rmsd, particle_rmsd, true_displacements
 from cryoparts.evaluation.run_evaluation import evaluate_run
 from cryoparts.evaluation.truth import align_truth, load_truth, rows_of
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.occupancy.composition import Composition
+from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.simulation.ground_truth import BothTruth, CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.rigid_motion import Hinges

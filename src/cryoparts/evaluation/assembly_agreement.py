@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.errors import InputError
+from cryoparts.parts.part_kinds import PRESENT_ABOVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 FULL_QUANTILE = 0.9
 """A protein is fully there at this quantile of its values over the maps."""
 
-PRESENT_ABOVE = 0.5
 LABELS = ("PDB", "Chain")
 
 

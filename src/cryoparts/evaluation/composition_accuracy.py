@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from cryoparts.parts.part_kinds import PRESENT_ABOVE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-PRESENT_ABOVE = 0.5
-"""A Gaussian counts as present if its relative amplitude exceeds this."""
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,9 @@ def evaluate_run(
         details |= judged[1]
     if isinstance(truth, BothTruth):
         turned = evaluate_motion(results, truth.motion, truth.presence[:, truth.moving])
-        headline |= turned[0]
-        details |= {name: value for name, value in turned[1].items() if name not in details}
+        # parts are compared with all segments, not with those that turn alone
+        headline = turned[0] | headline
+        details = turned[1] | details
     elif isinstance(truth, MotionTruth):
         turned = evaluate_motion(results, truth)
         headline |= turned[0]

@@ -13,6 +13,7 @@ import yaml
 from cryoparts.errors import InputError
 from cryoparts.figures.part_states import PartStates, read_part_states
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.io.files import reading, require_file
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import load_array, read_json, read_table
 from cryoparts.parts.part_labels import PartLabels
@@ -142,16 +143,18 @@ def read_run(folder: Path) -> RunResults:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise InputError(str(path), f"is not YAML: {fault}", "Restore it or run again.") from fault
+    with reading(path, "YAML", "Restore it or run again."):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, RecursionError) as fault:
+            raise ValueError(fault) from fault
     return content if isinstance(content, dict) else {}
 
 
 def _read_training(path: Path) -> Training | None:
-    if not path.is_file():
+    if not path.exists():
         return None
+    require_file(path, "Train again.")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():

@@ -24,6 +24,7 @@ from cryoparts.inference.calibration import (
 )
 from cryoparts.inference.decoded import Decoded
 from cryoparts.io.derived import content_checksum, derived, file_state
+from cryoparts.io.tables import load_array
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
@@ -278,7 +279,7 @@ class TrainedDecoder:
 
 def _stored(path: Path, expected: tuple[int, ...]) -> NDArray[np.float32]:
     """An array of the run, one row a particle."""
-    stored: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    stored: NDArray[np.float32] = load_array(path)
     if stored.shape != expected:
         raise InputError(
             str(path),

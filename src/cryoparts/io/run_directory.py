@@ -247,7 +247,7 @@ class RunDirectory:
         with reading(self.config_path, "the options of a run", "Start a new run."):
             try:
                 record = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
-            except yaml.YAMLError as fault:
+            except (yaml.YAMLError, RecursionError) as fault:
                 raise ValueError(str(fault)) from fault
             return dict(record)
 
@@ -275,7 +275,8 @@ class RunDirectory:
         options = self._record().get("options")
         if not isinstance(options, dict):
             raise InputError(str(self.config_path), "holds no options", "Start a new run.")
-        return run_config_from_dict(options, str(self.config_path))
+        with reading(self.config_path, "the options of a run", "Start a new run."):
+            return run_config_from_dict(options, str(self.config_path))
 
     def record_options(self, config: RunConfig) -> None:
         """Replace the options in config.yaml, where those of a later step are others now."""
@@ -297,8 +298,12 @@ class RunDirectory:
         """Rows of metrics.jsonl, one an epoch, epoch 0 being the neutral model."""
         if not self.metrics_path.exists():
             return []
-        with self.metrics_path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
+        cure = "Remove the damaged line, or train again."
+        with (
+            reading(self.metrics_path, "a table of epochs", cure),
+            self.metrics_path.open(encoding="utf-8") as lines,
+        ):
+            return [dict(json.loads(line)) for line in lines if line.strip()]
 
     def write_metrics(self, rows: Sequence[dict[str, float]]) -> None:
         """Replace metrics.jsonl by `rows`."""

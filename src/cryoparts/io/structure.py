@@ -1,4 +1,4 @@
-"""Atomic models in, pseudo-atoms and atoms out; gemmi reads and writes the formats."""
+"""Atoms of a model, and writing of atoms and pseudo-atoms; gemmi writes the format."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import gemmi
 import numpy as np
 
-from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
-from cryoparts.io.files import require_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
-CURE = "Give a PDB (.pdb, .ent) or mmCIF (.cif) file with atoms; .gz is understood."
 ATOM_COLUMNS = (
     "group_PDB",
     "id",
@@ -61,6 +58,8 @@ class Structure:
     residue_names: NDArray[np.str_]
     atom_names: NDArray[np.str_]
     elements: NDArray[np.str_]
+    notes: tuple[str, ...] = ()
+    """How much was read, and what was left out and why."""
 
     def __post_init__(self) -> None:
         count = len(self.masses)
@@ -71,73 +70,6 @@ class Structure:
 
     def __len__(self) -> int:
         return len(self.masses)
-
-
-def read_structure(
-    path: Path, *, keep_hydrogens: bool = False, keep_waters: bool = False
-) -> Structure:
-    """Read the first model of a PDB or mmCIF file; of alternative conformations the first.
-
-    Raises
-    ------
-    InputError
-        If the file is absent, of another type, has no atoms, or a coordinate is
-        not a number.
-    """
-    require_file(path, CURE)
-    try:
-        model_file = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, OSError, IndexError) as fault:
-        raise InputError(str(path), f"not an atomic model: {fault}", CURE) from fault
-    if len(model_file) == 0:
-        raise InputError(str(path), "there are no atoms in it", CURE)
-    while len(model_file) > 1:
-        del model_file[1]
-    model_file.remove_alternative_conformations()
-    if not keep_waters:
-        model_file.remove_waters()
-    if not keep_hydrogens:
-        model_file.remove_hydrogens()
-    return _structure_of(model_file[0], path)
-
-
-def _structure_of(model: gemmi.Model, path: Path) -> Structure:
-    positions: list[list[float]] = []
-    symbols: list[str] = []
-    names: list[str] = []
-    chains: list[str] = []
-    residues: list[str] = []
-    numbers: list[int] = []
-    for chain in model:
-        for residue in chain:
-            atoms = list(residue)
-            positions.extend(atom.pos.tolist() for atom in atoms)
-            symbols.extend(atom.element.name for atom in atoms)
-            names.extend(atom.name for atom in atoms)
-            chains.extend([chain.name] * len(atoms))
-            residues.extend([residue.name] * len(atoms))
-            numbers.extend([residue.seqid.num or 0] * len(atoms))
-    if not positions:
-        raise InputError(str(path), "there are no atoms in it besides hydrogens and waters", CURE)
-    coordinates = np.asarray(positions, dtype=np.float32)
-    if not np.isfinite(coordinates).all():
-        row = int(np.flatnonzero(~np.isfinite(coordinates).all(axis=1))[0])
-        raise InputError(
-            f"{path}, atom {row + 1}", "its coordinates are not numbers", "Correct the file."
-        )
-    elements = np.asarray(symbols)
-    unique, inverse = np.unique(elements, return_inverse=True)
-    numbers_of = np.array([gemmi.Element(s).atomic_number for s in unique], dtype=np.float32)
-    return Structure(
-        positions=coordinates,
-        # An unknown element (X, atomic number 0) scatters like carbon rather than not at all.
-        masses=np.where(numbers_of == 0, np.float32(6), numbers_of)[inverse],
-        chain_ids=np.asarray(chains),
-        residue_numbers=np.asarray(numbers, dtype=np.int64),
-        residue_names=np.asarray(residues),
-        atom_names=np.asarray(names),
-        elements=elements,
-    )
 
 
 def write_structure(

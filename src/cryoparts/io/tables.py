@@ -37,10 +37,8 @@ def load_array(path: Path, dimensions: int | None = None) -> NDArray[Any]:
     InputError
         If it is missing or not a plain array, or its dimensions are others.
     """
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
-        raise InputError(str(path), f"cannot be read as an array: {fault}", AGAIN) from fault
+    with reading(path, "an array", AGAIN), path.open("rb") as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if dimensions is not None and array.ndim != dimensions:
         raise InputError(
             str(path),
@@ -58,12 +56,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
     InputError
         If it is not JSON.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
+    with reading(path, "JSON", AGAIN):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise InputError(str(path), f"is not JSON: {fault}", AGAIN) from fault
     return content if isinstance(content, dict) else {"value": content}
 
 

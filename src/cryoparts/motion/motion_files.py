@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
+from cryoparts.io.files import reading
 from cryoparts.io.tables import numbers, read_table, save_array, write_table
 
 if TYPE_CHECKING:
@@ -106,17 +106,13 @@ def read_motion_summary(folder: Path) -> dict[str, Any] | None:
         If it is not what `write_motion_summary` writes.
     """
     path = folder / SUMMARY
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
+    with reading(path, "a summary of motions", "Run `cryoparts motion` again."):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content["parts"], dict):
             raise ValueError("its parts are not listed by name")
-    except (ValueError, KeyError, TypeError) as fault:
-        raise InputError(
-            str(path), f"not a summary of motions: {fault}", "Run `cryoparts motion` again."
-        ) from fault
-    return dict(content)
+        return dict(content)
 
 
 def read_part_motion(folder: Path, part: int) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:

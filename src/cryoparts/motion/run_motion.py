@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 CHUNK = 256
 """Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
 
+
 _SAMPLE = 200
 _FEWEST_PRESENT = 10
 

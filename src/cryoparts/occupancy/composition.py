@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
+from cryoparts.io.files import reading
 from cryoparts.io.tables import load_array, read_rows, read_table, save_array, write_table
 from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
 from cryoparts.occupancy.presence import Presence, fit_presence
@@ -114,7 +114,7 @@ class Composition:
         InputError
             If a file is missing or does not fit the others.
         """
-        try:
+        with reading(folder / "occupancies.csv", "of a folder of composition", CURE):
             occupancies = read_rows(folder / "occupancies.csv", cure=CURE)
             presence = read_table(folder / "presence.csv", ["name"], cure=CURE)
             amplitudes = read_table(folder / "amplitudes.csv", ["name"], cure=CURE)
@@ -134,8 +134,6 @@ class Composition:
                 covariance=load_array(folder / "amplitude_covariances.npy").astype(np.float64),
             )
             return cls(measured, tuple(row["name"] for row in occupancies), parts)
-        except (OSError, ValueError, KeyError) as fault:
-            raise InputError(str(folder), f"not a folder of composition: {fault}", CURE) from fault
 
 
 def find_composition(

@@ -14,7 +14,6 @@ import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -28,8 +27,9 @@ from cryoparts.conventions import (
     with_aberrations,
 )
 from cryoparts.errors import InputError
-from cryoparts.io.array_file import ArrayFile
+from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_text
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,11 +106,13 @@ class PreparedParticles:
         """
         details = _read_details(folder)
         columns = _read_columns(folder)
-        names = np.char.decode(columns["names"], "utf-8")
+        with reading(folder / PARTICLES, "a table of particles", CURE):
+            names = np.char.decode(columns["names"], "utf-8")
+            box = int(details["box_size"])
         image, working = (_numbers(folder, columns, key) for key in ("image", "working_image"))
         stored = len(names) if working is None else int(working.max(initial=-1)) + 1
-        images = _open_images(folder, stored, int(details["box_size"]))
-        try:
+        images = _open_images(folder, stored, box)
+        with reading(folder / PARTICLES, "a table of particles", CURE):
             return cls(
                 folder=folder,
                 names=names,
@@ -119,7 +121,7 @@ class PreparedParticles:
                 half_set=columns["half_set"],
                 optics_group=columns["optics_group"],
                 pixel_size_angstrom=float(details["pixel_size_angstrom"]),
-                box_size=int(details["box_size"]),
+                box_size=box,
                 contrast_sign=int(details["contrast_sign"]),
                 details=details,
                 _images=images,
@@ -127,8 +129,6 @@ class PreparedParticles:
                 _image=image,
                 _working_image=working,
             )._agreeing()
-        except (KeyError, ValueError) as fault:
-            raise InputError(str(folder / PARTICLES), f"is damaged: {fault}", CURE) from fault
 
     def _agreeing(self) -> Self:
         count = len(self.names)
@@ -228,11 +228,9 @@ def _ctf(columns: dict[str, NDArray[Any]]) -> CtfParameters:
 
 def _read_details(folder: Path) -> dict[str, Any]:
     path = folder / PREPROCESSING
-    try:
+    with reading(path, "a description of working images", CURE):
         details = json.loads(path.read_text(encoding="utf-8"))
         missing = {"box_size", "pixel_size_angstrom", "contrast_sign"} - set(details)
-    except (OSError, ValueError, TypeError) as fault:
-        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
     if missing:
         raise InputError(str(path), f"lacks {', '.join(sorted(missing))}", CURE)
     return dict(details)
@@ -240,12 +238,7 @@ def _read_details(folder: Path) -> dict[str, Any]:
 
 def _read_columns(folder: Path) -> dict[str, NDArray[Any]]:
     path = folder / PARTICLES
-    try:
-        # numpy leaves a file open that it opened itself and cannot read.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            columns = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
-        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
+    columns = read_npz(path, "a table of particles", CURE)
     if "names" not in columns:
         raise InputError(str(path), "lacks the names of the particles", CURE)
     return columns
@@ -270,10 +263,8 @@ def _decoded(names: NDArray[Any] | None) -> NDArray[np.str_] | None:
 
 def _open_images(folder: Path, count: int, box: int) -> ArrayFile:
     path = folder / IMAGES
-    try:
+    with reading(path, "an array of images", CURE):
         images = ArrayFile.open(path)
-    except (OSError, ValueError, EOFError) as fault:
-        raise InputError(str(path), f"cannot be read: {fault}", CURE) from fault
     if images.shape != (count, box, box) or images.dtype != np.float32:
         raise InputError(
             str(path),

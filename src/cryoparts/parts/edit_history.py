@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
+from cryoparts.io.files import reading
 from cryoparts.io.tables import load_array, save_array
 from cryoparts.parts.part_labels import PartLabels
 
@@ -131,14 +132,10 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
         If edits.json is damaged.
     """
     path = folder / EDITS
-    if not path.is_file():
+    if not path.exists():
         return []
-    try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["edits"])
-    except (ValueError, KeyError, TypeError) as fault:
-        raise InputError(
-            str(path), f"is no list of edits: {fault}", "Find the parts again: `cryoparts parts`."
-        ) from fault
+    with reading(path, "a list of edits", "Find the parts again: `cryoparts parts`."):
+        return [dict(edit) for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]]
 
 
 def forget_edits(folder: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.gaussians.placement import place_in_box
-from cryoparts.io.structure import read_structure
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.particles.prepared import PreparedParticles
 
 if TYPE_CHECKING:

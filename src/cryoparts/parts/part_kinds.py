@@ -36,17 +36,13 @@ if TYPE_CHECKING:
 Kind = Literal["present/absent", "rotation", "translation", "deformation", "mixed", "slight"]
 
 AMPLITUDE_CHANGES = 0.15
-"""Deviation of a part's relative amplitude over the particles from which it changes."""
-
 AMPLITUDE_OVER_CORE = 2.0
 DISPLACEMENT_CHANGES_ANGSTROM = 1.0
-"""Root mean square displacement, Å, from which a part moves."""
-
 DISPLACEMENT_OVER_CORE = 1.5
 RIGID_ABOVE = 0.6
 TURNS_ABOVE = 0.1
 PRESENT_ABOVE = 0.5
-"""Relative amplitude above which a part or Gaussian is there: half of what it is when there."""
+"""Relative amplitude above which a Gaussian, or a part, is there."""
 
 _FEWEST_PRESENT = 10
 

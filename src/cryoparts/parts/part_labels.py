@@ -14,7 +14,15 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import load_array, read_rows, read_table, save_array, write_table
+from cryoparts.io.files import reading
+from cryoparts.io.tables import (
+    load_array,
+    read_json,
+    read_rows,
+    read_table,
+    save_array,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +164,7 @@ class PartLabels:
             If a file is missing or does not fit the others.
         """
         table = folder / "gaussians.csv"
-        try:
+        with reading(table, "of a folder of parts", CURE):
             columns = {
                 str(key): values.to_numpy(dtype=np.float64)
                 for key, values in read_table(table, cure=CURE).items()
@@ -168,11 +176,9 @@ class PartLabels:
                 positions=np.stack([columns[a] for a in ("x", "y", "z")], axis=1),
                 amplitude_change=columns["amplitude_change"],
                 displacement_rms_angstrom=columns["displacement_rms_angstrom"],
-                method=str(json.loads((folder / "summary.json").read_text())["embedding"]),
+                method=str((read_json(folder / "summary.json") or {})["embedding"]),
                 names=_read_names(folder / "parts.csv", max(int(labels.max(initial=0)), 0)),
             )
-        except (OSError, ValueError, KeyError) as fault:
-            raise InputError(str(folder), f"not a folder of parts: {fault}", CURE) from fault
 
 
 def default_names(n_parts: int) -> tuple[str, ...]:

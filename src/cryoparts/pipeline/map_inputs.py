@@ -13,9 +13,9 @@ from cryoparts.difference_maps.surroundings import Atoms, Surroundings
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map
 from cryoparts.io.names import rows_of_names
-from cryoparts.io.structure import read_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.start import STRUCTURES

@@ -19,9 +19,10 @@ from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.image_model.scale_check import check_scale
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
+from cryoparts.io.atomic_models import read_structure
 from cryoparts.io.mrc import read_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
-from cryoparts.io.structure import read_structure, write_gaussians_cif
+from cryoparts.io.structure import write_gaussians_cif
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particle_files.symmetry import expanded
@@ -39,6 +40,7 @@ from cryoparts.pipeline.input_checks import (
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
+from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import named_rows, read_names
 
@@ -56,7 +58,6 @@ STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 MAPS = {".mrc", ".map", ".ccp4"}
 DEFAULT_BOX = 64
 NYQUIST_MARGIN = 1.25
-FEW_PARTICLES = 1000
 RESUMED_WITH_THE_SAME = (
     "particles",
     "model",
@@ -168,8 +169,11 @@ def make_model(
         )
         tell(f"map-model FSC falls below 0.5 at {fsc.resolution_at(0.5):.1f} Å")
     elif kind in STRUCTURES:
+        structure = read_structure(path)
+        for note in structure.notes:
+            tell(f"{path.name}: {note}")
         model = gaussians_from_structure(
-            read_structure(path),
+            structure,
             options.n_gaussians,
             aim,
             box_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path  # noqa: TC003 - the command line reads the annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,6 @@ from cryoparts.simulation.scene import MoleculeScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cryoparts.conventions import FloatArray, IntArray
     from cryoparts.io.structure import Structure

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.io.structure import Structure, read_structure
+from cryoparts.io.atomic_models import read_structure
+from cryoparts.io.structure import Structure
 
 if TYPE_CHECKING:
     from pathlib import Path

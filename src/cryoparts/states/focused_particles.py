@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_text
-from cryoparts.io.tables import load_array, read_table, save_array, write_table
+from cryoparts.io.files import reading
+from cryoparts.io.tables import load_array, read_json, read_table, save_array, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
+
+
+FOCUS = "Make one with `cryoparts focus`."
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,8 @@ class FocusedParticles:
         InputError
             If a file is missing or does not fit the others.
         """
-        try:
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(folder / "summary.json") or {}
+        with reading(folder / "particles.csv", "of a folder of focus", FOCUS):
             names, columns = _read_particles(folder / "particles.csv")
             parts = tuple(int(name.removeprefix("part_")) for name in summary.get("parts", ()))
             return cls(
@@ -162,10 +165,6 @@ class FocusedParticles:
                 amplitude_of_part=_of_parts(columns, "amplitude", parts),
                 displacement_of_part=_of_parts(columns, "displacement", parts),
             )
-        except (OSError, ValueError, KeyError) as fault:
-            raise InputError(
-                str(folder), f"not a folder of focus: {fault}", "Make one with `cryoparts focus`."
-            ) from fault
 
 
 def _of_parts(
@@ -179,6 +178,6 @@ def _of_parts(
 
 
 def _read_particles(path: Path) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
-    table = read_table(path, ["name"], cure="Make one with `cryoparts focus`.")
+    table = read_table(path, ["name"], cure=FOCUS)
     names = table.pop("name").to_numpy(dtype=np.str_)
     return names, {str(key): table[key].to_numpy(dtype=np.float64) for key in table.columns}

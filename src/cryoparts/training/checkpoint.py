@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,23 +73,21 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
     InputError
         If it is missing or damaged.
     """
-    path = folder / f"{name}.safetensors"
-    try:
-        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        tensors = load_file(path)
-    except (OSError, ValueError, KeyError) as fault:
-        raise InputError(
-            str(path), f"no readable checkpoint: {fault}", "Run `cryoparts train` first."
-        ) from fault
-    except Exception as fault:  # safetensors raises its own type, not exported for every version
-        if type(fault).__module__.startswith("safetensors"):
-            raise InputError(str(path), f"damaged: {fault}", "Start a new run.") from fault
-        raise
+    path, note = folder / f"{name}.safetensors", folder / f"{name}.json"
+    what, cure = "a readable checkpoint", "Run `cryoparts train`, or start a new run."
+    with reading(note, what, cure):
+        content = json.loads(note.read_text(encoding="utf-8"))
+        epoch, rows = int(content["epoch"]), list(content["rows"])
+    with reading(path, what, cure):
+        try:
+            tensors = load_file(path)
+        except SafetensorError as fault:
+            raise ValueError(fault) from fault
     return Checkpoint(
-        epoch=int(content["epoch"]),
+        epoch=epoch,
         weights={k.removeprefix("weights."): v for k, v in tensors.items() if k[0] == "w"},
         optimiser={k.removeprefix("adam."): v for k, v in tensors.items() if k[0] == "a"},
-        rows=content["rows"],
+        rows=rows,
     )
 
 

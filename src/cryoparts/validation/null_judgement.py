@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cryoparts.errors import InputError
+from cryoparts.io.files import reading
 from cryoparts.io.run_directory import write_json
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import one_row_each
@@ -86,9 +86,9 @@ class NullTest:
             If the file is damaged.
         """
         path = folder / NULL_TEST
-        if not path.is_file():
+        if not path.exists():
             return None
-        try:
+        with reading(path, "a null test", "Remove it and run `cryoparts trust` again."):
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 tuple(_part(row) for row in content["parts"]),
@@ -97,10 +97,6 @@ class NullTest:
                 str(content["labels_sha256"]),
                 int(content["particles"]),
             )
-        except (ValueError, KeyError, TypeError) as fault:
-            raise InputError(
-                str(path), f"is damaged: {fault}", "Remove it and run `cryoparts trust` again."
-            ) from fault
 
 
 def labels_checksum(labels: PartLabels) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cryoparts.errors import InputError
+from cryoparts.io.files import reading
 from cryoparts.io.run_directory import write_json
-from cryoparts.io.tables import read_rows, write_table
+from cryoparts.io.tables import read_json, read_rows, write_table
 from cryoparts.validation.null_amplitude import is_null
 
 if TYPE_CHECKING:
@@ -137,16 +136,11 @@ class TrustRecord:
             If a file is damaged.
         """
         table = folder / PARTS
-        if not table.is_file() or not (folder / SUMMARY).is_file():
+        summary = read_json(folder / SUMMARY)
+        if summary is None or not table.exists():
             return None
-        try:
-            rows = tuple(_part(row) for row in read_rows(table))
-            summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        except (ValueError, KeyError, TypeError) as fault:
-            raise InputError(
-                str(table), f"is damaged: {fault}", "Run `cryoparts trust` again."
-            ) from fault
-        return cls(rows, dict(summary))
+        with reading(table, "a table of trust", "Run `cryoparts trust` again."):
+            return cls(tuple(_part(row) for row in read_rows(table)), summary)
 
 
 def _cell(value: object) -> str:
