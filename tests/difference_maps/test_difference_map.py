@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from cryoparts.difference_maps.amplitude_matching import common_scale
 from cryoparts.difference_maps.difference_map import difference_map
+from cryoparts.difference_maps.significance import critical_z
+from cryoparts.imaging.soft_mask import soft_sphere
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
 from toy_particles import Blobs, random_blobs, toy_particles
 
@@ -52,13 +54,21 @@ def test_both_signs(states):
     assert back.largest_loss < -2 * back.largest_gain
 
 
-def test_two_halves_of_one_state_differ_by_noise_only(states):
-    first, _, _ = states
-    blobs = random_blobs(1, width=6.0)
-    again = toy_particles(blobs, 500, BOX, PIXEL, noise=1.0, seed=5)
-    found = difference_map(first, reconstruct_half_maps(again, np.arange(500)))
-    spread = found.z_score[8:-8, 8:-8, 8:-8].std()
-    assert 0.5 < spread < 2
+def test_two_data_sets_of_one_state_differ_by_no_more_than_the_false_discovery_rate():
+    """Where nothing differs every discovery is false: at a rate of 5%, 1 of 20 pairs has any."""
+    blobs, inside = random_blobs(1, width=6.0), soft_sphere(BOX, 11) > 0.5
+    maps = [
+        reconstruct_half_maps(
+            toy_particles(blobs, 200, BOX, PIXEL, noise=1.0, seed=seed), np.arange(200)
+        )
+        for seed in range(24)
+    ]
+    scores = [difference_map(*pair).z_score for pair in zip(maps[::2], maps[1::2], strict=True)]
+    discoveries = [np.isfinite(critical_z(z, inside, 0.05)) for z in scores]
+    assert sum(discoveries) <= 3  # more by chance: 0.002
+    assert np.mean([z[inside].std() for z in scores]) == pytest.approx(1.0, abs=0.1)
+    # the test would see z-scores that are too large by much less than a factor of 2
+    assert all(np.isfinite(critical_z(1.4 * z, inside, 0.05)) for z in scores)
 
 
 def test_without_half_maps_there_is_no_significance(states):
