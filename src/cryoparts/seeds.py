@@ -2,8 +2,9 @@
 
 Whatever is drawn at random says what for. Two purposes never share a stream of numbers, so
 the sample that parts are found on has nothing to do with, for example, the particles that
-are held out, and a further draw somewhere changes nothing elsewhere. Simulated data have
-seeds of their own; pictures order their dots by a fixed one.
+are held out, and a further draw somewhere changes nothing elsewhere. The levels of a decoder
+alone are drawn from the seed itself, as in version 0.1.0, for weights belong to them.
+Simulated data have seeds of their own; pictures order their dots by a fixed one.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ class Purpose(StrEnum):
     COMPONENTS_SAMPLE = "particles that the encoder's components are taken from"
     COMPONENTS = "decomposition of the encoder's gradients"
     WEIGHTS = "initial weights of the networks"
-    HIERARCHY = "points of the decoder's levels"
     TRAINING_ORDER = "order of the particles in an epoch"
     TRAINING_NOISE = "latent noise and dropout of an epoch"
-    CENTRES = "starting centres of Gaussians grouped by k-means"
     GEOMETRY_SAMPLE = "particles that conventions are tried on"
     COPIES_SAMPLE = "particles that copies are told from others on"
     SCALE_SAMPLE = "particles that the scale is tried on"

@@ -153,3 +153,16 @@ def test_same_seed_same_points_and_arguments_untouched() -> None:
 def test_impossible_arguments(points: np.ndarray, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_hierarchy(points, **options)
+
+
+LEVELS_OF_0_1_0 = [
+    [3, 65, 107, 144, 150, 154],
+    [1, 3, 14, 34, 38, 39, 53, 63, 65, 95, 107, 116, 138, 141, 144, 150, 154, 162, 185, 189],
+]
+
+
+def test_levels_are_those_that_earlier_versions_trained_with():
+    # weights in checkpoints belong to these points: version 0.1.0 gave them
+    positions = (np.random.default_rng(0).normal(size=(200, 3)) * 30).astype(np.float32)
+    levels = build_hierarchy(positions, (6, 20), seed=3).levels
+    assert [level.indices.tolist() for level in levels] == LEVELS_OF_0_1_0

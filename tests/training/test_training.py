@@ -14,6 +14,7 @@ from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.latents import write_latents
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.training.checkpoint import BEST, load_checkpoint
 from cryoparts.training.setup import choose_device, prepare_training
 from cryoparts.training.trainer import Trainer, best_epoch
@@ -241,3 +242,26 @@ def test_a_loss_that_is_no_number_goes_back_an_epoch_with_half_the_rate(
     resumed = Trainer(broken, prepare_training(broken, config), config).train(Silent(), resume=True)
     assert resumed[3]["loss"] == rows[3]["loss"]
     assert resumed[3]["learning_rate"] == rows[3]["learning_rate"]
+
+
+def test_a_training_on_one_half_knows_nothing_of_the_other(example, tmp_path):
+    config = replace(QUICK, half=1, vary=("position", "amplitude"))
+    others = RunDirectory(tmp_path / "others")
+    shutil.copytree(example.run.root, others.root)
+    images = np.load(others.particles_path / "images.npy")
+    second = PreparedParticles.open(others.particles_path).half_set == 2
+    images[second] = 5 * np.random.default_rng(0).normal(size=images[second].shape)
+    np.save(others.particles_path / "images.npy", images)
+    found = []
+    for run in (example.run, others):
+        setup = prepare_training(run, config)
+        Trainer(run, setup, config).train(Silent())
+        made = RunDirectory.open(run.root)
+        made.record_options(replace(made.config(), training=config))
+        write_latents(made, setup)
+        found.append((last_weights(made, 2), TrainedDecoder(made)))
+    (weights, one), (other_weights, other) = found
+    assert all(torch.equal(weights[k], other_weights[k]) for k in weights)
+    np.testing.assert_array_equal(one.latent()[~second], other.latent()[~second])
+    for name, values in one.calibration.as_arrays().items():
+        np.testing.assert_array_equal(values, other.calibration.as_arrays()[name])

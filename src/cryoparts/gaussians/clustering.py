@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cryoparts.seeds import Purpose, random_for
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -93,7 +91,9 @@ def weighted_lloyd(
 
 
 def _draw_distinct(mass: FloatArray, count: int, seed: int) -> IntArray:
-    generator = random_for(seed, Purpose.CENTRES)
+    # Weights of a decoder belong to the levels that these draws give: they must stay what
+    # they were when it was trained, in every later version.
+    generator = np.random.default_rng(seed)
     chosen = generator.choice(len(mass), size=count, replace=False, p=mass / mass.sum())
     return np.sort(chosen).astype(np.int64)
 

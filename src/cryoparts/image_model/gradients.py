@@ -51,15 +51,23 @@ def agreement_gradients(
     return torch.cat([by_position, by_amplitude[..., None]], dim=-1)
 
 
-def channel_scale(forward: ForwardModel, objective: Objective, neutral: Gaussians) -> Tensor:
+def channel_scale(
+    forward: ForwardModel,
+    objective: Objective,
+    neutral: Gaussians,
+    rows: NDArray[np.int64] | None = None,
+) -> Tensor:
     """Factors (4,) that give the gradients of each kind unit deviation over the data set.
+
+    Over the particles `rows`; default: all.
 
     The three axes share one: no direction is special. A kind whose gradients
     are all 0 keeps the factor 0.
     """
-    count = len(forward.particles)
+    among = np.arange(len(forward.particles)) if rows is None else rows
+    count = len(among)
     # Spread over the file, which may be sorted by micrograph or defocus.
-    sample = np.unique(np.linspace(0, count - 1, min(count, 8 * BATCH)).astype(np.int64))
+    sample = among[np.unique(np.linspace(0, count - 1, min(count, 8 * BATCH)).astype(np.int64))]
     squares = torch.zeros(CHANNELS, device=forward.device)
     for indices in np.array_split(sample, -(-len(sample) // BATCH)):
         gradients = agreement_gradients(forward, objective, neutral, indices)

@@ -31,6 +31,7 @@ from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.encoder_input import MAP, EncoderInput
 from cryoparts.training.networks import build_networks
 from cryoparts.training.setup import choose_device
+from cryoparts.training.split import rows_of_half
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
@@ -256,8 +257,9 @@ class TrainedDecoder:
         return Calibration(reference, levels, mean)
 
     def _spread(self, count: int) -> NDArray[np.int64]:
-        """At most `count` trusted particles, spread over the file."""
-        rows = trusted_rows(self.particle_weights)
+        """At most `count` trusted particles of the run's own half set, spread over the file."""
+        own = rows_of_half(self.particles.half_set, self.config.half)
+        rows = own[trusted_rows(self.particle_weights[own])]
         total = len(rows)
         return rows[np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))]
 

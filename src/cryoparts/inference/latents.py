@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
@@ -13,6 +14,7 @@ from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import write_table
+from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +106,9 @@ def refinement(
     forward : ForwardModel or None
         Of the particles to refine, where they are not those of the run.
     """
-    encoded = trained.encoded_run()
+    # trainings on two half sets know nothing of each other
+    rows = rows_of_half(setup.forward.particles.half_set, trained.config.half)
+    encoded = trained.encoded_run()[torch.as_tensor(rows, device=trained.device)]
     return LatentRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,

@@ -142,7 +142,7 @@ def compute_encoder_input(
     vary : tuple
         Channels that may change.
     training : array, shape (n,)
-        Particles that the components may be taken from: not the held-out ones.
+        Particles that scale and components may be taken from: not the held-out ones.
     seed : int
         Seed of the sample and of the decomposition.
     bare : bool
@@ -150,7 +150,7 @@ def compute_encoder_input(
     progress : callable or None
         Told the number of particles done, and their total, after each batch.
     """
-    gradients = _Gradients(forward, objective, neutral, progress)
+    gradients = _Gradients(forward, objective, neutral, training, progress)
     rest = np.arange(len(forward.particles))
     if bare:
         mapping, known = InputMap(gradients.scale, None), None
@@ -192,10 +192,11 @@ class _Gradients:
         forward: ForwardModel,
         objective: Objective,
         neutral: Gaussians,
+        rows: NDArray[np.int64],
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._forward, self._objective, self._neutral = forward, objective, neutral
-        self.scale = channel_scale(forward, objective, neutral)
+        self.scale = channel_scale(forward, objective, neutral, rows)
         self._progress, self._done = progress, 0
 
     def batches(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:

@@ -79,7 +79,7 @@ def _build_decoder(
         PAPER_LEVELS if published else LEVELS,
         weights="paper" if published else "spacing",
         box_size_angstrom=box_angstrom,
-        seed=seed_for(config.seed, Purpose.HIERARCHY),
+        seed=config.seed,  # as in every version: the weights belong to these levels
     )
     if published:
         return PaperPointTransformerDecoder(latent, hierarchy, n_channels, box_angstrom)

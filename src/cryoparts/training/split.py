@@ -93,3 +93,13 @@ def split_particles(
     drawn = random.choice(images, size=count, replace=False)
     held_out = np.isin(of_row, drawn)
     return Split(eligible[~held_out], eligible[held_out])
+
+
+def rows_of_half(half_set: NDArray[np.int8], half: int | None) -> NDArray[np.int64]:
+    """Particles that a training may know of: those of its half set, or all.
+
+    Scales, priors and calibrations are taken over these, so that trainings on two half
+    sets share no particle. What they do share is said in docs/maps.md: poses, CTFs, model.
+    """
+    everyone = np.arange(len(half_set))
+    return everyone if half is None else np.flatnonzero(half_set == half)

@@ -150,7 +150,7 @@ def _start(
 def _share_particles(source: Path, target: Path, folder: Path) -> None:
     """The run's own working images, without a second copy where links work.
 
-    The encoder's input is not shared: its components come from the particles
+    The encoder's input is not shared: its scale and components come from the particles
     that are trained on, and half sets must not know of each other.
     """
     target.mkdir()
