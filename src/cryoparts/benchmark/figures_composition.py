@@ -51,7 +51,7 @@ def composition_pictures(runs: Sequence[ShownRun]) -> list[Picture]:
             gaussian_map(
                 run,
                 _core_first(run.arrays["segment"], truth.core),
-                [names[truth.core], *(names[s] for s in optional)],
+                [names[truth.core], *np.delete(names, truth.core).tolist()],
             ),
             part_embeddings(run, [names[s] for s in optional], notes),
         ]
