@@ -121,3 +121,39 @@ class EditOptions:
 
 FRAMES = 5
 """Frames along a coordinate: a few hundred particles each at the least in most data sets."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a particle must satisfy; all that are given are joined by `and`."""
+
+    where: str | None = None
+    """Condition on columns: "amplitude:part_3 < 0.3 and angle:part_1 > 5"
+    (`cryoparts columns` lists them)."""
+
+    part: str | None = None
+    """Part, or parts joined by +, that the next four options are about."""
+
+    states: tuple[int, ...] = ()
+    """In one of these states."""
+
+    coordinate: tuple[float, float] | None = None
+    """Between these places along the curve or the first component."""
+
+    sparsest: float | None = None
+    """In the sparsest places: this fraction of the particles (0 to 1)."""
+
+    certainty_below: float | None = None
+    """Between the clusters: belongs to its state with a probability below this."""
+
+    all_of: tuple[str, ...] = ()
+    """In all of these selections (and)."""
+
+    any_of: tuple[str, ...] = ()
+    """In at least one of these selections (or)."""
+
+    none_of: tuple[str, ...] = ()
+    """In none of these selections (minus)."""
+
+    file: Path | None = None
+    """Named in this .csv (column name)."""

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.composition import judge_composition
     from cryoparts.pipeline.coordination import find_run_coordination
     from cryoparts.pipeline.editing import edit_run_parts
+    from cryoparts.pipeline.evaluating import evaluate
     from cryoparts.pipeline.focus import find_states
     from cryoparts.pipeline.masks import write_masks
     from cryoparts.pipeline.motion import find_motion
+    from cryoparts.pipeline.particles import (
+        decode_particles,
+        particle_columns,
+        select_particles,
+    )
     from cryoparts.pipeline.parts import find_parts
     from cryoparts.pipeline.reconstruct import (
         reconstruct_selection,
@@ -34,18 +40,22 @@ if TYPE_CHECKING:
 __all__ = [
     "CoordinationOptions",
     "MotionOptions",
+    "decode_particles",
     "edit_run_parts",
+    "evaluate",
     "find_motion",
     "find_parts",
     "find_run_coordination",
     "find_states",
     "judge_composition",
     "judge_trust",
+    "particle_columns",
     "reconstruct_selection",
     "reconstruct_states",
     "reconstruct_trajectories",
     "report_run",
     "run_steps",
+    "select_particles",
     "simulate",
     "start_run",
     "train_again",
@@ -56,18 +66,22 @@ __all__ = [
 _HOME = {
     "CoordinationOptions": "coordination",
     "MotionOptions": "motion",
+    "decode_particles": "particles",
     "edit_run_parts": "editing",
+    "evaluate": "evaluating",
     "find_motion": "motion",
     "find_parts": "parts",
     "find_run_coordination": "coordination",
     "find_states": "focus",
     "judge_composition": "composition",
     "judge_trust": "trust",
+    "particle_columns": "particles",
     "reconstruct_selection": "reconstruct",
     "reconstruct_states": "reconstruct",
     "reconstruct_trajectories": "reconstruct",
     "report_run": "report",
     "run_steps": "steps",
+    "select_particles": "particles",
     "simulate": "simulation",
     "start_run": "start",
     "train_again": "trust",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.errors import InputError
 from cryoparts.export.relion import write_selected_star
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.gaussians.model import GaussianModel
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from cryoparts.states.particle_features import Batch, ParticleFeatures
 
     Progress = Callable[[int, int], None]
+
+LOG = logging.getLogger(__name__)
 
 MOST_KEPT = 100_000_000
 """Numbers of the decoder's output kept for the second of two passes (0.4 GB); where there
@@ -214,8 +218,12 @@ def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) ->
     for old in folder.glob("state_*.star"):
         old.unlink()
     source = Path(run.config().particles)
-    if source.suffix == ".star":
+    if source.suffix != ".star":
+        return
+    try:
         for state in range(1, focused.n_states + 1):
             names = focused.names[focused.members(state)].tolist()
             target = folder / f"state_{state}.star"
             write_selected_star(source, names, target, run.config().symmetry)
+    except InputError as fault:  # the file has moved: the states are found all the same
+        LOG.warning("no .star file of a state of %s: %s", folder.name, fault)

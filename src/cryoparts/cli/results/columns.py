@@ -28,11 +28,11 @@ def columns(
     output
         Table (.csv) to write: one row a particle, by its name. Default: list the columns.
     """
-    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.io.tables import write_table
-    from cryoparts.selection.selection import columns_with_selections
+    from cryoparts.pipeline.particles import particle_columns
+    from cryoparts.run.run import Run
 
-    found = columns_with_selections(RunDirectory.open(run))
+    found = particle_columns(Run.open(run))
     if output is None:
         _list(found)
         return

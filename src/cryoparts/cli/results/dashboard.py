@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import webbrowser
+from typing import TYPE_CHECKING
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
-from cryoparts.cli.results.select import save_selection
+from cryoparts.cli.results.select import show_selection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.selection.selection import Selection
 
 PORT = 8765
 
@@ -29,8 +36,9 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) ->
     from cryoparts.dashboard.server import DashboardServer
     from cryoparts.io.run_directory import RunDirectory
 
-    folder = RunDirectory.open(run)
-    with folder.logging(), DashboardServer(folder, save_selection, port) as server:
+    # The folder is locked while a selection is saved, not while the page is open: other steps
+    # may run meanwhile.
+    with DashboardServer(RunDirectory.open(run), _save, port) as server:
         say(f"dashboard of {run}: {server.url} (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(server.url)
@@ -38,3 +46,13 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) ->
             server.serve_forever()
         except KeyboardInterrupt:
             say("dashboard ended")
+
+
+def _save(run: RunDirectory, selection: Selection, name: str) -> Path:
+    from cryoparts.pipeline.particles import save_selection
+    from cryoparts.run.run import Run
+
+    with run.logging():
+        saved = save_selection(Run(run), selection, name)
+        show_selection(saved)
+    return saved.path

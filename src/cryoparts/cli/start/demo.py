@@ -12,7 +12,7 @@ from cryoparts.cli.console import progress_bar, progress_bars, say
 from cryoparts.cli.options import InputOptions, run_config
 from cryoparts.cli.results.report import show_report
 from cryoparts.cli.steps import show_steps
-from cryoparts.cli.truth.evaluate import evaluate_folder
+from cryoparts.cli.truth.evaluate import evaluate_run_folder
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
 from cryoparts.report.wording import duration
 from cryoparts.simulation.options import ImagingOptions
@@ -59,7 +59,7 @@ def demo(
         run = start_run(config, output / "run", tell=say, progress=progress)
     with run.directory.logging():
         show_steps(run, config, resume=False)
-        evaluate_folder(run.directory, data / "truth.npz", oracle=True)
+        evaluate_run_folder(run, data / "truth.npz", oracle=True)
         show_report(report_run(run))
         say(f"demo done in {duration(time.perf_counter() - started)}")
 

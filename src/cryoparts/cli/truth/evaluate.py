@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cryoparts.cli.console import progress_bar, table
+from cryoparts.cli.console import progress_bars, table
 from cryoparts.cli.options import RunFolder
 
 if TYPE_CHECKING:
-    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.run.run import Run
 
 
 def evaluate(
@@ -23,22 +23,17 @@ def evaluate(
     ] = True,
 ) -> None:
     """Write evaluation.json: accuracy of amplitudes or displacements, of parts, of states."""
-    from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.run.run import Run
 
-    folder = RunDirectory.open(run)
-    with folder.logging():
-        evaluate_folder(folder, truth, oracle=oracle)
+    opened = Run.open(run)
+    with opened.directory.logging():
+        evaluate_run_folder(opened, truth, oracle=oracle)
 
 
-def evaluate_folder(run: RunDirectory, truth: Path, *, oracle: bool) -> dict[str, Any]:
-    """Evaluate a run folder, write evaluation.json and show its main numbers."""
-    from cryoparts.evaluation.run_evaluation import evaluate_run
-    from cryoparts.io.run_directory import write_json
-    from cryoparts.training.setup import set_threads
+def evaluate_run_folder(run: Run, truth: Path, *, oracle: bool) -> None:
+    """Evaluate a run and show its main numbers."""
+    from cryoparts.pipeline.evaluating import evaluate as evaluated
 
-    set_threads(run.config().training.threads)
-    with progress_bar("oracle") as shown:
-        result = evaluate_run(run, truth, oracle=oracle, progress=shown)
-    write_json(run.evaluation_path, {"headline": result.headline, **result.details})
-    table("Against the ground truth", ["", "value"], list(result.headline.items()))
-    return result.details
+    with progress_bars() as progress:
+        found = evaluated(run, truth, oracle=oracle, progress=progress)
+    table("Against the ground truth", ["", "value"], list(found.headline.items()))
