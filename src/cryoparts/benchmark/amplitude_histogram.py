@@ -19,6 +19,7 @@ HIGHEST = 2.0
 """The decoder's relative amplitudes lie between 0 and 2; a rescaled one beyond counts as 2."""
 
 BATCH = 1024
+"""Particles decoded together: bounds the memory, changes no number."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ MAIN_METRIC = {
     "assembly": "presence_auc",
 }
 PANELS_A_ROW = 4
+"""Panels side by side: more would be too small to read in print."""
 
 
 def noise_sweep(benchmark: str, tables: Sequence[Table]) -> Picture | None:

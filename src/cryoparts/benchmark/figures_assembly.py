@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 EXAMPLES = 4
+"""Particles shown: one row of the page."""
+
 AMPLITUDES = "YlGnBu"
 HIGHEST_SHOWN = 1.8
+"""Relative amplitude at the end of the colour scale: decoded ones rarely exceed it."""
+
 MOST_LATENT_PARTS = 3
+"""Parts whose colours are shown in the latent space: one row of panels."""
 
 
 def assembly_pictures(runs: Sequence[ShownRun]) -> list[Picture]:

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from cryoparts.figures.pictures import Picture
 
 EXAMPLES = 4
+"""Particles shown: one row of the page."""
+
 AMPLITUDES = colormaps["YlGnBu"]
 HIGHEST_SHOWN = 1.25
+"""Relative amplitude at the end of the colour scale: present is 1, and noise goes beyond it."""
+
 ERRORS = colormaps["YlOrRd"]
 PRESENCE = ListedColormap([LOST_COLOUR, GAINED_COLOUR])
 

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 EXAMPLES = 4
+"""Particles shown: one row of the page."""
+
 LENGTHS = "YlOrRd"
 ARROWS = 120
+"""Arrows drawn on a model: more hide it."""
 
 
 def motion_pictures(runs: Sequence[ShownRun]) -> list[Picture]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PAGE_FILE = "benchmark.md"
 FIGURES = "figures"
 MAPS_SHOWN = 4
+"""Maps a data set that are shown on the page."""
+
 PICTURES = {
     "composition": composition_pictures,
     "motion": motion_pictures,

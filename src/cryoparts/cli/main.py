@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USER_ERROR = 2
+"""Exit status where what the user gave is wrong, as of command lines in general."""
 
 COMMANDS = {  # verb: its folder of this package, what it does
     "run": ("start", "Everything, from particles and a model to the report"),

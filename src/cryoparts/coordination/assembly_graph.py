@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 MOST_PATTERNS = 20
+"""Commonest combinations of parts that are listed; rarer ones are counted together."""
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,14 @@ information: where an image says little, all parts are drawn to their middle tog
 truly independent angles of a poorly trained run had 0.05 bits (0.26) in common."""
 
 LEVEL = 0.05
+"""Adjusted p-value (Benjamini and Hochberg) below which a pair is called dependent."""
+
 CONFIDENCE = 1.96
+"""Standard errors to either side of a 95% interval of a normal estimate."""
+
 _MOST_PERMUTED = 20_000_000
+"""Numbers permuted for one pair: permutations times particles; bounds the time, and at least 99
+permutations are made."""
 
 
 @dataclass(frozen=True)

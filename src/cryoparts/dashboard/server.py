@@ -31,6 +31,8 @@ ADDRESS = "127.0.0.1"
 """This computer only: the page can write into the run folder."""
 
 LARGEST_REQUEST = 4 * 2**20
+"""Bytes of a request that are read: a lasso of thousands of corners takes less than 1 MiB."""
+
 TOKEN_HEADER = "X-Cryoparts-Token"
 
 

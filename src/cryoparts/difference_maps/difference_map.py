@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Map = NDArray[np.float32]
 
 FALSE_DISCOVERY_RATE = 0.01
+"""Share of the voxels called different that may be noise; --false-discovery-rate chooses
+another."""
 
 _SMALLEST_UNCHANGED = 0.2
 """Of the mask's volume: with less left outside the part, amplitudes are matched in all of it."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 0.05
+"""Adjusted p-value below which the program calls a pair dependent."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryoparts.simulation.options import Progress
 
 BATCH = 64
+"""Particles solved together: bounds the memory, changes no number."""
 
 
 @dataclass(frozen=True)

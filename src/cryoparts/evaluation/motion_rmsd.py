@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryoparts.conventions import FloatArray
 
 BATCH = 256
+"""Particles compared together: bounds the memory, changes no number."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,10 @@ ImagesOf = Callable[["NDArray[np.int64]"], "Tensor | NDArray[np.float32]"]
 """Gives the images (n, D, D) of chosen particles."""
 
 BATCH = 32
+"""Particles solved together: bounds the memory, changes no number."""
+
 PARTICLES_FOR_NOISE = 256
+"""Particles that the noise is measured on: thousands of pixels of each ring."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryoparts.states.trajectory import Trajectory
 
 FULL_OCCUPANCY = 1.0
+"""Occupancy of an atom that is there, as viewers expect it."""
 
 
 def write_trajectory_cif(

@@ -22,6 +22,7 @@ FULL_COLOUR = 0.5
 """Correlation drawn in the fullest colour, at least."""
 
 LONGEST_NAME = 14
+"""Letters of a name before it is cut on an axis."""
 
 
 def occupancies(table: pd.DataFrame) -> Picture:

@@ -29,7 +29,11 @@ MANY_PARTICLES = 3000
 """Above this a density says more than dots."""
 
 MOST_DOTS = 6000
+"""Dots in a panel: more lie on each other and make the page heavy."""
+
 PANELS_A_ROW = 4
+"""Panels side by side: more would be too small to read."""
+
 DENSITY = LinearSegmentedColormap.from_list("density", ["#c9d6e3", "#3d6d99", "#0b2338"])
 
 

@@ -29,7 +29,11 @@ TRIANGLES_ON_PAGE = 300_000
 """All meshes together: about 16 bytes a triangle once written, 5 MB."""
 
 MOST_TRIANGLES = 24_000
+"""Triangles of one surface: finer ones look the same at the size of the page."""
+
 FEWEST_TRIANGLES = 1_500
+"""Triangles of one surface below which a map is no longer recognised."""
+
 LIGHTING = {"ambient": 0.55, "diffuse": 0.6, "specular": 0.12, "roughness": 0.7, "fresnel": 0.05}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SURFACE_COLOUR = "#c3ccd6"
 MOST_STATES = 5
+"""States side by side in one figure; the others are in the tables."""
 
 
 def picture_radius(maps: StateMaps) -> float:

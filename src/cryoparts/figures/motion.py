@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 MOST_ARROWS = 40
+"""Arrows drawn on a part: more hide it."""
+
 _BINS = 41
+"""Edges of the histogram of angles: 40 bins."""
+
 _NEIGHBOURHOOD = 1.6
+"""Extent shown about a part, in its own largest extent: it is seen with what is around it."""
 
 
 def motion_on_model(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 SCALE_BARS = (10, 20, 50, 100, 200)
+"""Lengths of a scale bar, Å: the largest that fits is drawn."""
 
 
 def parts_on_model(model: GaussianModel, parts: PartLabels | None) -> Scene:

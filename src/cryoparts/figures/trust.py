@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from cryoparts.validation.trust_record import PartTrust
 
 MOST_SHOWN = 12
+"""Parts with a panel of their own; the others are in the table."""
+
 COLUMNS = 4
+"""Panels side by side."""
 
 MEASURES = (
     ("stability_subsamples", "subsamples: overlap"),

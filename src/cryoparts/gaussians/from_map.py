@@ -37,6 +37,7 @@ LARGEST_WIDTH_PER_RESOLUTION = 1.0
 """A Gaussian as wide as the resolution is background, not a piece of the molecule."""
 
 DEFAULT_ITERATIONS = 300
+"""Steps of the fit to a map."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ SAME_SIDE = 0.01
 SLACK_VOXELS = 1.5
 """A cut may reach over the box's edge by this much: programs round origins."""
 UNSET_VOXEL = 1.0
+"""Voxel size, Å, that many programs write where they know none."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ CHANNELS = 4
 """x, y, z, amplitude."""
 
 BATCH = 64
+"""Particles whose gradients are computed together: bounds the memory."""
 
 
 def agreement_gradients(

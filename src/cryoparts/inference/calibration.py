@@ -24,9 +24,15 @@ SHARE_OF_STEADIEST = 0.6
 """Gaussians whose low quantile reaches this share of the steadiest ones' count as always there."""
 
 ROUNDS = 5
+"""Most rounds in which reference and scale determine each other."""
 
 UPPER_QUANTILE = 0.9
+"""Quantile over the particles that stands for a Gaussian that is there: a mean would sink with
+its absence."""
+
 LOWEST_LEVEL = 0.3
+"""Least level of being there, of the reference's: what is hardly ever there must not have its
+noise blown up."""
 
 SHARE_OF_UNIFORM = 0.75
 """Share of a uniform distribution's variance that lies between its halves."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
 
 BATCH = 256
+"""Particles decoded together: 2 MB of amplitudes, 6 of displacements, for 2,048 Gaussians."""
 
 AMPLITUDE_SAMPLE = 1000
 """Particles whose amplitudes tell the reference Gaussians and every Gaussian's levels."""

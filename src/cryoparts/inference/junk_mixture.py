@@ -32,7 +32,10 @@ APART = 0.999
 """Particles beyond this quantile of the strangers' distances start as good ones."""
 
 ITERATIONS = 200
+"""Most rounds of expectation and maximisation; it rests earlier."""
+
 _TOLERANCE = 1e-6
+"""Gain of the log-likelihood a particle below which the fit rests."""
 
 
 def probability_of_fit(features: FloatArray, strangers: FloatArray) -> FloatArray:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 _AXIS_OVERHANG = 1.3
+"""Length of a drawn axis over its part's own extent along it."""
+
 _AXIS_MARGIN_ANGSTROM = 5.0
+"""Å that a drawn axis stands out at either end, so that small parts have one too."""
 
 
 def displacement_along(

@@ -40,7 +40,11 @@ CHUNK = 256
 
 
 _SAMPLE = 200
+"""Particles on which it is judged whether a part is there often enough, and which axis is
+common."""
+
 _FEWEST_PRESENT = 10
+"""Particles with the part, below which its motion is not described."""
 
 
 @dataclass(frozen=True)

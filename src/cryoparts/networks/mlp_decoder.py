@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 INITIAL_OUTPUT_STD = 1e-3
+"""Deviation of the last layer at first: offsets start near 0, at the neutral model."""
 
 
 class MlpDecoder(nn.Module):

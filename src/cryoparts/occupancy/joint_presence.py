@@ -26,13 +26,29 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 CONFIDENCE = 1.96
+"""Standard errors to either side of a 95% interval of a normal estimate."""
+
 _ITERATIONS = 300
+"""Most rounds of expectation and maximisation; it rests earlier."""
+
 _TOLERANCE = 1e-8
+"""Change of the shares below which the fit rests."""
+
 _LEAST = 1e-9
+"""Least share: keeps divisions and logarithms finite."""
+
 _STEP = 1e-6
+"""Change of a share with which slopes are taken, by central differences."""
+
 _BISECTIONS = 12
+"""Halvings of the interval of a profile likelihood: its ends are known to 1/4000 of it."""
+
 _ITERATIONS_PROFILE = 20
+"""Rounds at each place of the profile, which starts from its neighbour."""
+
 _LIKELIHOOD_DROP = 1.92
+"""Half of the 95% quantile of chi squared with one degree of freedom: the end of a profile
+interval."""
 
 
 @dataclass(frozen=True)

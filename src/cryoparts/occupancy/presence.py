@@ -44,9 +44,15 @@ OUTLIER = 5.0
 """Standard deviations from both levels beyond which a particle counts for neither."""
 
 CONFIDENCE = 1.96
+"""Standard errors to either side of a 95% interval of a normal estimate."""
+
 _STARTS = ((0.1, 0.9), (0.02, 0.6), (0.4, 0.98), (0.005, 0.5), (0.5, 0.995))
+"""Quantiles between whose values the two levels are first parted: rare absence, rare presence,
+and even."""
+
 _TRIAL, _ITERATIONS = 8, 200
 _TOLERANCE = 1e-6
+"""Gain of the log-likelihood a particle below which the fit rests."""
 
 
 @dataclass(frozen=True)

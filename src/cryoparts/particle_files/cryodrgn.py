@@ -40,6 +40,7 @@ CTF_FIELDS = (
     "phase_shift_degrees",
 )
 ROTATION_TOLERANCE = 1e-3
+"""Largest element of R R^T - 1 of a rotation that was stored in single precision."""
 
 
 def read_cryodrgn(

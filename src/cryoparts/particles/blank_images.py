@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAMED = 20
 """Blank images that a message names."""
 PIXELS_AT_A_TIME = 2**21
+"""Pixels read together: 8 MB."""
 
 
 def blank_rows(

@@ -32,7 +32,10 @@ SMALLEST_DISPLACEMENT_UNIT = 2.0
 this, so that the jitter of a decoder that moves nothing is not blown up."""
 
 _NEIGHBOURS_OF_LOCAL_FIT = 20
+"""Gaussians to which a local rigid motion is fitted: a rotation needs three, noise needs more."""
+
 _PERMUTATIONS = 2
+"""Permuted copies of the changes that tell how many components noise alone has."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 _RADII = 12
+"""Radii tried, from where clusters appear to where they join."""
 
 
 def candidate_clusterings(

@@ -45,6 +45,7 @@ PRESENT_ABOVE = 0.5
 """Relative amplitude above which a Gaussian, or a part, is there."""
 
 _FEWEST_PRESENT = 10
+"""Particles with the part, below which its motion is not described."""
 
 
 @dataclass(frozen=True)

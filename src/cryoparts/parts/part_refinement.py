@@ -38,6 +38,7 @@ MIXTURE = 0.85
 """A cluster is a border if this part of what it does is a mixture of others."""
 
 _ROUNDS = 10
+"""Most rounds of merging, dissolving and assigning; they end when nothing changes."""
 
 
 def refine(observed: Observations, labels: IntArray, min_size: int) -> tuple[IntArray, float]:

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 _MIN_SAMPLES = 8
+"""Neighbours within the radius that make a Gaussian the core of a cluster (DBSCAN)."""
+
 _MOST_CLUSTERS = 60
+"""Clusters of one radius beyond which it is too small to be considered."""
+
 _BETTER = 0.01
+"""Gain of the explained change by which more parts must be better than fewer."""
 
 
 def segment_gaussians(

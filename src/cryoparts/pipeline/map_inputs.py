@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
 
 MASK_RADIUS_IN_WIDTHS = 3.0
+"""Radius of the model's mask about a Gaussian, in its width: 97% of its mass lies within."""
+
 PART_RADIUS_IN_WIDTHS = 2.0
+"""Radius of a part's mask about a Gaussian, in its width: less of the neighbours than the
+model's."""
 
 FARTHEST_IN_WIDTHS = 2.0
 """Gaussians lie nearer to the atoms that they stand for than this many widths, in the median."""

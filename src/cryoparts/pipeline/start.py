@@ -62,7 +62,13 @@ LOG = logging.getLogger(__name__)
 
 STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 DEFAULT_BOX = 64
+"""Side of the working images, pixels: a training step costs little more at 128, and 64 px show
+what comes and goes."""
+
 NYQUIST_MARGIN = 1.25
+"""Finest resolution wanted over the Nyquist frequency of the working images: the outermost rings
+are incomplete."""
+
 RESUMED_WITH_THE_SAME = (
     "particles",
     "model",

@@ -16,6 +16,8 @@ from numba.extending import intrinsic
 from cryoparts.kernels.lanes import Lanes, element_pointer, lanes16
 
 _COUNT = 16
+"""Numbers in a vector register of 512 bits in single precision."""
+
 _FLOATS = ir.VectorType(ir.FloatType(), _COUNT)
 _INTS = ir.VectorType(ir.IntType(32), _COUNT)
 _HALVES = ir.VectorType(ir.IntType(16), _COUNT)

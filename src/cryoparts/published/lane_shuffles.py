@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _COUNT = 16
+"""Numbers in a vector register of 512 bits in single precision."""
+
 _INT, _INDEX = ir.IntType(32), ir.IntType(64)
 _INTS, _HALVES = ir.VectorType(_INT, _COUNT), ir.VectorType(ir.IntType(16), _COUNT)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 _BATCH_BYTES = 32 * 2**20
+"""Bytes of the padded transforms of a batch: they stay in the cache of a processor."""
 
 
 @dataclass(frozen=True)

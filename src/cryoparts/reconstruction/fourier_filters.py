@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 _EDGE_SHELLS = 2.0
+"""Shells over which a low-pass filter falls to 0 along a cosine: a sharp one would ring."""
 
 
 def low_pass_filter(box: int, pixel: float, resolution_angstrom: float) -> FloatArray:

@@ -30,7 +30,10 @@ COLUMNS = (
     "verdict",
 )  # fmt: skip
 MOST_ROWS = 30
+"""Pairs listed on the page; all are in coordination/pairs.csv."""
+
 MOST_PATTERNS = 8
+"""Combinations of parts listed on the page."""
 
 
 @dataclass(frozen=True)

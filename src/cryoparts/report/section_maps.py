@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_PEAKS = 8
+"""Peaks listed on the page; all are in peaks.csv."""
+
 MOST_CHAINS = 12
+"""Chains listed on the page; all are in changes.csv."""
 
 CHANGED_CHAIN = 0.2
 """Chains with a smaller share of their atoms in significant voxels are not named."""

@@ -23,6 +23,8 @@ SMALL_GAIN = 0.01
 """Of the FRC of a model that does not change: a rise below it is hardly one."""
 
 OVERFIT_RATIO = 3.0
+"""Gain of the FRC on the training particles over that on held-out ones, beyond which the page
+warns of overfitting."""
 
 Trust = Literal["none", "caution", "good"]
 

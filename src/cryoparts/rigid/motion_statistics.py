@@ -30,9 +30,16 @@ BOOTSTRAP = 200
 """Resamples of the particles behind every uncertainty."""
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of angles over the particles, as listed in motions.json."""
+
 _CONFIDENCE = 0.95
+"""Share of the resampled axes that lie within the error that is told."""
+
 _NO_TURN = 1e-9
+"""Rotation over shift, radians an Å, below which a motion has no axis."""
+
 _FEWEST = 3
+"""Particles that a mean motion needs."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ MOVES_ALONG = 0.04
 """Trust of a Gaussian whose misfit is twice the typical one."""
 
 _ROUNDS = 6
+"""Rounds of reweighting of a robust fit."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ LANGUAGE = (
     "backticks: `state:part_1+part_3` == 2."
 )
 LONGEST = 10_000
+"""Letters of a condition: a longer one is no condition that a person wrote."""
 
 _COLUMN = re.compile(r"`([^`]+)`|([A-Za-z_]\w*:\w+)", re.ASCII)
 _STAND_IN = "column_{}_of_particles"

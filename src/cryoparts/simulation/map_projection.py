@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 PADDING = 2
+"""Side of the padded map over its own, for interpolation in Fourier space."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ TABLE_FILE = "particles.star"
 VALUES_IN_A_BATCH = 2**23
 """Pixels of the fine grids worked on at once: bounds the memory, whatever the box."""
 FINE_PIXELS_PER_PIXEL = 9
+"""Values of the finer grid that projections are made on, for each pixel of an image: 3 by 3."""
 
 
 @dataclass(frozen=True)

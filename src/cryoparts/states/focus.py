@@ -29,8 +29,10 @@ STATES_ALONG_A_CURVE = 3
 """States that a curve is cut into where no number is given."""
 
 MOST_STATES_OF_SEVERAL_PARTS = 12
+"""States looked for where several parts are seen together: two of each of three, and some."""
 
 _AMPLITUDE_DIFFERS = 0.05
+"""Difference of the mean relative amplitudes beyond which states are ordered by amplitude."""
 
 
 def focus_on_part(

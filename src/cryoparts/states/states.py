@@ -29,7 +29,10 @@ _VALLEY = 0.5
 """Density half way between two clusters, over that at the sparser one's centre, is less."""
 
 _REFERENCES = 10
+"""Uniform data sets of the gap statistic (Tibshirani et al. 2001)."""
+
 _SAMPLE = 2000
+"""Particles on which the number of states is judged: its time grows with their number."""
 
 
 def cluster(points: FloatArray, n_states: int, seed: int) -> IntArray:

@@ -20,6 +20,7 @@ tenth of junk that counts a little still moves a level or a mode of change, whil
 out a doubtful particle costs no more than the particle."""
 
 FEWEST = 2
+"""Particles that must be trusted, or all are: nothing can be told of fewer."""
 
 
 def is_trusted(probability: FloatArray) -> NDArray[np.bool_]:

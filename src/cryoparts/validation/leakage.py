@@ -37,6 +37,7 @@ WORRYING = 0.15
 """Share of variance, beyond what permuted particles give, above which the page warns."""
 
 SIGNIFICANT = 0.01
+"""p-value, over permuted particles, below which a prediction is no chance."""
 
 
 @dataclass(frozen=True)

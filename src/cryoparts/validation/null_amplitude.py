@@ -76,7 +76,10 @@ def is_null(ratio: float, amplitude_change: float, displacement_rms_angstrom: fl
 
 
 _MOST_GAUSSIANS = 120
+"""Gaussians of a part that its main change is told from: bounds the covariance."""
+
 _RESAMPLES = 200
+"""Resamples of the particles for the upper bound of a ratio."""
 
 
 def change_features(decoded: Decoded) -> FloatArray:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryoparts.selection.selection import Selection
 
 PORT = 8765
+"""Port of this computer, above those that need rights; --port chooses another."""
 
 
 def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) -> None:

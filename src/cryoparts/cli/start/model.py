@@ -13,6 +13,7 @@ from cryoparts.config import ModelConfig
 from cryoparts.errors import InputError
 
 DEFAULT_RESOLUTION_ANGSTROM = 15.0
+"""Resolution aimed at, Å, where no particles say how fine they are compared."""
 
 
 def model(
