@@ -78,7 +78,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr("cryoparts.run.run.TrainedDecoder", StoredDecoder)
     monkeypatch.setattr("cryoparts.run.run.Run.particles", StoredDecoder.particles)
     for module in (
-        "cryoparts.pipeline.masks",
+        "cryoparts.pipeline.outputs",
         "cryoparts.pipeline.editing",
         "cryoparts.parts.part_chains",
     ):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.editing import edit_run_parts
     from cryoparts.pipeline.evaluating import evaluate
     from cryoparts.pipeline.focus import find_states
-    from cryoparts.pipeline.masks import write_masks
     from cryoparts.pipeline.motion import find_motion
+    from cryoparts.pipeline.outputs import report_run, write_masks
     from cryoparts.pipeline.particles import (
         decode_particles,
         particle_columns,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         reconstruct_states,
         reconstruct_trajectories,
     )
-    from cryoparts.pipeline.report import report_run
     from cryoparts.pipeline.simulation import simulate
     from cryoparts.pipeline.start import start_run
     from cryoparts.pipeline.steps import run_steps
@@ -40,7 +39,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CoordinationOptions",
     "MotionOptions",
+    "check_sample",
     "decode_particles",
+    "describe_particles",
     "edit_run_parts",
     "evaluate",
     "find_motion",
@@ -61,12 +62,15 @@ __all__ = [
     "train_again",
     "train_run",
     "write_masks",
+    "write_model",
 ]
 
 _HOME = {
     "CoordinationOptions": "coordination",
     "MotionOptions": "motion",
+    "check_sample": "checking",
     "decode_particles": "particles",
+    "describe_particles": "checking",
     "edit_run_parts": "editing",
     "evaluate": "evaluating",
     "find_motion": "motion",
@@ -79,14 +83,15 @@ _HOME = {
     "reconstruct_selection": "reconstruct",
     "reconstruct_states": "reconstruct",
     "reconstruct_trajectories": "reconstruct",
-    "report_run": "report",
+    "report_run": "outputs",
     "run_steps": "steps",
     "select_particles": "particles",
     "simulate": "simulation",
     "start_run": "start",
     "train_again": "trust",
     "train_run": "training",
-    "write_masks": "masks",
+    "write_masks": "outputs",
+    "write_model": "checking",
 }
 """Module of each name."""
 

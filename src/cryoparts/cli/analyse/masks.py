@@ -11,7 +11,7 @@ from cryoparts.cli.options import RunFolder
 from cryoparts.config.steps import MaskOptions
 
 if TYPE_CHECKING:
-    from cryoparts.pipeline.masks import MasksWritten
+    from cryoparts.pipeline.outputs import MasksWritten
 
 Masking = Annotated[MaskOptions, Parameter(name="*")]
 
@@ -22,7 +22,7 @@ def masks(run: RunFolder, *, options: Masking = MaskOptions()) -> None:
     By default in the box and pixel size of the original particles: 1 around the
     part's Gaussians, falling to 0 along a cosine.
     """
-    from cryoparts.pipeline.masks import write_masks
+    from cryoparts.pipeline.outputs import write_masks
     from cryoparts.run.run import Run
 
     opened = Run.open(run)

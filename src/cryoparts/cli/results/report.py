@@ -8,12 +8,12 @@ from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
 
 if TYPE_CHECKING:
-    from cryoparts.pipeline.report import ReportWritten
+    from cryoparts.pipeline.outputs import ReportWritten
 
 
 def report(run: RunFolder) -> None:
     """Write report.html, figures/ as PNG, and a ChimeraX script that opens the result."""
-    from cryoparts.pipeline.report import report_run
+    from cryoparts.pipeline.outputs import report_run
     from cryoparts.run.run import Run
 
     opened = Run.open(run)

@@ -45,7 +45,7 @@ def demo(
         Seed of the complex, the particles and the training.
     """
     from cryoparts.io.run_directory import require_new_folder
-    from cryoparts.pipeline.report import report_run
+    from cryoparts.pipeline.outputs import report_run
     from cryoparts.pipeline.start import start_run
 
     started = time.perf_counter()

@@ -10,10 +10,6 @@ from cyclopts import Parameter
 from cryoparts.cli.console import say
 from cryoparts.cli.options import Modelling, OutputFolder
 from cryoparts.config import ModelConfig
-from cryoparts.errors import InputError
-
-DEFAULT_RESOLUTION_ANGSTROM = 15.0
-"""Resolution aimed at, Å, where no particles say how fine they are compared."""
 
 
 def model(
@@ -42,32 +38,18 @@ def model(
     gaussians
         Number and width of the Gaussians.
     """
-    from cryoparts.io.run_directory import require_new_folder
-    from cryoparts.pipeline.start import make_model, save_model
+    from cryoparts.pipeline.checking import write_model
 
-    require_new_folder(output)
-    box, pixel = _box(file, box_size, pixel_size_angstrom, gaussians.model_pixel_size_angstrom)
-    made = make_model(file, gaussians, DEFAULT_RESOLUTION_ANGSTROM, box, pixel, seed, say)
-    output.mkdir(parents=True, exist_ok=True)
-    save_model(output, made)
+    made = write_model(
+        file,
+        output,
+        gaussians,
+        box_size=box_size,
+        pixel_size_angstrom=pixel_size_angstrom,
+        seed=seed,
+        tell=say,
+    )
     say(
         f"{len(made)} Gaussians, widths {made.widths.min():.1f} to {made.widths.max():.1f} Å: "
         f"{output / 'gaussians.npz'}, {output / 'gaussians.cif'}"
-    )
-
-
-def _box(
-    file: Path, box_size: int | None, pixel_size: float | None, voxel_size: float | None
-) -> tuple[int, float]:
-    from cryoparts.io.mrc import is_map, read_map
-
-    if box_size is not None and pixel_size is not None:
-        return box_size, pixel_size
-    if is_map(file) and file.is_file():
-        density = read_map(file, voxel_size=voxel_size)
-        return len(density.density), density.voxel_size
-    raise InputError(
-        "--box-size, --pixel-size",
-        "a structure is placed in the particles' box, whose size is not given",
-        "Give both, in pixels and Å.",
     )

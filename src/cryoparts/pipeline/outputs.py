@@ -1,4 +1,4 @@
-"""A soft mask of each part, for RELION and cryoSPARC."""
+"""Files for other programs and for people: masks, the page of a run, a ChimeraX script."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import MaskOptions
+from cryoparts.export.chimerax import write_session_script
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.parts.part_chains import original_box
 from cryoparts.parts.part_masks import write_part_masks
+from cryoparts.report.page import write_report
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
@@ -48,3 +50,25 @@ def write_masks(run: Run, options: MaskOptions | None = None) -> MasksWritten | 
     return MasksWritten(
         tuple(written), options.box_size or box, options.pixel_size_angstrom or pixel
     )
+
+
+@dataclass(frozen=True)
+class ReportWritten:
+    """Where report and script are.
+
+    Parameters
+    ----------
+    page : Path
+        report.html.
+    script : Path
+        chimerax.cxc.
+    """
+
+    page: Path
+    script: Path
+
+
+def report_run(run: Run) -> ReportWritten:
+    """Write report.html, figures/ and chimerax.cxc from what the run folder holds."""
+    script = write_session_script(run.root)
+    return ReportWritten(write_report(run.root), script)
