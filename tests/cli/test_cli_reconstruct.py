@@ -22,6 +22,7 @@ from cryoparts.io.structure import Structure, write_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.reconstruct import reconstruct_states, reconstruct_trajectories
+from cryoparts.run.run import Run
 from cryoparts.states.focus import FocusedParticles
 from training_example import PARTICLES, QUICK, make_example
 
@@ -115,7 +116,7 @@ def test_all_parts_and_their_frames_come_from_one_reading(run, monkeypatch):
         replace(focused, states=np.roll(focused.states, part)).save(directory.focus_path(part))
     done = []
     parts = (1, 2, 3)
-    states = reconstruct_states(directory, parts, progress=lambda *now: done.append(now))
+    states = reconstruct_states(Run(directory), parts, progress=lambda *now: done.append(now))
     assert read == Counter(range(PARTICLES))
     assert done[-1] == (PARTICLES, PARTICLES)
     assert [result.title for result in states] == ["part_1", "part_2", "part_3"]
@@ -123,12 +124,12 @@ def test_all_parts_and_their_frames_come_from_one_reading(run, monkeypatch):
         len(focused.members(state)) for state in (1, 2)
     ]
     read.clear()
-    frames = reconstruct_trajectories(directory, parts, 3)
+    frames = reconstruct_trajectories(Run(directory), parts, 3)
     assert read == Counter(range(PARTICLES))
     assert [len(result.groups) for result in frames] == [3, 3, 3]
     little = ReconstructionConfig(memory_gigabytes=1e-9)
     read.clear()
-    reconstruct_states(directory, parts, little)
+    reconstruct_states(Run(directory), parts, little)
     assert read == Counter({row: len(parts) for row in range(PARTICLES)})
     for part in (2, 3):
         shutil.rmtree(directory.focus_path(part))

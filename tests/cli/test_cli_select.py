@@ -72,7 +72,7 @@ class StoredDecoder:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunDirectory:
-    monkeypatch.setattr("cryoparts.pipeline.focus.TrainedDecoder", StoredDecoder)
+    monkeypatch.setattr("cryoparts.run.run.TrainedDecoder", StoredDecoder)
     star = tmp_path / "particles.star"
     with mrcfile.new(tmp_path / "a, b.mrcs") as stack:
         stack.set_data(np.zeros((PARTICLES, 8, 8), dtype=np.float32))

@@ -13,6 +13,7 @@ from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.focus import find_states
+from cryoparts.run.run import Run
 
 PARTICLES, GAUSSIANS, PARTS = 300, 40, 4
 LABELS = np.arange(GAUSSIANS) // 8
@@ -42,7 +43,7 @@ class Decoder:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunDirectory:
-    monkeypatch.setattr("cryoparts.pipeline.focus.TrainedDecoder", Decoder)
+    monkeypatch.setattr("cryoparts.run.run.TrainedDecoder", Decoder)
     monkeypatch.setattr("cryoparts.pipeline.focus.BATCH", 37)
     Decoder.decoded, Decoder.largest = Counter(), 0
     run = RunDirectory.create(tmp_path / "run", RunConfig("p.cs", "m.cif"), [])
@@ -62,7 +63,9 @@ def test_all_parts_from_two_decodings_or_one(run, monkeypatch, kept, times):
     done = []
     looks = [[part] for part in range(1, PARTS + 1)] + [[1, 3]]
     options = FocusConfig(states=2)
-    results = find_states(run, looks, options, lambda count, total: done.append((count, total)))
+    results = find_states(
+        Run(run), looks, options, lambda count, total: done.append((count, total))
+    )
     assert set(Decoder.decoded.values()) == {times}
     assert len(Decoder.decoded) == PARTICLES
     assert Decoder.largest <= 37 * 8 * PARTS  # a batch of the parts' own Gaussians
@@ -73,4 +76,4 @@ def test_all_parts_from_two_decodings_or_one(run, monkeypatch, kept, times):
     present = Decoder(run).decode(np.arange(PARTICLES)).relative_amplitudes[:, 8::8] > 0.5
     for part, result in enumerate(results[:PARTS]):
         np.testing.assert_array_equal(result.focused.states == 1, present[:, part])
-    assert find_states(run, [], options) == ()
+    assert find_states(Run(run), [], options) == ()

@@ -48,11 +48,11 @@ def test_what_an_earlier_version_wrote_is_read(archived):
 STEPS: dict[str, Callable[[Run], object]] = {
     "parts": lambda run: find_parts(run, PARTS),
     "motion": lambda run: find_motion(run, MotionOptions(refine=True)),
-    "focus": lambda run: find_states(run.directory, [[1]], FocusConfig(states=2)),
+    "focus": lambda run: find_states(run, [[1]], FocusConfig(states=2)),
     "composition": judge_composition,
     "trust": judge_trust,
     "coordination": find_run_coordination,
-    "reconstruct": lambda run: reconstruct_states(run.directory, [1], ReconstructionConfig()),
+    "reconstruct": lambda run: reconstruct_states(run, [1], ReconstructionConfig()),
     "edit-parts": lambda run: edit_run_parts(run, "rename", ("part_1", "arm")),
     "report": report_run,
 }

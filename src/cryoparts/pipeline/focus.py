@@ -14,13 +14,10 @@ from cryoparts.errors import InputError
 from cryoparts.export.relion import write_selected_star
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.inference.decode import TrainedDecoder
-from cryoparts.parts.part_labels import PartLabels
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
-from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.config import FocusConfig, Order
+    from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
     from cryoparts.states.particle_features import Batch, ParticleFeatures
 
     Progress = Callable[[int, int], None]
@@ -58,7 +58,7 @@ class FocusResult:
     focused: FocusedParticles
 
 
-def part_numbers(run: RunDirectory, name: str | None = None) -> list[int]:
+def part_numbers(run: Run, name: str | None = None) -> list[int]:
     """Number of the part called `name`, or the numbers of all parts.
 
     Raises
@@ -66,24 +66,12 @@ def part_numbers(run: RunDirectory, name: str | None = None) -> list[int]:
     InputError
         If parts have not been looked for, or there is none of that name.
     """
-    labels = labels_of(run)
+    labels = run.parts
     return list(range(1, labels.n_parts + 1)) if name is None else [labels.part_number(name)]
 
 
-def labels_of(run: RunDirectory) -> PartLabels:
-    """The part of every Gaussian.
-
-    Raises
-    ------
-    InputError
-        If parts have not been looked for.
-    """
-    run.require(run.parts_path, f"cryoparts parts {run.root}")
-    return PartLabels.load(run.parts_path)
-
-
 def find_states(
-    run: RunDirectory,
+    run: Run,
     looks: Sequence[Sequence[int]],
     options: FocusConfig,
     progress: Progress | None = None,
@@ -96,7 +84,8 @@ def find_states(
 
     Parameters
     ----------
-    run : RunDirectory
+    run : Run
+        With parts.
     looks : sequence of sequences of int
         Parts that are looked at together: ``[[1], [2], [1, 2]]``.
     options : FocusConfig
@@ -110,23 +99,21 @@ def find_states(
     """
     if not looks:
         return ()
-    config = run.config()
-    set_threads(config.training.threads)
-    trained, labels = TrainedDecoder(run), labels_of(run)
+    trained, labels, directory = run.decoder, run.parts, run.directory
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
     decoding = _Decoding(trained, gaussians_of(wanted), progress)
     seen = describe(wanted, decoding.batches)
     results = []
     for look, features in zip(wanted, seen, strict=True):
-        focused = _focused(decoding.names, features, look.parts, options, config.training.seed)
-        folder = run.focus_on_several_path(focused.parts)
+        focused = _focused(decoding.names, features, look.parts, options, run.training.seed)
+        folder = directory.focus_on_several_path(focused.parts)
         focused.save(folder)
         keep_options(folder, options)
         shutil.rmtree(folder / "trajectory", ignore_errors=True)
         if focused.order == "curve":
-            _write_trajectory(run, trained, focused, labels, options.trajectory_points)
-        _write_states(run, focused, folder)
+            _write_trajectory(directory, trained, focused, labels, options.trajectory_points)
+        _write_states(directory, focused, folder)
         results.append(FocusResult(folder, focused))
     return tuple(results)
 

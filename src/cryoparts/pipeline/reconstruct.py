@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cryoparts.config import ReconstructionConfig
     from cryoparts.difference_maps.part_maps import PartMaps
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.run.run import Run
 
     Progress = Callable[[int, int], None]
 
@@ -106,7 +107,7 @@ class _Wanted:
 
 
 def reconstruct_states(
-    run: RunDirectory,
+    run: Run,
     parts: Sequence[int],
     options: ReconstructionConfig | None = None,
     progress: Progress | None = None,
@@ -115,7 +116,7 @@ def reconstruct_states(
 
     Parameters
     ----------
-    run : RunDirectory
+    run : Run
     parts : sequence of int
     options : ReconstructionConfig, optional
         Default: the run's.
@@ -127,10 +128,11 @@ def reconstruct_states(
     InputError
         If a part has not been focused on.
     """
-    inputs = MapInputs.of(run, options)
+    directory = run.directory
+    inputs = MapInputs.of(directory, options)
     wanted = []
     for part in parts:
-        focused = _focused(run, part)
+        focused = _focused(directory, part)
         rows = inputs.rows_of(focused.names)
         groups = [
             Group(f"state_{k}", inputs.trusted(rows[focused.members(k)]))
@@ -138,12 +140,12 @@ def reconstruct_states(
         ]
         pairs = itertools.combinations([group.name for group in groups], 2)
         comparison = Comparison(tuple(groups), tuple(pairs), inputs.part_mask(part))
-        wanted.append(_Wanted(f"part_{part}", run.reconstruction_path(part), comparison, {}))
+        wanted.append(_Wanted(f"part_{part}", directory.reconstruction_path(part), comparison, {}))
     return _make(inputs, wanted, progress)
 
 
 def reconstruct_trajectories(
-    run: RunDirectory,
+    run: Run,
     parts: Sequence[int],
     frames: int = FRAMES,
     options: ReconstructionConfig | None = None,
@@ -153,7 +155,7 @@ def reconstruct_trajectories(
 
     Parameters
     ----------
-    run : RunDirectory
+    run : Run
     parts : sequence of int
     frames : int
         At least 3.
@@ -167,10 +169,11 @@ def reconstruct_trajectories(
     InputError
         If a part has not been focused on, or the number of frames does not suit.
     """
-    inputs = MapInputs.of(run, options)
+    directory = run.directory
+    inputs = MapInputs.of(directory, options)
     wanted = []
     for part in parts:
-        focused = _focused(run, part)
+        focused = _focused(directory, part)
         rows = inputs.rows_of(focused.names)
         groups, described = [], []
         for number, weight in enumerate(soft_windows(focused.coordinate, frames), start=1):
@@ -190,7 +193,7 @@ def reconstruct_trajectories(
         wanted.append(
             _Wanted(
                 f"part_{part} along its coordinate",
-                run.trajectory_maps_path(part),
+                directory.trajectory_maps_path(part),
                 Comparison(tuple(groups), pairs, inputs.part_mask(part)),
                 {"frames": described},
             )
@@ -199,7 +202,7 @@ def reconstruct_trajectories(
 
 
 def reconstruct_selection(
-    run: RunDirectory,
+    run: Run,
     selection: str,
     part: int | None = None,
     options: ReconstructionConfig | None = None,
@@ -209,7 +212,7 @@ def reconstruct_selection(
 
     Parameters
     ----------
-    run : RunDirectory
+    run : Run
     selection : str
         Name of a selection of the run, or a .csv file with a column ``name``.
     part : int, optional
@@ -224,7 +227,8 @@ def reconstruct_selection(
     InputError
         If the selection is missing, empty or names unknown particles.
     """
-    inputs = MapInputs.of(run, options)
+    directory = run.directory
+    inputs = MapInputs.of(directory, options)
     file = Path(selection)
     path = file if file.suffix else run.root / "selections" / f"{selection}.csv"
     chosen = selected_rows(path, inputs.particles)
@@ -236,7 +240,7 @@ def reconstruct_selection(
         [
             _Wanted(
                 path.stem,
-                run.selection_maps_path(path.stem),
+                directory.selection_maps_path(path.stem),
                 Comparison(tuple(groups), (("selected", "rest"),), mask),
                 {"selection": str(path)},
             )

@@ -75,10 +75,10 @@ def run_steps(
     if maps:
         yield StepDone("masks", write_masks(run))
     yield StepDone("motion", find_motion(run, None, progress))
-    parts = part_numbers(run.directory)
+    parts = part_numbers(run)
     shown = counting(progress, "decoding")
     looks = [[part] for part in parts]
-    states = find_states(run.directory, looks, config.focus, shown) if parts else ()
+    states = find_states(run, looks, config.focus, shown) if parts else ()
     yield StepDone("focus", states)
     yield StepDone("composition", judge_composition(run, progress))
     if maps:
@@ -86,6 +86,6 @@ def run_steps(
     yield StepDone("coordination", find_run_coordination(run, None, progress))
     if maps:
         shown = counting(progress, "reconstructing")
-        made = reconstruct_states(run.directory, parts, config.reconstruction, shown)
+        made = reconstruct_states(run, parts, config.reconstruction, shown)
         yield StepDone("reconstruct", made)
         yield StepDone("report", report_run(run))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.pipeline.focus import FocusResult
+    from cryoparts.run.run import Run
     from cryoparts.states.focus import FocusedParticles
 
 PartName = Annotated[
@@ -43,21 +43,21 @@ def focus(
     state that RELION opens. Along a curve, also a trajectory of the molecule, to be
     played in ChimeraX: open trajectory/trajectory.cif coordsets true.
     """
-    from cryoparts.io.run_directory import RunDirectory
-    from cryoparts.pipeline.focus import labels_of, part_numbers
+    from cryoparts.pipeline.focus import part_numbers
+    from cryoparts.run.run import Run
 
-    folder = RunDirectory.open(run)
-    with folder.logging():
+    opened = Run.open(run)
+    with opened.directory.logging():
         looks: list[list[int]] = []
         if parts:
-            labels = labels_of(folder)
+            labels = opened.parts
             looks.append(sorted({labels.part_number(name) for name in parts}))
         if part is not None or not parts:
-            looks += [[number] for number in part_numbers(folder, part)]
-        _look(folder, looks, options)
+            looks += [[number] for number in part_numbers(opened, part)]
+        _look(opened, looks, options)
 
 
-def _look(run: RunDirectory, looks: Sequence[Sequence[int]], options: FocusConfig) -> None:
+def _look(run: Run, looks: Sequence[Sequence[int]], options: FocusConfig) -> None:
     from cryoparts.pipeline.focus import find_states
 
     results: tuple[FocusResult, ...] = ()

@@ -45,16 +45,16 @@ def reconstruct(
 
     The images are the working images of the run; the maps have their box.
     """
-    from cryoparts.io.run_directory import RunDirectory
     from cryoparts.pipeline.focus import part_numbers
     from cryoparts.pipeline.reconstruct import (
         reconstruct_selection,
         reconstruct_states,
         reconstruct_trajectories,
     )
+    from cryoparts.run.run import Run
 
-    folder = RunDirectory.open(run)
-    with folder.logging():
+    opened = Run.open(run)
+    with opened.directory.logging():
         if selection is not None and along == "trajectory":
             raise InputError(
                 "--selection",
@@ -64,13 +64,13 @@ def reconstruct(
         made: tuple[ReconstructionResult, ...]
         with progress_bar("reconstructing") as shown:
             if selection is not None:
-                number = None if part is None else part_numbers(folder, part)[0]
-                made = (reconstruct_selection(folder, selection, number, options, shown),)
+                number = None if part is None else part_numbers(opened, part)[0]
+                made = (reconstruct_selection(opened, selection, number, options, shown),)
             elif along == "states":
-                made = reconstruct_states(folder, part_numbers(folder, part), options, shown)
+                made = reconstruct_states(opened, part_numbers(opened, part), options, shown)
             else:
-                numbers = part_numbers(folder, part)
-                made = reconstruct_trajectories(folder, numbers, frames, options, shown)
+                numbers = part_numbers(opened, part)
+                made = reconstruct_trajectories(opened, numbers, frames, options, shown)
         show_maps(made)
 
 
