@@ -49,3 +49,16 @@ def test_sides_of_map_and_particles_are_compared(tmp_path, table_maker):
     assert "side 64 Å (64 voxels of 1 Å, 64 pixels of 2.5 Å in the particles)" in voxel.line
     assert "--model-pixel-size 2.5" in voxel.cure
     assert "cropped or padded" in map_size_problem((48, 48, 48), 2.5, table).cure
+
+
+def test_a_coarse_model_is_not_called_too_small(particles, model):
+    # a model of wide Gaussians, whose centres lie within what they stand for
+    wide = replace(model, widths=model.widths * np.float32(3))
+    sized = replace(wide, positions=wide.positions * np.float32(1 / 1.05))
+    assert not check_scale(particles, sized, BAND).clear
+
+
+def test_few_particles_tell_no_size(particles, model, monkeypatch):
+    monkeypatch.setattr("cryoparts.image_model.scale_check.SAMPLE", 2)
+    sized = replace(model, positions=model.positions * np.float32(1 / 1.05))
+    assert not check_scale(particles, sized, BAND).clear

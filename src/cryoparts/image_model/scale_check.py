@@ -25,6 +25,13 @@ FACTORS = (0.90, 0.93, 0.95, 0.97, 0.98, 0.99, 1.01, 1.02, 1.03, 1.05, 1.07, 1.1
 CLEAR = 5.0
 """Gain over its standard error from which on another size is beyond doubt."""
 
+FEWEST = 20
+"""Particles below which no error of a mean is known well enough."""
+
+FINEST_SHARE_OF_WIDTH = 0.3
+"""Displacement at the model's radius of gyration, in the median width of its Gaussians, from
+which on another size is more than their coarseness."""
+
 
 @dataclass(frozen=True)
 class ScaleCheck:
@@ -74,5 +81,9 @@ def check_scale(
             best, factor = found, tried
     gain = best - own
     error = float(gain.std()) / np.sqrt(count)
-    clear = factor != 1.0 and float(gain.mean()) > CLEAR * error
+    # Centres of groups of atoms lie within the surface that the atoms reach: a coarse model is
+    # a little too small by its making, by less than its own Gaussians are wide.
+    radius = float(np.sqrt((model.positions**2).sum(axis=1).mean()))
+    seen = abs(factor - 1.0) * radius > FINEST_SHARE_OF_WIDTH * float(np.median(model.widths))
+    clear = seen and count >= FEWEST and float(gain.mean()) > CLEAR * error
     return ScaleCheck(factor, float(own.mean()), float(best.mean()), bool(clear))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ from cryoparts.run.result_options import keep_options
 if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
+
+LOG = logging.getLogger(__name__)
+
+FEWEST_PARTICLES = 10
+"""Fewer have no mean motion whose error could be told."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,9 @@ def find_motion(
     if "position" not in config.vary or run.parts.n_parts == 0:
         return None
     labels = run.parts
+    if len(run.particles) < FEWEST_PARTICLES:
+        LOG.warning("%d particles are too few to tell motions", len(run.particles))
+        return None
     measured = measure_motion(
         run.model,
         labels,
