@@ -49,19 +49,7 @@ def composition(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure come and go, the largest is always there; --couple ties them."""
-    from cryoparts.pipeline.simulation import simulate as simulate_data
-
-    with progress_bar("simulating") as shown:
-        simulate_data(
-            structure,
-            output,
-            options,
-            imaging=imaging,
-            nuisances=nuisances,
-            consensus=consensus,
-            progress=shown,
-        )
-    _done(output)
+    _simulate(structure, output, options, imaging, nuisances, consensus=consensus)
 
 
 @simulate.command
@@ -75,19 +63,7 @@ def motion(
     consensus: Consensus = False,
 ) -> None:
     """Regions of a structure rotate rigidly about their own axes; --couple ties their angles."""
-    from cryoparts.pipeline.simulation import simulate as simulate_data
-
-    with progress_bar("simulating") as shown:
-        simulate_data(
-            structure,
-            output,
-            options,
-            imaging=imaging,
-            nuisances=nuisances,
-            consensus=consensus,
-            progress=shown,
-        )
-    _done(output)
+    _simulate(structure, output, options, imaging, nuisances, consensus=consensus)
 
 
 @simulate.command
@@ -101,19 +77,7 @@ def both(
     consensus: Consensus = False,
 ) -> None:
     """Segments of a structure turn (--move), come and go (--vanish), or both."""
-    from cryoparts.pipeline.simulation import simulate as simulate_data
-
-    with progress_bar("simulating") as shown:
-        simulate_data(
-            structure,
-            output,
-            options,
-            imaging=imaging,
-            nuisances=nuisances,
-            consensus=consensus,
-            progress=shown,
-        )
-    _done(output)
+    _simulate(structure, output, options, imaging, nuisances, consensus=consensus)
 
 
 @simulate.command
@@ -127,24 +91,32 @@ def maps(
     consensus: Consensus = False,
 ) -> None:
     """Each particle shows one of several density maps."""
+    _simulate(files, output, options, imaging, nuisances, consensus=consensus)
+
+
+def _simulate(
+    source: Path | list[Path],
+    folder: Path,
+    options: CompositionOptions | MotionOptions | BothOptions | MapsOptions,
+    imaging: ImagingOptions,
+    nuisances: Nuisances,
+    *,
+    consensus: bool,
+) -> None:
+    """Make the data set; say what is in it and what comes next."""
+    from cryoparts.pipeline.simulation import CONSENSUS_FILE
     from cryoparts.pipeline.simulation import simulate as simulate_data
 
     with progress_bar("simulating") as shown:
         simulate_data(
-            files,
-            output,
+            source,
+            folder,
             options,
             imaging=imaging,
             nuisances=nuisances,
             consensus=consensus,
             progress=shown,
         )
-    _done(output)
-
-
-def _done(folder: Path) -> None:
-    from cryoparts.pipeline.simulation import CONSENSUS_FILE
-
     model = next(path for path in sorted(folder.glob("model.*")))
     has_map = (folder / CONSENSUS_FILE).exists()
     also = f", {CONSENSUS_FILE} and its half maps" if has_map else ""
