@@ -160,7 +160,7 @@ class StarBlock:
                 keep_default_na=False,  # "None" and "NA" are names here
                 na_values=MISSING,
             )
-        except (pd.errors.ParserError, ValueError, IndexError) as fault:  # the last of a NUL byte
+        except (pd.errors.ParserError, ValueError, IndexError) as fault:
             raise InputError(
                 f"{self.path}, block data_{self.name}",
                 f"its {len(self.columns)} columns and its rows do not fit: {fault}",
