@@ -135,3 +135,10 @@ def test_damaged_numbers_are_computed_again(tmp_path: Path, damage):
         path.write_bytes(damage)
     np.testing.assert_array_equal(derived(path, {"of": 2}, compute)["a"], np.arange(3))
     assert len(calls) == 3
+
+
+def test_a_run_that_is_opened_has_as_many_threads_as_it_asks_for(example, monkeypatch):
+    asked: list[int | None] = []
+    monkeypatch.setattr("cryoparts.run.run.set_threads", asked.append)
+    Run.open(example.run.root)  # before anything is computed with it
+    assert asked == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,7 +145,7 @@ class TrainedDecoder:
         """
         if self._encoded is None:
             everyone = np.arange(len(self.encoder_input))
-            depends = self._networks_state() | {"particles": len(self.encoder_input)}
+            depends = self._networks_state | {"particles": len(self.encoder_input)}
             stored = derived(
                 self._run.encoded_path,
                 depends,
@@ -153,7 +154,9 @@ class TrainedDecoder:
             self._encoded = torch.as_tensor(stored["latent"], device=self.device)
         return self._encoded
 
+    @cached_property
     def _networks_state(self) -> dict[str, object]:
+        """What the networks' answers depend on."""
         run = self._run
         return {
             "program": __version__,
@@ -216,7 +219,7 @@ class TrainedDecoder:
         """The scales of the decoder's output, measured once a run and kept in its folder."""
         if self._calibration is None:
             run = self._run
-            depends = self._networks_state() | {
+            depends = self._networks_state | {
                 "latent vectors": content_checksum(run.latent_path),
                 "probabilities": content_checksum(run.probability_path),
                 "particles": len(self.particles),

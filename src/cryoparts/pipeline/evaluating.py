@@ -45,7 +45,6 @@ def evaluate(
         Solve also with the true segments told: what is possible at best.
     progress : callable
     """
-    _ = run.config  # as many threads as the run has
     shown = counting(progress, "oracle")
     result = evaluate_run(run.directory, truth, oracle=oracle, progress=shown)
     write_json(run.directory.evaluation_path, {"headline": result.headline, **result.details})

@@ -81,7 +81,6 @@ def train_run(
     setup = run.prepare(counting(progress, "encoder input"))
     trainer = Trainer(run.directory, setup, run.training)
     rows = trainer.train(epochs or SilentTraining(), resume=resume)
-    run.forget_training()
     write_latents(run.directory, setup, counting(progress, "latent vectors"))
     run.forget_training()
     best = best_epoch(rows)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class Run:
     """A run: options, particles, model, networks and every result that its folder holds.
 
-    Nothing is read before it is asked for. What a training fixed (particles, model,
+    Nothing but the options is read before it is asked for; torch and numba get as many threads
+    as these say. What a training fixed (particles, model,
     networks, scales, noise) is opened once; what steps may write anew (parts, states,
     motion, composition) is read from the folder every time, as these files are small.
 
@@ -54,6 +55,7 @@ class Run:
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
+        set_threads(self.config.training.threads)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -77,9 +79,7 @@ class Run:
     @cached_property
     def config(self) -> RunConfig:
         """The options that the run was made with."""
-        config = self.directory.config()
-        set_threads(config.training.threads)
-        return config
+        return self.directory.config()
 
     @property
     def training(self) -> TrainingConfig:
@@ -169,8 +169,7 @@ class Run:
 
     def forget_training(self) -> None:
         """Open networks and scales anew when next asked for: a training has gone on."""
-        for name in ("decoder", "setup", "split"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("decoder", None)
 
     @property
     def has_parts(self) -> bool:
