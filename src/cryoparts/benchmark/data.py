@@ -21,8 +21,9 @@ from cryoparts.evaluation.assembly_agreement import (
 )
 from cryoparts.evaluation.chain_agreement import ChainDensities
 from cryoparts.io.atomic_models import read_structure
+from cryoparts.io.files import checksum
 from cryoparts.io.mrc import read_map
-from cryoparts.io.run_directory import checksum, write_json
+from cryoparts.io.run_directory import write_json
 from cryoparts.pipeline.simulation import CONSENSUS_FILE, simulate
 from cryoparts.simulation.scene_options import CompositionOptions, MapsOptions
 from cryoparts.simulation.structures.toy_complex import toy_complex, write_toy_segments

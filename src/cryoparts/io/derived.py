@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.io.array_file import read_npz
 from cryoparts.io.atomic import write_atomically
+from cryoparts.io.files import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,10 +61,7 @@ def derived(path: Path, depends: Mapping[str, object], compute: Callable[[], Arr
 
 def content_checksum(path: Path) -> str:
     """SHA-256 of a file as hexadecimal digits; "absent" where there is none."""
-    if not path.is_file():
-        return "absent"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return checksum(path) if path.is_file() else "absent"
 
 
 def file_state(path: Path) -> str:

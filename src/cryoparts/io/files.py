@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zipfile
 import zlib
@@ -21,6 +22,12 @@ def require_file(path: Path, cure: str) -> None:
         raise InputError(str(path), "there is no such file", cure)
     if path.stat().st_size == 0:
         raise InputError(str(path), "the file is empty", "Copy or write it again.")
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 UNREADABLE = (

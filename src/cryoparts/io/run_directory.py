@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import logging
 import platform
@@ -19,7 +18,7 @@ import yaml
 from cryoparts.config import RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically, write_text
-from cryoparts.io.files import reading
+from cryoparts.io.files import checksum, reading
 from cryoparts.io.lock import LOCK, locked
 from cryoparts.version import __version__
 
@@ -348,12 +347,6 @@ def require_new_folder(root: Path) -> None:
             "the run folder exists and is not empty",
             "Choose another folder, remove it, or add --resume to go on with that run.",
         )
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
