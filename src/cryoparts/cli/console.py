@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -51,19 +51,6 @@ class _Warnings(logging.Handler):
         ERROR.print(f"[yellow]warning:[/] {escape(record.getMessage())}")
 
 
-@contextmanager
-def show_warnings() -> Iterator[None]:
-    """Print what the program's modules warn of, once, on standard error, while the block runs."""
-    handler = _Warnings(level=logging.WARNING)
-    # An error is printed with its cure by `fail`.
-    handler.addFilter(lambda record: record.levelno == logging.WARNING)
-    LOG.addHandler(handler)
-    try:
-        yield
-    finally:
-        LOG.removeHandler(handler)
-
-
 class _Information(logging.Handler):
     """What modules without a terminal of their own tell, as the user sees it."""
 
@@ -71,14 +58,37 @@ class _Information(logging.Handler):
         OUT.print(escape(record.getMessage()))
 
 
-def show_information(of: str) -> None:
-    """Print what the modules below a name tell, once, on standard output."""
+@contextmanager
+def _shown(of: str, handler: logging.Handler, level: int) -> Iterator[None]:
+    """Messages of this level alone, of the modules below a name, while the block runs."""
+    handler.addFilter(lambda record: record.levelno == level)
     logger = logging.getLogger(of)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def show_warnings() -> AbstractContextManager[None]:
+    """Print what the program's modules warn of, on standard error, while the block runs.
+
+    An error is printed with its cure by `fail`.
+    """
+    return _shown(LOG.name, _Warnings(), logging.WARNING)
+
+
+@contextmanager
+def show_information(of: str) -> Iterator[None]:
+    """Print what the modules below a name tell, on standard output, while the block runs."""
+    logger = logging.getLogger(of)
+    before = logger.level
     logger.setLevel(logging.INFO)
-    if not any(isinstance(handler, _Information) for handler in logger.handlers):
-        handler = _Information(level=logging.INFO)
-        handler.addFilter(lambda record: record.levelno == logging.INFO)
-        logger.addHandler(handler)
+    try:
+        with _shown(of, _Information(), logging.INFO):
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def say_error(problem: str, cure: str) -> None:

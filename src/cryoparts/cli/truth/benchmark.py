@@ -97,6 +97,7 @@ def realistic(
     _benchmark(of, config, output, data, structure, None, options)
 
 
+@show_information("cryoparts.benchmark")
 def _benchmark(
     kind: Kind,
     file: Path,
@@ -126,7 +127,6 @@ def _benchmark(
         config = replace(config, poses=poses)
     files = find_files(config, file.resolve(), data)
     _claim(output, config)
-    show_information("cryoparts.benchmark")
     set_threads(config.sections.get("training", {}).get("threads"))
     maps = map_knowledge(files)
     plan = [(data_set, runs_of(config, data_set)) for data_set in data_sets(config)]
