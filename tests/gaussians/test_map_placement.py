@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from cryoparts.config import ModelConfig
+from cryoparts.gaussians.from_file import make_model
 from cryoparts.gaussians.map_placement import place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.mrc import read_map, write_map
-from cryoparts.pipeline.start import make_model
 
 BOX, PIXEL = 32, 4.0
 BLOB = np.array([20.0, -12.0, 8.0])

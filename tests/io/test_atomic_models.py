@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cryoparts.config import ModelConfig
+from cryoparts.gaussians.from_file import make_model
 from cryoparts.io.atomic_models import read_structure
-from cryoparts.pipeline.start import make_model
 
 
 def atom(

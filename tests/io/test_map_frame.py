@@ -11,10 +11,10 @@ import pytest
 
 from cryoparts.config import ModelConfig
 from cryoparts.errors import InputError
+from cryoparts.gaussians.from_file import frame_of
 from cryoparts.io.map_frame import FILE, MapFrame
 from cryoparts.io.mrc import read_map, write_map
 from cryoparts.io.structure import Structure, write_structure
-from cryoparts.pipeline.start import frame_of
 
 BOX, PIXEL = 16, 4.0
 

@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.io.files import reading
+from cryoparts.io.mrc import is_map
 from cryoparts.io.structure import Structure
 
 if TYPE_CHECKING:
@@ -57,8 +58,16 @@ class _Atoms:
         return _Atoms(self.table[keep].reset_index(drop=True), self.positions[keep])
 
 
+STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
+"""Suffixes of atomic models; a compressed map is told from them by `cryoparts.io.mrc.is_map`."""
+
 FARTHEST_ANGSTROM = 1e5
 """No molecule is larger: a coordinate beyond it is a damaged number."""
+
+
+def is_structure(path: Path) -> bool:
+    """Whether a file is an atomic model by its name."""
+    return path.suffix.lower() in STRUCTURES and not is_map(path)
 
 
 def read_structure(

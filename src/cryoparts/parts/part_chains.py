@@ -12,8 +12,7 @@ from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
 from cryoparts.gaussians.placement import place_in_box
-from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import is_map
+from cryoparts.io.atomic_models import is_structure, read_structure
 from cryoparts.particles.prepared import PreparedParticles
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.io.run_directory import RunDirectory
 
-STRUCTURES = {".cif", ".mmcif", ".pdb", ".ent", ".gz"}
 
 FARTHEST_MEDIAN_ANGSTROM = 10.0
 """Atoms farther from the Gaussians than this (median) are not in their frame."""
@@ -94,7 +92,7 @@ def atoms_of_run(
     """
     config = run.config()
     path = Path(config.model) if structure is None else structure
-    if structure is None and (path.suffix.lower() not in STRUCTURES or is_map(path)):
+    if structure is None and not is_structure(path):
         return None
     atoms = read_structure(path)
     box, pixel = original_box(run)

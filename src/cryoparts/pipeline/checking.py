@@ -12,6 +12,7 @@ import numpy as np
 
 from cryoparts.conventions import AberratedCtfParameters
 from cryoparts.errors import InputError
+from cryoparts.gaussians.from_file import make_model
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.io.mrc import is_map, read_map
 from cryoparts.io.run_directory import require_new_folder
@@ -21,7 +22,6 @@ from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import agreement, convention_problem, sampled_rows
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
 from cryoparts.pipeline.start import (
-    make_model,
     report_copies,
     report_geometry,
     report_map_size,

@@ -14,12 +14,11 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.inference.decode import particle_probability
-from cryoparts.io.atomic_models import read_structure
-from cryoparts.io.mrc import is_map, read_map
+from cryoparts.io.atomic_models import is_structure, read_structure
+from cryoparts.io.mrc import read_map
 from cryoparts.io.names import rows_of_names
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.pipeline.start import STRUCTURES
 from cryoparts.selection.selection import named_rows, read_names
 from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.setup import set_threads
@@ -187,7 +186,7 @@ def _given_mask(choice: str, particles: PreparedParticles) -> NDArray[np.float32
 
 def _atoms_of(path: Path, particles: PreparedParticles, model: GaussianModel) -> Atoms | None:
     """The model's atoms in the Gaussians' frame; None if it was no structure or has moved."""
-    if path.suffix.lower() not in STRUCTURES or is_map(path) or not path.is_file():
+    if not is_structure(path) or not path.is_file():
         return None
     structure = read_structure(path)
     corner = (particles.box_size // 2) * particles.pixel_size_angstrom
