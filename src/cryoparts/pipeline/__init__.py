@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.editing import edit_run_parts
     from cryoparts.pipeline.evaluating import evaluate
     from cryoparts.pipeline.focus import find_states
+    from cryoparts.pipeline.maps.reconstruct import (
+        reconstruct_selection,
+        reconstruct_states,
+        reconstruct_trajectories,
+    )
     from cryoparts.pipeline.motion import find_motion
     from cryoparts.pipeline.outputs import report_run, write_masks
     from cryoparts.pipeline.particles import (
@@ -25,11 +30,6 @@ if TYPE_CHECKING:
         select_particles,
     )
     from cryoparts.pipeline.parts import find_parts
-    from cryoparts.pipeline.reconstruct import (
-        reconstruct_selection,
-        reconstruct_states,
-        reconstruct_trajectories,
-    )
     from cryoparts.pipeline.simulation import simulate
     from cryoparts.pipeline.start import start_run
     from cryoparts.pipeline.steps import run_steps
@@ -80,9 +80,9 @@ _HOME = {
     "judge_composition": "composition",
     "judge_trust": "trust",
     "particle_columns": "particles",
-    "reconstruct_selection": "reconstruct",
-    "reconstruct_states": "reconstruct",
-    "reconstruct_trajectories": "reconstruct",
+    "reconstruct_selection": "maps.reconstruct",
+    "reconstruct_states": "maps.reconstruct",
+    "reconstruct_trajectories": "maps.reconstruct",
     "report_run": "outputs",
     "run_steps": "steps",
     "select_particles": "particles",

@@ -80,9 +80,9 @@ def gather(
     """Sums over each of several sets of particles, which may share particles.
 
     Every image is read, padded, transformed and multiplied by its CTF once,
-    whatever the number of sets that it is in, and the poses it has in them. Memory is that of one (padded)
-    volume a set (`sums_bytes`) and twice more, and of one batch (32 MiB and its
-    copies), whatever the number of particles.
+    whatever the number of sets that it is in and of its poses in them. Memory is that
+    of one (padded) volume a set (`sums_bytes`) and twice more, and of one batch
+    (32 MiB and its copies), whatever the number of particles.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from cryoparts.config.steps import FRAMES
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
-    from cryoparts.pipeline.reconstruct import (
+    from cryoparts.pipeline.maps.reconstruct import (
         DifferenceResult,
         GroupResult,
         ReconstructionResult,
@@ -46,7 +46,7 @@ def reconstruct(
     The images are the working images of the run; the maps have their box.
     """
     from cryoparts.pipeline.focus import part_numbers
-    from cryoparts.pipeline.reconstruct import (
+    from cryoparts.pipeline.maps.reconstruct import (
         reconstruct_selection,
         reconstruct_states,
         reconstruct_trajectories,
