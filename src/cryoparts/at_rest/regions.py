@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Map = NDArray[np.float32]
 
 LEAST_GAIN_SHELLS = 1.0
-"""A map is called better in a region if its resolution is better there by this many shells of
-the box's transform: an FSC curve's crossing moves by a part of one by chance."""
+"""Shells of agreement that a map must gain in a region to be called better there: an FSC curve's
+crossing moves by a part of a shell by chance."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,22 @@ class Quality:
 
 
 def gained_shells(before: Quality, after: Quality, box_size: int, pixel: float) -> float:
-    """By how many shells the resolution is better after than before."""
-    return after.shells(box_size, pixel) - before.shells(box_size, pixel)
+    """By how many shells of full agreement the half maps agree better after than before.
 
-
-def is_better(before: Quality, after: Quality, box_size: int, pixel: float) -> bool:
-    """Whether a map is better in a region: by a shell at the least, and not worse on the whole.
-
-    On the whole: by the sum of its FSC up to the resolution of either.
+    The difference of the areas under both corrected FSC curves, up to the resolution of
+    either. Where only the crossing moves it is about the crossing's way; it also counts what
+    is gained before Nyquist's frequency where both maps reach it.
     """
     last = int(np.ceil(max(q.shells(box_size, pixel) for q in (before, after)))) + 1
     known = [np.nan_to_num(q.curves.corrected[1:last]).sum() for q in (before, after)]
+    return float(known[1] - known[0])
+
+
+def is_better(before: Quality, after: Quality, box_size: int, pixel: float) -> bool:
+    """Whether a map is better in a region: by a shell at the least, and no worse in resolution."""
     gained = gained_shells(before, after, box_size, pixel)
-    return gained >= LEAST_GAIN_SHELLS and bool(known[1] > known[0])
+    finer = after.shells(box_size, pixel) >= before.shells(box_size, pixel) - LEAST_GAIN_SHELLS
+    return gained >= LEAST_GAIN_SHELLS and finer
 
 
 def wiener_filtered(density: Map, fsc: FloatArray) -> Map:

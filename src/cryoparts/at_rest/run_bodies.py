@@ -9,6 +9,7 @@ import numpy as np
 
 from cryoparts.at_rest.bodies import Body, BodyMotion
 from cryoparts.errors import InputError
+from cryoparts.inference.decode import particle_probability
 from cryoparts.io.names import rows_of_names
 from cryoparts.motion.motion_files import CORE, read_rigid_motion
 from cryoparts.statistics.trusted import is_trusted
@@ -30,7 +31,7 @@ LEAST_WEIGHT = 0.05
 
 def particle_weight(run: Run) -> FloatArray:
     """How much each particle (P,) counts: its probability, and 0 where it is not trusted."""
-    probability = run.particle_weights
+    probability = particle_probability(run.directory, len(run.particles))
     return np.where(is_trusted(probability), np.maximum(probability, LEAST_WEIGHT), 0.0)
 
 
