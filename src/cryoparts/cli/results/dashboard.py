@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import webbrowser
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cryoparts.cli.console import say
 from cryoparts.cli.options import RunFolder
@@ -11,7 +14,10 @@ PORT = 8765
 """Port of this computer, above those that need rights; --port chooses another."""
 
 
-def dashboard(run: RunFolder, *, port: int = PORT, open_browser: bool = True) -> None:
+Browser = Annotated[bool, Parameter(negative="--no-open-browser")]
+
+
+def dashboard(run: RunFolder, *, port: int = PORT, open_browser: Browser = True) -> None:
     """Look at the particles and the parts in the browser; choose particles with a lasso.
 
     The page is served to this computer only, until Ctrl-C, and opens to whoever has the token
