@@ -23,7 +23,7 @@ PAGES = [
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OF_OTHER_PROGRAMS = {"--help", "--version", "--install-completion", "--show-completion"}
 KINDS = {
-    "simulate": ("composition", "motion", "both", "maps"),
+    "simulate": ("composition", "motion", "bend", "both", "maps"),
     "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
 }
 
