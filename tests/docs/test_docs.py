@@ -24,7 +24,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OF_OTHER_PROGRAMS = {"--help", "--version", "--install-completion", "--show-completion"}
 KINDS = {
     "simulate": ("composition", "motion", "bend", "both", "maps"),
-    "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
+    "benchmark": ("composition", "motion", "both", "assembly", "realistic", "maps"),
 }
 
 
