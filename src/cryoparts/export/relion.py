@@ -60,7 +60,7 @@ def write_selected_star(
     elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "relion")
     keep = chosen_rows(copy_names(named, len(elements)), names, source).reshape(len(named), -1)
     with write_atomically(target) as temporary:
-        _copy_rows(source, block, keep, _turned_angles(block, keep, elements), temporary)
+        copy_rows(source, block, keep, _turned_angles(block, keep, elements), temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
@@ -123,14 +123,25 @@ def _turned_angles(
         yield {column: f"{angle:.6f}" for column, angle in zip(columns, angles, strict=True)}
 
 
-def _copy_rows(
+def copy_rows(
     source: Path,
     block: StarBlock,
     keep: NDArray[np.bool_],
     turned: Iterator[dict[int, str]],
     target: Path,
 ) -> None:
-    """Copy `source` with the kept copies (P, n) of the block's rows, the first as it stands."""
+    """Copy `source` with the kept copies (P, n) of the block's rows, the first as it stands.
+
+    Parameters
+    ----------
+    source : Path
+    block : StarBlock
+    keep : bool array, shape (P, n)
+        n at least 1; a row is written for every True.
+    turned : iterator of dict
+        For each kept copy but a row's first, in order: its values by the number of their column.
+    target : Path
+    """
     comments = set(block.comment_lines)
     row = 0
     with (
