@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from cryoparts.pipeline.composition import judge_composition
 from cryoparts.pipeline.coordination import find_run_coordination
 from cryoparts.pipeline.focus import find_states, part_numbers
+from cryoparts.pipeline.maps.reconstruct import reconstruct_states
 from cryoparts.pipeline.motion import find_motion
 from cryoparts.pipeline.outputs import report_run, write_masks
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.progress import Progress, counting, silent
-from cryoparts.pipeline.reconstruct import reconstruct_states
 from cryoparts.pipeline.training import train_run
 from cryoparts.pipeline.trust import judge_trust
 
