@@ -26,7 +26,7 @@ OF_OTHER_PROGRAMS = {
     *("--ind", "--ptcl", "--ref"),  # cryoDRGN and EMAN2
 }
 KINDS = {
-    "simulate": ("composition", "motion", "both", "maps"),
+    "simulate": ("composition", "motion", "bend", "both", "maps"),
     "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
 }
 
