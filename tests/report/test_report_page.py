@@ -120,7 +120,7 @@ def test_the_page_gives_parts_states_resolution_and_frc(whole):
             assert f"state {number}: {int((state == number).sum()):,} particles" in text, part
     assert "part there, map to" in text
     assert "part absent, map to" in text
-    assert re.search(r"never trained on: 0\.1\d+, against 0\.1210 of the neutral model", text)
+    assert re.search(r"never trained on\) 0\.1\d+, against 0\.1210 of the neutral model", text)
     assert re.search(r"map to \d+\.\d Å", text)
     assert "0.9573" in text  # of evaluation.json
     assert "76 s" in text  # five epochs of 15.2 s

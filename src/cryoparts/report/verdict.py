@@ -111,7 +111,7 @@ def frc_line(training: Training | None) -> str:
     best, still = float(training.held_out_frc[training.best_row]), training.unchanging_frc
     change = f" ({signed_percent((best - still) / abs(still))})" if still else ""
     return (
-        f"FRC with particles never trained on: {best:.4f}, against {still:.4f} of "
+        f"Held-out FRC (particles never trained on) {best:.4f}, against {still:.4f} of "
         f"{UNCHANGING[training.unchanging_name]}{change}."
     )
 
