@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.conventions import Poses, euler_from_rotation
 from cryoparts.errors import InputError
-from cryoparts.export.relion import NAME_COLUMN, copy_rows
+from cryoparts.export.relion import NAME_COLUMN, Edits, copy_rows
 from cryoparts.io.atomic import write_atomically
 from cryoparts.particle_files.relion import EULER, particle_block, write_relion
 from cryoparts.particle_files.row_identity import row_names
@@ -84,7 +84,7 @@ def write_posed_star(target: Path, table: ParticleTable, rows: NDArray[np.int64]
             yield {c: f"{value:.6f}" for c, value in zip(columns, row, strict=True)}
 
     with write_atomically(target) as temporary:
-        copy_rows(source, block, keep, replaced(), temporary)
+        copy_rows(source, block, keep, Edits(block, replaced(), None), temporary)
 
 
 def write_posed_cs(target: Path, source: Path, rows: NDArray[np.int64], poses: Poses) -> None:
