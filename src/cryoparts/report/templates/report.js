@@ -132,7 +132,7 @@
       q[k] = s / 4; q[i] = (m[i][k] + m[k][i]) / s; q[j] = (m[j][k] + m[k][j]) / s;
       q[3] = (m[j][i] - m[i][j]) / s;
     }
-    viewer.setView([-centre[0], -centre[1], -centre[2], 150 - 4.1 * reach, q[0], q[1], q[2], q[3]]);
+    viewer.setView([-centre[0], -centre[1], -centre[2], 150 - 6.0 * reach, q[0], q[1], q[2], q[3]]);
     viewer.setSlab(-2 * reach, 2 * reach);
   }
 
@@ -146,7 +146,12 @@
       });
     });
     var centre = low.map(function (v, k) { return (v + high[k]) / 2; });
-    var reach = 0.5 * Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]);
+    var reach = 0;
+    meshes.forEach(function (mesh) {
+      mesh.vertices.forEach(function (v) {
+        reach = Math.max(reach, Math.hypot(v.x - centre[0], v.y - centre[1], v.z - centre[2]));
+      });
+    });
     return { centre: centre, reach: reach || 1 };
   }
 
