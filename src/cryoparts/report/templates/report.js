@@ -5,6 +5,7 @@
   "use strict";
   var MOST_LIVE = 5;
   var FRAME_MS = 60;
+  var WHITE_AT = 2.5; // times the contour level, in slices
   var scenes = Array.prototype.slice.call(document.querySelectorAll(".scene"));
   var live = [];
 
@@ -383,10 +384,10 @@
         for (var y = 0; y < size[v]; y++) {
           for (var x = 0; x < size[u]; x++) {
             var value = state.volume.data[at * step[axis] + x * step[u] + y * step[v]];
-            var grey = 255 * (value - state.low) / (state.high - state.low);
+            var grey = 255 * (value - state.low) / (WHITE_AT * state.level - state.low);
             var place = 4 * (x + size[u] * (size[v] - 1 - y));
             image.data[place] = image.data[place + 1] = image.data[place + 2] =
-              Math.min(255, 1.6 * grey);
+              Math.min(255, grey);
             image.data[place + 3] = 255;
           }
         }
