@@ -29,7 +29,7 @@ from cryoparts.io.tables import load_array
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
-from cryoparts.training.encoder_input import MAP, EncoderInput
+from cryoparts.training.encoder_input import MAP, EncoderInput, values_path
 from cryoparts.training.networks import build_networks
 from cryoparts.training.setup import choose_device
 from cryoparts.training.split import rows_of_half
@@ -73,7 +73,7 @@ class TrainedDecoder:
         self.config = run.config().training
         self.device = choose_device(self.config.device)
         self.particles = PreparedParticles.open(run.particles_path)
-        run.require(run.encoder_input_path, f"cryoparts train -o {run.root}")
+        run.require(values_path(run.particles_path), f"cryoparts train -o {run.root}")
         self.encoder_input = EncoderInput.open(run.particles_path, self.device)
         self.networks = build_networks(
             self.config,
@@ -162,7 +162,7 @@ class TrainedDecoder:
             "program": __version__,
             "checkpoint": content_checksum(run.checkpoints_path / f"{BEST}.safetensors"),
             "encoder input": content_checksum(run.particles_path / MAP),
-            "values": file_state(run.encoder_input_path),
+            "values": file_state(values_path(run.particles_path)),
         }
 
     @torch.no_grad()

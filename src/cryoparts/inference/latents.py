@@ -9,11 +9,11 @@ import torch
 
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
-from cryoparts.inference.latent_refinement import LatentRefinement
 from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import write_table
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def refinement(
     trained: TrainedDecoder,
     setup: TrainingSetup,
     forward: ForwardModel | None = None,
-) -> LatentRefinement:
+) -> ParticleRefinement:
     """What refines latent vectors under the trained decoder; the prior is the run's encoder's.
 
     Parameters
@@ -109,7 +109,7 @@ def refinement(
     # trainings on two half sets know nothing of each other
     rows = rows_of_half(setup.forward.particles.half_set, trained.config.half)
     encoded = trained.encoded_run()[torch.as_tensor(rows, device=trained.device)]
-    return LatentRefinement(
+    return ParticleRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,
         neutral=setup.neutral,

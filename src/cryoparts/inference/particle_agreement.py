@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cryoparts.image_model.deformation import Gaussians
     from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.inference.latent_refinement import LatentRefinement
+    from cryoparts.refinement.particle_refinement import ParticleRefinement
     from cryoparts.training.setup import TrainingSetup
 
     FloatArray = NDArray[np.float64]
@@ -49,13 +49,13 @@ class AgreementMeasure:
     trained : TrainedDecoder
     setup : TrainingSetup
         Of the run.
-    latent_refinement : LatentRefinement
+    latent_refinement : ParticleRefinement
         With the prior of the run's latent vectors.
     """
 
     trained: TrainedDecoder
     setup: TrainingSetup
-    latent_refinement: LatentRefinement
+    latent_refinement: ParticleRefinement
 
     @torch.no_grad()
     def of_particles(self) -> FloatArray:

@@ -66,11 +66,6 @@ class RunDirectory:
         return self.root / "particles"
 
     @property
-    def encoder_input_path(self) -> Path:
-        """Cache of the encoder's input."""
-        return self.root / "particles" / "encoder_input.npy"
-
-    @property
     def metrics_path(self) -> Path:
         """One row an epoch."""
         return self.root / "metrics.jsonl"
