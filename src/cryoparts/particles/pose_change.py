@@ -34,6 +34,21 @@ def pose_changes(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class PoseSpread:
+    """How far the given poses are from the true ones: deviations along each axis.
+
+    Parameters
+    ----------
+    turn : float
+        Radians.
+    shift_angstrom : float
+    """
+
+    turn: float
+    shift_angstrom: float
+
+
+@dataclass(frozen=True)
 class PoseChange:
     """Small turns and shifts that lead from the given poses to the refined ones.
 
@@ -43,20 +58,18 @@ class PoseChange:
         Rotation vectors in the frame of the image (z towards the viewer), radians.
     shift_angstrom : float array, shape (P, 2)
         Added to the given shifts.
-    turn_spread, shift_spread_angstrom : float
-        Deviation of the errors of the given poses along each axis (radians) and each side
-        of the image, as learned from the data.
+    spread : PoseSpread
+        Of the errors of the given poses, as learned from the data.
     """
 
     turn: NDArray[np.floating]
     shift_angstrom: NDArray[np.floating]
-    turn_spread: float
-    shift_spread_angstrom: float
+    spread: PoseSpread
 
     @classmethod
     def nothing(cls) -> Self:
         """Of poses that are as good as refined ones would be."""
-        return cls(np.zeros((0, 3)), np.zeros((0, 2)), 0.0, 0.0)
+        return cls(np.zeros((0, 3)), np.zeros((0, 2)), PoseSpread(0.0, 0.0))
 
     def __len__(self) -> int:
         return len(self.turn)
@@ -87,7 +100,7 @@ class PoseChange:
                 temporary,
                 turn=self.turn.astype(np.float32),
                 shift_angstrom=self.shift_angstrom.astype(np.float32),
-                spread=np.array([self.turn_spread, self.shift_spread_angstrom]),
+                spread=np.array([self.spread.turn, self.spread.shift_angstrom]),
             )
 
     @classmethod
@@ -107,4 +120,4 @@ class PoseChange:
                 raise ValueError(f"arrays of shapes {turn.shape}, {shift.shape}, {spread.shape}")
             if not (np.isfinite(turn).all() and np.isfinite(shift).all()):
                 raise ValueError("turns or shifts that are no numbers")
-            return cls(turn, shift, float(spread[0]), float(spread[1]))
+            return cls(turn, shift, PoseSpread(float(spread[0]), float(spread[1])))

@@ -80,8 +80,8 @@ def train_run(
     """
     setup = run.prepare(counting(progress, "encoder input"))
     trainer = Trainer(run.directory, setup, run.training)
-    rows = trainer.train(epochs or SilentTraining(), resume=resume)
-    write_latents(run.directory, setup, counting(progress, "latent vectors"))
+    rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
+    write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))
     run.forget_training()
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cryoparts.config import Channel
     from cryoparts.image_model.forward_model import ForwardModel, ParticleBatch
     from cryoparts.image_model.losses import Objective
+    from cryoparts.particles.pose_change import PoseSpread
 
 BATCH = 16
 """Particles at a time on the processor; each is decoded once a latent dimension."""
@@ -59,21 +60,6 @@ STEPS_A_TANGENT = 5
 TURNS = 3
 POSE_UNKNOWNS = 5
 """Three turns, then two shifts."""
-
-
-@dataclass(frozen=True)
-class PoseSpread:
-    """How far the given poses are from the true ones: deviations along each axis.
-
-    Parameters
-    ----------
-    turn : float
-        Radians.
-    shift_angstrom : float
-    """
-
-    turn: float
-    shift_angstrom: float
 
 
 @dataclass(frozen=True)
@@ -153,7 +139,9 @@ class ParticleRefinement:
         indices: NDArray[np.int64],
         steps: int = 1,
         progress: Callable[[int, int], None] | None = None,
+        *,
         steps_a_tangent: int | None = None,
+        pose: Tensor | None = None,
     ) -> Refined:
         """Refined latent vectors and poses.
 
@@ -169,15 +157,18 @@ class ParticleRefinement:
             Told the particles done, and their total.
         steps_a_tangent : int or None
             Default: `STEPS_A_TANGENT`.
+        pose : Tensor, shape (n, 5), or None
+            Changes of the poses to start from, as in `Refined`; None starts from none.
         """
         still = latent.new_zeros(len(latent), POSE_UNKNOWNS)
+        start_pose = still if pose is None else pose
         if steps == 0 or not len(indices):
-            return Refined(latent.clone(), still, still)
+            return Refined(latent.clone(), start_pose.clone(), still)
         size = self.batch_size(latent)
         found = []
         for start in range(0, len(indices), size):
             rows = slice(start, start + size)
-            problem = _Problem.of(self, latent[rows], indices[rows])
+            problem = _Problem.of(self, latent[rows], start_pose[rows], indices[rows])
             found.append(problem.solved(steps, steps_a_tangent or STEPS_A_TANGENT))
             if progress is not None:
                 progress(min(start + size, len(indices)), len(indices))
@@ -221,6 +212,7 @@ class _Problem:
 
     refinement: ParticleRefinement
     latent: Tensor  # (B, Z), the start
+    pose: Tensor  # (B, 5), the start
     batch: ParticleBatch
     weight: Tensor
     data: Tensor  # (B, M), whitened
@@ -232,7 +224,11 @@ class _Problem:
 
     @classmethod
     def of(
-        cls, refinement: ParticleRefinement, latent: Tensor, indices: NDArray[np.int64]
+        cls,
+        refinement: ParticleRefinement,
+        latent: Tensor,
+        pose: Tensor,
+        indices: NDArray[np.int64],
     ) -> _Problem:
         """Of the chosen particles."""
         batch = refinement.forward.batch(indices)
@@ -256,6 +252,7 @@ class _Problem:
         return cls(
             refinement,
             latent,
+            pose,
             batch,
             weight,
             _whitened(batch.data, weight),
@@ -299,7 +296,7 @@ class _Problem:
     def _start(self) -> Tensor:
         known = [] if self.refinement.latent_held else [self.latent]
         if self.refinement.pose_spread is not None:
-            known.append(self.latent.new_zeros(len(self.latent), POSE_UNKNOWNS))
+            known.append(self.pose / self.unit)
         return torch.cat(known, dim=1)
 
     def _refined(self, unknowns: Tensor, slopes: Tensor, model: Tensor, noise: Tensor) -> Refined:

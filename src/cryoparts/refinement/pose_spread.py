@@ -16,7 +16,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from cryoparts.refinement.particle_refinement import TURNS, PoseSpread
+from cryoparts.image_model.forward_model import ForwardModel
+from cryoparts.particles.pose_change import PoseSpread
+from cryoparts.refinement.particle_refinement import TURNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +41,21 @@ WORTH = 1.25
 on refining is worth it. Below, a refined pose is hardly better than the given one, and what
 the model does not explain would be taken for errors of the poses: with poses that are exact,
 trained models show a ratio of 0.3 to 0.9."""
+
+
+def about_given_poses(
+    refinement: ParticleRefinement, spread: PoseSpread | None = None
+) -> ParticleRefinement:
+    """The same refinement with the poses that the particle file gives as their prior's mean."""
+    forward = refinement.forward
+    given = ForwardModel(forward.particles.with_given_poses(), forward.device)
+    return replace(refinement, forward=given, pose_spread=spread)
+
+
+def spread_sample(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most `SAMPLE` of the rows, spread over the file."""
+    count = min(SAMPLE, len(rows))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
 
 
 def learned_spread(

@@ -168,8 +168,9 @@ class Run:
         return self.decoder.batches(rows, gaussians)
 
     def forget_training(self) -> None:
-        """Open networks and scales anew when next asked for: a training has gone on."""
-        self.__dict__.pop("decoder", None)
+        """Open networks, scales and poses anew when next asked for: a training has gone on."""
+        for name in ("decoder", "setup", "particles"):
+            self.__dict__.pop(name, None)
 
     @property
     def has_parts(self) -> bool:

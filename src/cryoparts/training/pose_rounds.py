@@ -24,15 +24,18 @@ from cryoparts.particles.pose_change import (
     pose_changes,
 )
 from cryoparts.refinement.particle_refinement import TURNS, ParticleRefinement
-from cryoparts.refinement.pose_spread import SAMPLE, learned_spread
+from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.training.encoder_input import in_new_poses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
+
     from cryoparts.config import TrainingConfig
-    from cryoparts.refinement.particle_refinement import PoseSpread, Refined
+    from cryoparts.particles.pose_change import PoseSpread
+    from cryoparts.refinement.particle_refinement import Refined
     from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
 
@@ -76,7 +79,7 @@ def refine_poses(
             [networks.encoder(rows_of(rows, setup.forward.device)) for rows in chunks]
         )
     refinement = ParticleRefinement(
-        ForwardModel(particles.with_given_poses(), setup.forward.device),
+        setup.forward,
         setup.objective,
         setup.neutral,
         networks.decoder,
@@ -85,14 +88,16 @@ def refine_poses(
         torch.eye(latent.shape[1], device=latent.device),
         latent_held=True,
     )
-    own = setup.split.training
-    sample = own[np.unique(np.linspace(0, len(own) - 1, min(SAMPLE, len(own))).astype(np.int64))]
+    sample = spread_sample(setup.split.training)
+    refinement = about_given_poses(refinement)
     spread = learned_spread(refinement, latent[sample], sample)
     if spread is None:
         return setup
+    known = current_change(particles.folder)
     refined = replace(refinement, pose_spread=spread).solve(
         latent,
         everyone,
+        pose=start_of(known, latent),
         progress=lambda done, total: progress("poses", done, total),
         steps_a_tangent=STEPS_A_TANGENT,
     )
@@ -119,7 +124,20 @@ def refine_poses(
 def change_of(refined: Refined, spread: PoseSpread) -> PoseChange:
     """What refinement has changed, as it is kept."""
     pose = refined.pose.cpu().numpy()
-    return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread.turn, spread.shift_angstrom)
+    return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread)
+
+
+def current_change(folder: Path) -> PoseChange:
+    """What the poses that are in use differ by from the given ones."""
+    found = pose_changes(folder)
+    return PoseChange.load(found[-1]) if found else PoseChange.nothing()
+
+
+def start_of(change: PoseChange, latent: Tensor) -> Tensor | None:
+    """The change as unknowns (P, 5) of a refinement; None of given poses."""
+    if not len(change):
+        return None
+    return latent.new_tensor(np.concatenate([change.turn, change.shift_angstrom], axis=1))
 
 
 def poses_found_after(folder: Path) -> int:

@@ -161,6 +161,7 @@ class NullImaging:
             _images=images,
             _image=numbered(real.image[indices]),
             _working_image=working,
+            _given=None,
         )
 
 
