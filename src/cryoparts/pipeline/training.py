@@ -15,6 +15,7 @@ from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.trainer import Trainer, best_epoch
 
 if TYPE_CHECKING:
+    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.run.run import Run
     from cryoparts.training.trainer import Progress as TrainingProgress
 
@@ -42,6 +43,8 @@ class Trained:
         The same of the model as given.
     trusted, particles : int
         Particles that more probably are what the model describes than not, and all.
+    pose_change : PoseChange or None
+        What was found to be wrong with the given poses; None where they stay as given.
     """
 
     epochs: tuple[dict[str, float], ...]
@@ -51,6 +54,7 @@ class Trained:
     held_out_frc_neutral: float
     trusted: int
     particles: int
+    pose_change: PoseChange | None
 
     @property
     def gains(self) -> bool:
@@ -93,6 +97,7 @@ def train_run(
         neutral,
         int(is_trusted(run.particle_weights).sum()),
         len(run.particles),
+        run.pose_change,
     )
     if trained.trusted < trained.particles:
         _save_good_ones(run)

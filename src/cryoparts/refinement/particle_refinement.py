@@ -267,10 +267,8 @@ class _Problem:
         """Gauss-Newton steps to the highest posterior."""
         unknowns = self._start()
         model = self._images(unknowns[None])[0]
-        # The noise of each particle, from what its first model leaves over.
-        degrees = 2 * int((self.weight > 0).sum())
         data = self.data
-        noise = (data - _scale(model, data)[:, None] * model).square().sum(1) / degrees
+        noise = self._noise(model)
         slopes = model[None]
         for _ in range(steps):
             slopes = self._slopes(unknowns, model)
@@ -291,7 +289,14 @@ class _Problem:
                 model = torch.where(better[:, None], image, model)
                 score = torch.where(better, reached, score)
                 length = torch.where(better, length, SHORTENED * length)
-        return self._refined(unknowns, slopes, model, noise)
+        return self._refined(unknowns, slopes, model)
+
+    def _noise(self, model: Tensor) -> Tensor:
+        """Variance (B,) of each particle's noise, from what its model leaves over."""
+        degrees = 2 * int((self.weight > 0).sum())
+        left = self.data - _scale(model, self.data)[:, None] * model
+        noise: Tensor = left.square().sum(dim=1) / degrees
+        return noise
 
     def _start(self) -> Tensor:
         known = [] if self.refinement.latent_held else [self.latent]
@@ -299,12 +304,12 @@ class _Problem:
             known.append(self.pose / self.unit)
         return torch.cat(known, dim=1)
 
-    def _refined(self, unknowns: Tensor, slopes: Tensor, model: Tensor, noise: Tensor) -> Refined:
+    def _refined(self, unknowns: Tensor, slopes: Tensor, model: Tensor) -> Refined:
         latent = self.latent if self.refinement.latent_held else unknowns[:, : self._dimensions]
         if self.refinement.pose_spread is None:
             still = latent.new_zeros(len(latent), POSE_UNKNOWNS)
             return Refined(latent, still, still)
-        _, curvature = _normal_equations(slopes, model, self.data, noise)
+        _, curvature = _normal_equations(slopes, model, self.data, self._noise(model))
         variance = torch.linalg.inv(curvature + self.precision).diagonal(dim1=1, dim2=2)
         return Refined(
             latent,

@@ -12,6 +12,7 @@ from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.occupancy.composition import Composition
+from cryoparts.particles.pose_change import PoseChange, pose_changes
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.run.result_options import kept_options
@@ -95,6 +96,12 @@ class Run:
     def particles(self) -> PreparedParticles:
         """The P working images with poses, CTFs, half sets and names."""
         return PreparedParticles.open(self.directory.particles_path)
+
+    @property
+    def pose_change(self) -> PoseChange | None:
+        """What was found to be wrong with the given poses; None where they stay as given."""
+        found = pose_changes(self.directory.particles_path)
+        return PoseChange.load(found[-1]) if found else None
 
     @cached_property
     def split(self) -> Split:
