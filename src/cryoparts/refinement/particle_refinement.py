@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
-from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights, shift_phases
+from cryoparts.imaging.fourier import shift_phases
 from cryoparts.imaging.rotations import rotation_from_vector
+from cryoparts.refinement.whitened_images import WhitenedImages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,15 +193,6 @@ class ParticleRefinement:
             len(self.covariance), device=self.covariance.device
         )
 
-    def root_weights(self) -> Tensor:
-        """Square roots of each frequency's weight in the objective (D, D // 2 + 1)."""
-        box, device = self.forward.particles.box_size, self.forward.device
-        rings = ring_index(box, device)
-        inside = rings < ring_count(box)
-        weights = self.objective.ring_weights[rings.clamp(max=ring_count(box) - 1)]
-        root: Tensor = (weights * inside * ring_weights(box, device)).sqrt()
-        return root
-
 
 @dataclass(frozen=True)
 class _Problem:
@@ -214,7 +206,7 @@ class _Problem:
     latent: Tensor  # (B, Z), the start
     pose: Tensor  # (B, 5), the start
     batch: ParticleBatch
-    weight: Tensor
+    white: WhitenedImages
     data: Tensor  # (B, M), whitened
     held: Gaussians | None  # of the latent vectors, where these are held
     mean: Tensor  # (U,), of the prior
@@ -232,7 +224,7 @@ class _Problem:
     ) -> _Problem:
         """Of the chosen particles."""
         batch = refinement.forward.batch(indices)
-        weight = refinement.root_weights()
+        white = WhitenedImages.of(refinement.forward, refinement.objective)
         means, precisions, differences = [], [], []
         unit = latent.new_ones(POSE_UNKNOWNS)
         if not refinement.latent_held:
@@ -254,8 +246,8 @@ class _Problem:
             latent,
             pose,
             batch,
-            weight,
-            _whitened(batch.data, weight),
+            white,
+            white.whitened(batch.data),
             refinement.decoded(latent) if refinement.latent_held else None,
             torch.cat(means),
             _block_diagonal(precisions),
@@ -293,9 +285,8 @@ class _Problem:
 
     def _noise(self, model: Tensor) -> Tensor:
         """Variance (B,) of each particle's noise, from what its model leaves over."""
-        degrees = 2 * int((self.weight > 0).sum())
         left = self.data - _scale(model, self.data)[:, None] * model
-        noise: Tensor = left.square().sum(dim=1) / degrees
+        noise: Tensor = left.square().sum(dim=1) / self.white.degrees
         return noise
 
     def _start(self) -> Tensor:
@@ -358,7 +349,7 @@ class _Problem:
             particles = self.refinement.forward.particles
             box, pixel = particles.box_size, particles.pixel_size_angstrom
             images = images * shift_phases(pose[:, TURNS:], box, pixel)
-        whitened = _whitened(images, self.weight)
+        whitened = self.white.whitened(images)
         return whitened.reshape(count, -1, whitened.shape[1])
 
     def _log_posterior(self, unknowns: Tensor, model: Tensor, noise: Tensor) -> Tensor:
@@ -409,11 +400,6 @@ def _secant(slopes: Tensor, move: Tensor, change: Tensor) -> Tensor:
     unexplained = change - torch.einsum("bz,zbm->bm", move, slopes)
     share = move / move.square().sum(dim=1, keepdim=True).clamp_min(1e-30)
     return slopes + share.T[:, :, None] * unexplained
-
-
-def _whitened(images: Tensor, weight: Tensor) -> Tensor:
-    """Half planes (..., D, D // 2 + 1) as real vectors (..., M) with white noise."""
-    return torch.view_as_real(images * weight).flatten(-3)
 
 
 def _scale(model: Tensor, data: Tensor) -> Tensor:
