@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as the program does
 
-pytest_plugins = ["particle_fixtures", "training_fixtures"]  # in tests/support
+pytest_plugins = ["browser", "particle_fixtures", "training_fixtures"]  # in tests/support
 
 REFERENCE_DATA = Path(
     os.environ.get("CRYOPARTS_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data")

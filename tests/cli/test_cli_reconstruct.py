@@ -21,7 +21,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import Structure, write_structure
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
-from cryoparts.pipeline.reconstruct import reconstruct_states, reconstruct_trajectories
+from cryoparts.pipeline.maps.reconstruct import reconstruct_states, reconstruct_trajectories
 from cryoparts.run.run import Run
 from cryoparts.states.focus import FocusedParticles
 from training_example import PARTICLES, QUICK, make_example

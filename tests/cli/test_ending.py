@@ -19,7 +19,7 @@ def ended(arguments, monkeypatch, fault) -> int:
     def fail(*_: object, **__: object):
         raise fault
 
-    monkeypatch.setattr("cyclopts.App.__call__", fail)
+    monkeypatch.setattr("cyclopts.App.parse_args", fail)
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     return int(stopped.value.code)
@@ -65,7 +65,7 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch):
     def fail(*_: object, **__: object):
         raise OSError(errno.EBADF, "bad file descriptor")
 
-    monkeypatch.setattr("cyclopts.App.__call__", fail)
+    monkeypatch.setattr("cyclopts.App.parse_args", fail)
     with pytest.raises(OSError, match="bad file"):
         main(["parts", "RUN"])
 
@@ -76,7 +76,7 @@ def test_a_process_that_is_told_to_stop_ends_with_143(tmp_path: Path):
         "def wait(*_, **__):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
-        "cyclopts.App.__call__ = wait\n"
+        "cyclopts.App.parse_args = wait\n"
         "from cryoparts.cli.main import main\n"
         "main(['train', 'p.star', '--model', 'm.mrc', '-o', 'run'])\n"
     )

@@ -21,7 +21,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
 ]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
-OF_OTHER_PROGRAMS = {"--help", "--version"}
+OF_OTHER_PROGRAMS = {"--help", "--version", "--install-completion", "--show-completion"}
 KINDS = {
     "simulate": ("composition", "motion", "both", "maps"),
     "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
@@ -37,7 +37,7 @@ def options_of(*command: str) -> frozenset[str]:
     """Every long option that the help of a command shows."""
     with pytest.MonkeyPatch.context() as environment, redirect_stdout(StringIO()) as said:
         environment.setenv("COLUMNS", "240")  # no name is cut
-        main([*command, "--help"])
+        main([*command, "--help-all"])
     return frozenset(OPTION.findall(said.getvalue()))
 
 

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from cryoparts.reconstruction.insertion import (
     FourierSums,
     ImageInserter,
+    Members,
     insert_images,
     symmetrised,
 )
@@ -142,3 +143,32 @@ def test_impossible_arguments():
     with pytest.raises(ValueError, match="even box"):
         insert_images(plane[:, :7], transfer[:, :7], np.eye(3)[None], np.zeros((1, 2)))
     assert FourierSums.empty(8).weight.shape == (8, 8, 5)
+
+
+def test_an_image_goes_into_each_volume_in_a_pose_of_its_own():
+    """Two volumes of one batch, the second in other poses, are two batches alone."""
+    rng = np.random.default_rng(8)
+    planes = np.fft.rfft2(rng.normal(size=(4, 16, 16))).astype(np.complex64)
+    transfer = rng.normal(size=planes.shape).astype(np.float32)
+    one, other = (Rotation.random(4, random_state=s).as_matrix() for s in (1, 2))
+    shifts, moved = rng.normal(size=(2, 4, 2))
+    chosen = np.array([0, 2, 3])
+    for threads in (1, 3, 5):
+        inserter = ImageInserter(16, volumes=2, threads=threads)
+        members = [
+            Members(np.arange(4), np.ones(4)),
+            Members(chosen, np.ones(3), other[chosen], moved[chosen]),
+        ]
+        inserter.add(planes, transfer, one, shifts, members)
+        expected = [
+            insert_images(planes, transfer, one, shifts),
+            insert_images(planes[chosen], transfer[chosen], other[chosen], moved[chosen]),
+        ]
+        for sums, alone in zip(inserter.finish(), expected, strict=True):
+            np.testing.assert_allclose(sums.numerator, alone.numerator, atol=1e-3)
+            np.testing.assert_allclose(sums.weight, alone.weight, atol=1e-3)
+            assert sums.n_images == alone.n_images
+    with pytest.raises(ValueError, match="one rotation and one shift"):
+        ImageInserter(16).add(
+            planes, transfer, one, shifts, [Members(chosen, np.ones(3), other, moved)]
+        )

@@ -13,10 +13,10 @@ from cryoparts.pipeline.composition import judge_composition
 from cryoparts.pipeline.coordination import find_run_coordination
 from cryoparts.pipeline.editing import edit_run_parts
 from cryoparts.pipeline.focus import find_states
+from cryoparts.pipeline.maps.reconstruct import reconstruct_states
 from cryoparts.pipeline.motion import MotionOptions, find_motion
 from cryoparts.pipeline.outputs import report_run
 from cryoparts.pipeline.parts import find_parts
-from cryoparts.pipeline.reconstruct import reconstruct_states
 from cryoparts.pipeline.trust import judge_trust
 from cryoparts.run.result_options import keep_options
 from cryoparts.run.run import Run

@@ -75,13 +75,19 @@ def toy_particles(
     noise: float = 0.0,
     seed: int = 0,
     aberrations: Aberrations | None = None,
+    displaced: np.ndarray | None = None,
 ) -> ToyParticles:
-    """Plane-wave projections written out here, independently of the package's projector."""
+    """Plane-wave projections written out here, independently of the package's projector.
+
+    `displaced` (count, N, 3), Å, moves the blobs of each particle.
+    """
     rng = np.random.default_rng(seed)
     rotation = Rotation.random(count, random_state=seed).as_matrix()
     shift = rng.uniform(-2 * pixel, 2 * pixel, (count, 2))
     k = frequency_grid(box, pixel).double()
-    placed = np.einsum("pij,nj->pni", rotation, blobs.positions)[..., :2]
+    places = blobs.positions + np.zeros((count, 1, 1) if displaced is None else displaced.shape)
+    places = places if displaced is None else places + displaced
+    placed = np.einsum("pij,pnj->pni", rotation, places)[..., :2]
     fade = np.exp(-2 * np.pi**2 * blobs.width**2 * (k**2).sum(-1).numpy())
     wave_x = np.exp(-2j * np.pi * placed[..., 0, None] * k[0, :, 0].numpy())
     wave_y = np.exp(-2j * np.pi * placed[..., 1, None] * k[:, 0, 1].numpy())

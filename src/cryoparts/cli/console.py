@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from cryoparts.report.wording import duration
+from cryoparts.cli.display import Display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,11 +21,33 @@ LOG = logging.getLogger("cryoparts")
 LOG.addHandler(logging.NullHandler())  # what is printed here is not printed again by logging
 OUT = Console(highlight=False, soft_wrap=True)
 ERROR = Console(stderr=True, highlight=False, soft_wrap=True)
+DISPLAY = Display(ERROR)
+
+
+def _out() -> Console:
+    """Where sentences go: above the line of the work, where both are on one terminal."""
+    together = DISPLAY.is_live and OUT.is_terminal and not OUT.quiet
+    return ERROR if together else OUT
+
+
+@contextmanager
+def loudness(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """While the block runs: warnings and errors alone, or all that modules tell as well."""
+    before = OUT.quiet
+    OUT.quiet = quiet
+    try:
+        if verbose:
+            with show_information(LOG.name):
+                yield
+        else:
+            yield
+    finally:
+        OUT.quiet = before
 
 
 def say(message: str) -> None:
     """Tell the user something that is worth keeping, also in the log of the run."""
-    OUT.print(escape(message))
+    _out().print(escape(message))
     LOG.info("%s", message)
 
 
@@ -55,7 +67,7 @@ class _Information(logging.Handler):
     """What modules without a terminal of their own tell, as the user sees it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        OUT.print(escape(record.getMessage()))
+        _out().print(escape(record.getMessage()))
 
 
 @contextmanager
@@ -110,113 +122,40 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
         shown.add_column(name, justify="left" if number == 0 else "right")
     for row in rows:
         shown.add_row(*(escape(str(cell)) for cell in row))
-    OUT.print(shown)
-
-
-class _Bars:
-    """A bar for the work that goes on, from its first batch to its last.
-
-    Only one display may be live on a terminal, so each ends before the next begins.
-    """
-
-    def __init__(self) -> None:
-        self._live: Progress | None = None
-        self._what = ""
-        self._task = TaskID(0)
-
-    def show(self, what: str, done: int, total: int) -> None:
-        """Show how much of some work is done; the time left with it."""
-        if what != self._what or self._live is None:
-            self.close()
-            self._what = what
-            self._live = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=ERROR,
-                transient=True,
-                disable=not ERROR.is_terminal,
-            )
-            self._task = self._live.add_task(what, total=total)
-            self._live.start()
-        self._live.update(self._task, completed=done, total=total)
-        if done >= total:
-            self.close()
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    _out().print(shown)
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars with the time left; yields what a step of the pipeline tells of its work."""
-    bars = _Bars()
-    try:
-        yield bars.show
-    finally:
-        bars.close()
+def progress_bars(what: str = "starting") -> Iterator[Callable[[str, int, int], None]]:
+    """Show what goes on; yields what a step of the pipeline tells of its work."""
+    with DISPLAY.shown(what):
+        yield DISPLAY.tell
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left; yields a function told how many are done, of how many."""
-    with progress_bars() as show:
-        yield lambda done, total: show(what, done, total)
+    """As `progress_bars`, for one kind of work: told how many are done, of how many."""
+    with DISPLAY.shown(what):
+        yield lambda done, total: DISPLAY.tell(what, done, total)
 
 
 class TrainingProgress:
-    """Bar of the epoch with loss and speed; a line for every finished epoch."""
+    """How far an epoch is, with loss and speed; a line for every finished epoch."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.0f} particles/s"),
-            TextColumn("left"),
-            TextColumn("{task.fields[left]}"),
-            console=ERROR,
-            transient=True,
-            disable=not ERROR.is_terminal,
-        )
-        self._task = self._bar.add_task(
-            "", total=1, epoch=0, epochs=epochs, loss=0.0, rate=0.0, left="?"
-        )
-
-    def __enter__(self) -> TrainingProgress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Show a step of an epoch."""
-        self._bar.start()  # the bar of what came before is gone by now
-        remaining = (total - done + (self._epochs - epoch) * total) / rate
-        self._bar.update(
-            self._task,
-            total=total,
-            completed=done,
-            epoch=epoch,
-            loss=loss,
-            rate=rate,
-            left=duration(remaining),
-        )
+        what = f"training, epoch {epoch} of {self._epochs}"
+        if done >= total:  # what follows is the measure of what was learned
+            DISPLAY.tell(f"{what}: held-out particles")
+            return
+        left = 1.0 + self._epochs - epoch
+        DISPLAY.tell(what, done, total, f"loss {loss:.4f}, {rate:.0f} particles/s", left)
 
     def epoch(self, row: dict[str, float], epochs: int) -> None:
-        """Print the line of an epoch; after the last one the bar goes."""
-        if row["epoch"] == epochs:
-            self.close()
+        """Print the line of an epoch."""
         held_out = f"held-out FRC {row['held_out_frc']:.4f}"
         if row["epoch"] == 0:
             say(f"neutral model:        {held_out}, training FRC {row['train_frc']:.4f}")

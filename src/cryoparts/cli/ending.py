@@ -75,6 +75,13 @@ def end_by_file(fault: OSError) -> None:
     sys.exit(FAILED)
 
 
+def end_unread() -> None:
+    """Whoever read what is printed has gone (``| head``): nothing is left to say."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # else the interpreter complains when it ends
+    sys.exit(FAILED)
+
+
 def _kept(arguments: Sequence[str]) -> str:
     folder = _output(arguments)
     if not arguments or arguments[0] not in RESUMABLE or folder is None:

@@ -5,47 +5,85 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
+from cyclopts import Parameter
+from cyclopts.completion.detect import ShellDetectionError
 
-from cryoparts.cli.console import fail, say_error, show_warnings
-from cryoparts.cli.ending import TerminatedError, end_by_file, end_unfinished, told_to_stop
+from cryoparts.cli.console import DISPLAY, fail, loudness, say_error, show_warnings
+from cryoparts.cli.ending import (
+    TerminatedError,
+    end_by_file,
+    end_unfinished,
+    end_unread,
+    told_to_stop,
+)
+from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.errors import InputError
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
 USER_ERROR = 2
 """Exit status where what the user gave is wrong, as of command lines in general."""
 
-COMMANDS = {  # verb: its folder of this package, what it does
-    "run": ("start", "Everything, from particles and a model to the report"),
+COMMANDS = {  # in the order of the work; verb: its folder of this package, what it does
+    "demo": ("start", "Simulate a nine-piece complex and run everything on it"),
     "check": ("start", "Whether particles, poses, CTF and model belong together"),
+    "run": ("start", "Everything, from particles and a model to the report"),
     "model": ("start", "Gaussian model of a map or an atomic model"),
     "train": ("start", "Train encoder and decoder"),
-    "decode": ("analyse", "Each particle's amplitudes and displacements as .npz"),
     "parts": ("analyse", "Group the Gaussians that change together"),
     "edit-parts": ("analyse", "Merge, split, add, rename or remove parts by hand"),
     "masks": ("analyse", "A soft mask of each part for RELION and cryoSPARC"),
     "motion": ("analyse", "Rigid motion of each part in each particle: axis, angle, shift"),
     "focus": ("analyse", "Group the particles by one part"),
-    "columns": ("results", "Everything known of each particle, as one table"),
-    "select": ("results", "Choose particles and save them as a selection"),
-    "dashboard": ("results", "Interactive page: embeddings, parts, lasso"),
     "composition": ("analyse", "Presence of each part in each particle, and its occupancy"),
-    "coordination": ("analyse", "Which parts change together; the order of assembly"),
     "trust": ("analyse", "Whether each part deserves belief: null particles, seeds, half sets"),
+    "coordination": ("analyse", "Which parts change together; the order of assembly"),
+    "decode": ("analyse", "Each particle's amplitudes and displacements as .npz"),
     "reconstruct": ("results", "Half maps, FSC and difference maps of a part's states"),
     "report": ("results", "One page with every figure"),
-    "evaluate": ("truth", "Compare a run with simulated ground truth"),
+    "dashboard": ("results", "Interactive page: embeddings, parts, lasso"),
+    "columns": ("results", "Everything known of each particle, as one table"),
+    "select": ("results", "Choose particles and save them as a selection"),
     "simulate": ("truth", "Particles with ground truth: composition, motion, both, maps"),
+    "evaluate": ("truth", "Compare a run with simulated ground truth"),
     "benchmark": (
         "truth",
         "Accuracy over seeds and decoders where the truth is known",
     ),
-    "demo": ("start", "Simulate a nine-piece complex and run everything on it"),
+}
+
+SERVES = ("dashboard",)
+"""Verbs that run until they are stopped: no work goes on that could be shown."""
+
+KINDS = ("simulate", "benchmark")
+"""Verbs that have verbs of their own."""
+
+Shell = Literal["bash", "zsh", "fish", "powershell"]
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """Flags that every verb understands, wherever they stand."""
+
+    quiet: bool = False
+    verbose: bool = False
+    help_all: bool = False
+
+
+FLAGS = {
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "--help-all": "help_all",
 }
 
 
@@ -54,19 +92,58 @@ def option_name(parameter: str) -> str:
     return cyclopts.default_name_transform(parameter).removesuffix("-angstrom")
 
 
-def build_app() -> cyclopts.App:
-    """The command line; each verb is imported when it is called."""
+def build_app(*, help_all: bool = False) -> cyclopts.App:
+    """The command line; each verb is imported when it is called.
+
+    Parameters
+    ----------
+    help_all : bool
+        Whether help lists every option, or those that matter most.
+    """
     app = cyclopts.App(
         name="cryoparts",
         help="Find the moving and missing parts of a protein from cryo-EM images.",
         version=__version__,
         help_format="plaintext",
+        help_formatter=brief_help(None),
+        help_epilogue=epilogue(None),
         suppress_keyboard_interrupt=False,  # what is kept is said here
-        default_parameter=cyclopts.Parameter(name_transform=option_name, consume_multiple=True),
+        default_parameter=Parameter(
+            name_transform=option_name,
+            consume_multiple=True,
+            negative_bool=(),  # what is off by default has no opposite; see `options.ON`
+            negative_iterable=(),
+        ),
     )
-    for name, (folder, summary) in COMMANDS.items():
+    for number, (name, (folder, summary)) in enumerate(COMMANDS.items()):
         function = name.replace("-", "_")
-        app.command(f"cryoparts.cli.{folder}.{function}:{function}", name=name, help=summary)
+        # a verb with kinds is an application of its own, and brings its help with it
+        own: dict[str, Any] = {} if name in KINDS else {"help_epilogue": epilogue(name)}
+        if name in BRIEF and not help_all:
+            own["help_formatter"] = brief_help(name)
+        app.command(
+            f"cryoparts.cli.{folder}.{function}:{function}",
+            name=name,
+            help=summary,
+            group=GROUPS[folder],
+            sort_key=number,
+            **own,
+        )
+    app.register_install_completion_command(
+        help="Complete verbs and options with the tab key in this shell."
+    )
+
+    @app.command(name="--show-completion", help="Print what --install-completion installs.")
+    def show_completion(shell: Annotated[Shell | None, Parameter(show=False)] = None) -> None:
+        try:
+            print(app.generate_completion(shell=shell))
+        except ShellDetectionError as fault:
+            raise InputError(
+                "--show-completion",
+                "the shell is not known",
+                "Name it: cryoparts --show-completion bash (zsh, fish, powershell).",
+            ) from fault
+
     return app
 
 
@@ -77,10 +154,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given, flags = _everywhere(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        with show_warnings(), told_to_stop():
-            build_app()(given, exit_on_error=False, print_error=False, result_action="return_value")
+        with (
+            show_warnings(),
+            told_to_stop(),
+            loudness(quiet=flags.quiet, verbose=flags.verbose),
+        ):
+            app = build_app(help_all=flags.help_all)
+            command, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
+            with _shown(given, flags):
+                command(*bound.args, **bound.kwargs)
     except InputError as error:
         fail(error)
         sys.exit(USER_ERROR)
@@ -91,5 +175,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         end_unfinished(given, terminated=False)
     except TerminatedError:
         end_unfinished(given, terminated=True)
+    except BrokenPipeError:
+        end_unread()
     except OSError as fault:
         end_by_file(fault)
+
+
+def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:
+    """The arguments of the verb, and the flags that all verbs share."""
+    end = given.index("--") if "--" in given else len(given)
+    rest = [word for word in given[:end] if word not in FLAGS] + given[end:]
+    flags = Everywhere(**{FLAGS[word]: True for word in given[:end] if word in FLAGS})
+    return ([*rest, "--help"] if flags.help_all else rest), flags
+
+
+def _shown(given: Sequence[str], flags: Everywhere) -> AbstractContextManager[None]:
+    """The line of the work, while a verb works."""
+    verb = given[0] if given else ""
+    works = verb in COMMANDS and verb not in SERVES and "--help" not in given and "-h" not in given
+    return DISPLAY.shown(verb) if works and not flags.quiet else nullcontext()

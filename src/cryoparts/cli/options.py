@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cryoparts.cli.help import INPUT, MODEL, OUTPUT, PARTS, TRAINING
 from cryoparts.config import (
     FocusConfig,
     ModelConfig,
@@ -20,18 +21,29 @@ from cryoparts.config import (
 
 ParticlesFile = Annotated[
     Path,
-    Parameter(help="RELION .star, cryoSPARC .cs, EMAN2 .lst, or a stack with --poses and --ctf."),
+    Parameter(
+        help="RELION .star, cryoSPARC .cs, EMAN2 .lst, or a stack with --poses and --ctf.",
+        group=INPUT,
+    ),
 ]
 ModelFile = Annotated[
     Path,
-    Parameter(name="--model", help="Map (.mrc), structure (.cif, .pdb) or Gaussian model (.npz)."),
+    Parameter(
+        name="--model",
+        help="Map (.mrc), structure (.cif, .pdb) or Gaussian model (.npz).",
+        group=MODEL,
+    ),
 ]
-OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"], help="Run folder to make.")]
+OutputFolder = Annotated[
+    Path, Parameter(name=["--output", "-o"], help="Run folder to make.", group=OUTPUT)
+]
 RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
 Resume = Annotated[
-    bool, Parameter(negative="", help="Go on with a run that was interrupted, same options.")
+    bool, Parameter(help="Go on with a run that was interrupted, same options.", group=OUTPUT)
 ]
 Flat = Parameter(name="*")
+ON = "no-"
+"""Of a switch that is on by default: how it is turned off."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +95,13 @@ class InputOptions:
     in turn in the place of the first. The model must lie on the group's axes."""
 
 
-Inputs = Annotated[InputOptions, Flat]
-Preprocessing = Annotated[PreprocessingConfig, Flat]
-Modelling = Annotated[ModelConfig, Flat]
-Training = Annotated[TrainingConfig, Flat]
-Parting = Annotated[PartsConfig, Flat]
-Focusing = Annotated[FocusConfig, Flat]
-Reconstructing = Annotated[ReconstructionConfig, Flat]
+Inputs = Annotated[InputOptions, Parameter(name="*", group=INPUT)]
+Preprocessing = Annotated[PreprocessingConfig, Parameter(name="*", group=INPUT, negative_bool=ON)]
+Modelling = Annotated[ModelConfig, Parameter(name="*", group=MODEL)]
+Training = Annotated[TrainingConfig, Parameter(name="*", group=TRAINING)]
+Parting = Annotated[PartsConfig, Parameter(name="*", group=PARTS)]
+Focusing = Annotated[FocusConfig, Parameter(name="*", group=PARTS)]
+Reconstructing = Annotated[ReconstructionConfig, Parameter(name="*", group=OUTPUT)]
 
 
 def run_config(

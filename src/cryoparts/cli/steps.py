@@ -11,7 +11,7 @@ from cryoparts.cli.analyse.masks import show_masks
 from cryoparts.cli.analyse.motion import show_motion
 from cryoparts.cli.analyse.parts import show_parts
 from cryoparts.cli.analyse.trust import show_trust
-from cryoparts.cli.console import TrainingProgress, progress_bars
+from cryoparts.cli.console import DISPLAY, TrainingProgress, progress_bars
 from cryoparts.cli.results.reconstruct import show_maps
 from cryoparts.cli.results.report import show_report
 from cryoparts.cli.start.train import show_training
@@ -38,8 +38,12 @@ SHOWN: dict[str, Callable[[Any], None]] = {
 
 def show_steps(run: Run, config: RunConfig, *, resume: bool) -> None:
     """Make all steps of a run after its start, and show what each found."""
-    from cryoparts.pipeline.steps import run_steps
+    from cryoparts.pipeline.steps import STEPS, run_steps
 
-    with progress_bars() as progress, TrainingProgress(run.training.epochs) as epochs:
-        for step in run_steps(run, config, resume=resume, epochs=epochs, progress=progress):
+    epochs = TrainingProgress(run.training.epochs)
+    with progress_bars() as progress:
+        DISPLAY.stage(1, len(STEPS))
+        steps = run_steps(run, config, resume=resume, epochs=epochs, progress=progress)
+        for number, step in enumerate(steps, start=2):
             SHOWN[step.name](step.result)
+            DISPLAY.stage(number, len(STEPS))

@@ -119,6 +119,38 @@ class EditOptions:
     """remove: what becomes of the part's Gaussians."""
 
 
+@dataclass(frozen=True)
+class AtRestOptions:
+    """How maps are made in which every part is at rest."""
+
+    deformable: bool = False
+    """Also follow what does not move rigidly: neighbourhoods of Gaussians, each with its own
+    motion as the decoder has it."""
+
+    neighbourhoods: int = 24
+    """How many neighbourhoods follow a deformation."""
+
+    box_size: int | None = None
+    """Box of the maps at rest, pixels; the images are cropped in Fourier space. Default: the
+    particles' own."""
+
+    pixel_size_angstrom: float | None = None
+    """Pixel size of the maps at rest, Å, in place of --box-size. Default: the particles' own."""
+
+    def __post_init__(self) -> None:
+        """Check the limits; raises InputError."""
+        pixel = self.pixel_size_angstrom
+        for option, value, least, advice in (
+            ("--neighbourhoods", self.neighbourhoods, 2, "24 is usual."),
+            ("--box-size", self.box_size, 16, "Leave it out."),
+            ("--pixel-size", pixel, 0.0, "Leave it out."),
+        ):
+            if value is not None and not value >= least:
+                raise InputError(option, f"must be at least {least:g}, got {value:g}", advice)
+        if self.box_size is not None and pixel is not None:
+            raise InputError("--box-size", "cannot be given with --pixel-size", "Give one of them.")
+
+
 FRAMES = 5
 """Frames along a coordinate: a few hundred particles each at the least in most data sets."""
 

@@ -176,6 +176,11 @@ class RunDirectory:
         """Folder of the maps along one part's coordinate."""
         return self.reconstruction_path(part) / "trajectory"
 
+    @property
+    def at_rest_path(self) -> Path:
+        """Folder of the maps in which every part is at rest."""
+        return self.root / "reconstruction" / "at_rest"
+
     def selection_maps_path(self, name: str) -> Path:
         """Folder of the maps of a selection of particles."""
         return self.root / "reconstruction" / f"selection_{name}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from cryoparts.io.atomic import write_text
 from cryoparts.io.files import reading
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 SUMMARY = "motions.json"
+
+CORE = "core"
+"""Stem of the table of the core's own motion, in the frame of the poses."""
 
 CONVENTION = (
     "Angles are right-handed about the axis: positive ones turn counter-clockwise for a viewer "
@@ -61,20 +65,14 @@ class PartMotion:
 
     def table(self, names: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
         """One row a particle, as in motion/part_1.csv."""
-        angle = self.motions.angle_degrees
-        vectors = self.motions.rotation_vectors
-        turned = angle > 0
-        axis = np.broadcast_to(self.screw.axis, vectors.shape).copy()
-        lengths = np.linalg.norm(vectors[turned], axis=1, keepdims=True)
-        axis[turned] = vectors[turned] / lengths
+        axis = _axes(self.motions, self.screw.axis)
         shift = self.motions.shift_angstrom
         columns: dict[str, NDArray[Any]] = {
             "name": names,
-            "angle_degrees": angle,
+            "angle_degrees": self.motions.angle_degrees,
             "signed_angle_degrees": self.signed_angle_degrees,
         }
-        columns |= {f"axis_{letter}": axis[:, i] for i, letter in enumerate("xyz")}
-        columns |= {f"shift_{letter}_angstrom": shift[:, i] for i, letter in enumerate("xyz")}
+        columns |= _axes_and_shifts(axis, shift)
         columns |= {
             "shift_along_axis_angstrom": (shift * axis).sum(axis=1),
             "displacement_rms_angstrom": self.motions.displacement_rms_angstrom,
@@ -83,6 +81,48 @@ class PartMotion:
         if self.relative_amplitude is not None:
             columns["relative_amplitude"] = self.relative_amplitude
         return columns
+
+
+def _axes(motions: RigidMotions, otherwise: FloatArray) -> FloatArray:
+    """Unit vectors (P, 3) of the rotations; `otherwise` where there is none."""
+    vectors = motions.rotation_vectors
+    turned = motions.angle_degrees > 0
+    axis = np.broadcast_to(otherwise, vectors.shape).copy()
+    axis[turned] = vectors[turned] / np.linalg.norm(vectors[turned], axis=1, keepdims=True)
+    return axis
+
+
+def _axes_and_shifts(axis: FloatArray, shift: FloatArray) -> dict[str, NDArray[Any]]:
+    return {f"axis_{letter}": axis[:, i] for i, letter in enumerate("xyz")} | {
+        f"shift_{letter}_angstrom": shift[:, i] for i, letter in enumerate("xyz")
+    }
+
+
+def write_core_motion(folder: Path, names: NDArray[np.str_], motions: RigidMotions) -> None:
+    """Write core.csv: the core's own rotation and shift in each particle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {"name": names, "angle_degrees": motions.angle_degrees}
+    columns |= _axes_and_shifts(_axes(motions, np.eye(3)[2]), motions.shift_angstrom)
+    write_table(folder / f"{CORE}.csv", columns)
+
+
+def read_rigid_motion(folder: Path, stem: str) -> tuple[NDArray[np.str_], FloatArray, FloatArray]:
+    """Names (P,), rotations (P, 3, 3) and shifts (P, 3) in Å of motion/part_k.csv or core.csv.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    names, columns = _read(folder / f"{stem}.csv")
+    path, cure = folder / f"{stem}.csv", "Run `cryoparts motion` again."
+    with reading(path, "a table of rigid motions", cure):
+        axis = np.stack([columns[f"axis_{letter}"] for letter in "xyz"], axis=1)
+        shift = np.stack([columns[f"shift_{letter}_angstrom"] for letter in "xyz"], axis=1)
+        vectors = np.deg2rad(columns["angle_degrees"])[:, None] * axis
+        if not np.isfinite(vectors).all() or not np.isfinite(shift).all():
+            raise ValueError("a motion is not finite")
+    return names, np.asarray(Rotation.from_rotvec(vectors).as_matrix()), shift
 
 
 def write_part_motion(folder: Path, part: int, names: NDArray[np.str_], motion: PartMotion) -> None:
@@ -123,7 +163,10 @@ def read_part_motion(folder: Path, part: int) -> tuple[NDArray[np.str_], dict[st
     InputError
         If the file is missing or damaged.
     """
-    path = folder / f"part_{part}.csv"
+    return _read(folder / f"part_{part}.csv")
+
+
+def _read(path: Path) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
     cure = "Run `cryoparts motion` again."
     table = read_table(path, ["name"], cure=cure)
     names = table.pop("name").to_numpy(dtype=np.str_)

@@ -170,6 +170,7 @@ def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, 
             "angle_rms_degrees": _rms(core.angle_degrees),
             "shift_rms_angstrom": _rms(np.linalg.norm(core.shift_angstrom, axis=1)),
             "residual_rms_angstrom": _rms(core.residual_rms_angstrom),
+            "centre_angstrom": core.centre.tolist(),
         },
         "parts": {f"part_{k}": _part_summary(m, labels.name(k)) for k, m in motion.parts.items()},
     }

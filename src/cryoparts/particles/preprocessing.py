@@ -63,7 +63,7 @@ VALUES_IN_A_BATCH = 2**21
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Everything that is fixed before the first image is read."""
 
     grid: WorkingGrid
@@ -117,7 +117,7 @@ def prepare(
             str(folder), "the folder exists and is not empty", "Remove it or choose another."
         )
     table = particles.table
-    plan = _plan(table, config)
+    plan = plan_of(table, config)
     stored, working = working_images(table)
     with make_folder_atomically(folder) as partial:
         with (partial / IMAGES).open("wb") as stream:
@@ -158,7 +158,14 @@ def working_images(table: ParticleTable) -> tuple[NDArray[np.int64], NDArray[np.
     return first_rows(working), working
 
 
-def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
+def plan_of(table: ParticleTable, config: PreprocessingConfig) -> Plan:
+    """How images of a table become working images.
+
+    Raises
+    ------
+    InputError
+        If the working box or mask does not fit the images.
+    """
     grid = working_grid(table, config.box_size)
     extent = grid.extent_angstrom
     radius = config.mask_radius_angstrom
@@ -171,7 +178,7 @@ def _plan(table: ParticleTable, config: PreprocessingConfig) -> _Plan:
             "Leave it out, or give the molecule's radius with a margin.",
         )
     largest = int(table.box_size.max())
-    return _Plan(
+    return Plan(
         grid=grid,
         radius_angstrom=float(radius),
         edge_pixels=config.mask_edge_pixels,
@@ -185,7 +192,7 @@ def _write_images(
     stream: BinaryIO,
     particles: ParticleSet,
     stored: NDArray[np.int64],
-    plan: _Plan,
+    plan: Plan,
     progress: Callable[[int, int], None] | None,
 ) -> list[ContrastEvidence]:
     """Write the working images of the rows `stored` in order; returns evidence on the contrast."""
@@ -196,7 +203,8 @@ def _write_images(
     evidence = []
     for start in range(0, count, plan.batch):
         order = np.arange(start, min(start + plan.batch, count))
-        images, evident = _batch(particles, stored[order], order, plan)
+        sampled = order % plan.contrast_stride == 0
+        images, evident = working_batch(particles, stored[order], plan, sampled)
         stream.write(np.ascontiguousarray(images.numpy(), dtype="<f4").tobytes())
         evidence.extend(evident)
         if progress is not None:
@@ -204,9 +212,16 @@ def _write_images(
     return evidence
 
 
-def _batch(
-    particles: ParticleSet, rows: NDArray[np.int64], order: NDArray[np.int64], plan: _Plan
+def working_batch(
+    particles: ParticleSet, rows: NDArray[np.int64], plan: Plan, sampled: NDArray[np.bool_]
 ) -> tuple[Tensor, list[ContrastEvidence]]:
+    """Working images (n, D, D) of chosen particles, and evidence on the contrast of `sampled` ones.
+
+    Raises
+    ------
+    InputError
+        If an image is blank or not finite.
+    """
     grid, table = plan.grid, particles.table
     out = torch.empty((len(rows), grid.box_size, grid.box_size))
     evidence = []
@@ -226,13 +241,13 @@ def _batch(
         if plan.normalise:
             extent = kind.box_size * kind.pixel_size
             images = normalised(images, distance, plan.radius_angstrom, grid.pixel_size, extent)
-        sampled = np.flatnonzero(order[place] % plan.contrast_stride == 0)
-        if len(sampled):
+        asked = np.flatnonzero(sampled[place])
+        if len(asked):
             evidence.append(
                 contrast_evidence(
-                    images[sampled],
-                    table.ctf.take(chosen[sampled]),
-                    shift[sampled],
+                    images[asked],
+                    table.ctf.take(chosen[asked]),
+                    shift[asked],
                     grid.pixel_size,
                 )
             )
@@ -264,7 +279,7 @@ def _write_columns(
 
 def _details(
     table: ParticleTable,
-    plan: _Plan,
+    plan: Plan,
     estimate: ContrastEstimate,
     sign: int,
     config: PreprocessingConfig,

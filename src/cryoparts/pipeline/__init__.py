@@ -11,12 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cryoparts.config.steps import CoordinationOptions, MotionOptions
+    from cryoparts.config.steps import AtRestOptions, CoordinationOptions, MotionOptions
     from cryoparts.pipeline.composition import judge_composition
     from cryoparts.pipeline.coordination import find_run_coordination
     from cryoparts.pipeline.editing import edit_run_parts
     from cryoparts.pipeline.evaluating import evaluate
     from cryoparts.pipeline.focus import find_states
+    from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
+    from cryoparts.pipeline.maps.reconstruct import (
+        reconstruct_selection,
+        reconstruct_states,
+        reconstruct_trajectories,
+    )
     from cryoparts.pipeline.motion import find_motion
     from cryoparts.pipeline.outputs import report_run, write_masks
     from cryoparts.pipeline.particles import (
@@ -25,11 +31,6 @@ if TYPE_CHECKING:
         select_particles,
     )
     from cryoparts.pipeline.parts import find_parts
-    from cryoparts.pipeline.reconstruct import (
-        reconstruct_selection,
-        reconstruct_states,
-        reconstruct_trajectories,
-    )
     from cryoparts.pipeline.simulation import simulate
     from cryoparts.pipeline.start import start_run
     from cryoparts.pipeline.steps import run_steps
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.trust import judge_trust, train_again
 
 __all__ = [
+    "AtRestOptions",
     "CoordinationOptions",
     "MotionOptions",
     "check_sample",
@@ -51,6 +53,7 @@ __all__ = [
     "judge_composition",
     "judge_trust",
     "particle_columns",
+    "reconstruct_at_rest",
     "reconstruct_selection",
     "reconstruct_states",
     "reconstruct_trajectories",
@@ -66,6 +69,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AtRestOptions": "maps.at_rest",
     "CoordinationOptions": "coordination",
     "MotionOptions": "motion",
     "check_sample": "checking",
@@ -80,9 +84,10 @@ _HOME = {
     "judge_composition": "composition",
     "judge_trust": "trust",
     "particle_columns": "particles",
-    "reconstruct_selection": "reconstruct",
-    "reconstruct_states": "reconstruct",
-    "reconstruct_trajectories": "reconstruct",
+    "reconstruct_at_rest": "maps.at_rest",
+    "reconstruct_selection": "maps.reconstruct",
+    "reconstruct_states": "maps.reconstruct",
+    "reconstruct_trajectories": "maps.reconstruct",
     "report_run": "outputs",
     "run_steps": "steps",
     "select_particles": "particles",

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import write_motion_arrows
-from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.motion_files import (
+    write_core_motion,
+    write_motion_summary,
+    write_part_motion,
+)
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.pipeline.progress import Progress, counting, silent
@@ -83,6 +87,8 @@ def find_motion(
         )
     for part, one in measured.parts.items():
         write_part_motion(directory.motion_path, part, run.particles.names, one)
+    if measured.core is not None:
+        write_core_motion(directory.motion_path, run.particles.names, measured.core)
     write_motion_summary(directory.motion_path, summarise(measured, labels, options.frame))
     keep_options(directory.motion_path, options)
     write_motion_arrows(directory.root)

@@ -10,12 +10,14 @@ from cryoparts.export.chimerax import write_session_script
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.parts.part_chains import original_box
 from cryoparts.parts.part_masks import write_part_masks
+from cryoparts.report.conclusion import conclude
 from cryoparts.report.page import write_report
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryoparts.report.conclusion import Conclusion
     from cryoparts.run.run import Run
 
 
@@ -62,13 +64,16 @@ class ReportWritten:
         report.html.
     script : Path
         chimerax.cxc.
+    conclusion : Conclusion
+        What the run came to.
     """
 
     page: Path
     script: Path
+    conclusion: Conclusion
 
 
 def report_run(run: Run) -> ReportWritten:
     """Write report.html, figures/ and chimerax.cxc from what the run folder holds."""
     script = write_session_script(run.root)
-    return ReportWritten(write_report(run.root), script)
+    return ReportWritten(write_report(run.root), script, conclude(run.root))

@@ -26,6 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
@@ -68,7 +69,7 @@ class PartsFound:
     downstream: Downstream | None = None
 
 
-def find_parts(run: Run, options: PartsConfig) -> PartsFound:
+def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> PartsFound:
     """Label the Gaussians of a trained run; write parts/ and colour gaussians.cif.
 
     Parameters
@@ -77,11 +78,15 @@ def find_parts(run: Run, options: PartsConfig) -> PartsFound:
         Trained.
     options : PartsConfig
         Kept beside the result, in parts/options.json.
+    progress : callable
+        Told what is being done.
     """
     seed = run.training.seed
+    progress("parts: decoding a sample", 0, 0)
     decoded = run.decoder.decode(
         choose_sample(len(run.particles), options.sample, seed, run.particle_weights)
     )
+    progress("parts: grouping the Gaussians", 0, 0)
     found = segment_gaussians(
         run.model.positions,
         decoded.relative_scalars,
@@ -90,10 +95,12 @@ def find_parts(run: Run, options: PartsConfig) -> PartsFound:
         min_part_size=options.min_part_size,
         seed=seed,
     )
+    progress("parts: null particles", 0, 0)
     tested, labels = (None, found) if options.keep_flagged else _without_flagged(run, found)
     forgotten, downstream = _replace_earlier(run, labels)
     labels.save(run.directory.parts_path)
     keep_options(run.directory.parts_path, options)
+    progress("parts: describing them", 0, 0)
     described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)
     return PartsFound(labels, described, tested, found.n_parts, forgotten, downstream)
 

@@ -10,7 +10,7 @@ class Progress(Protocol):
     """Told what is being done, how much of it is done, and of how much."""
 
     def __call__(self, what: str, done: int, total: int, /) -> None:
-        """A batch of `what` is done."""
+        """A batch of `what` is done; 0 of 0 begins what cannot be counted."""
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -184,6 +184,7 @@ def start_run(
         config.training.max_resolution_angstrom,
     )
     resolution = extent / band.last
+    progress("making the Gaussian model", 0, 0)
     model = make_model(
         Path(config.model),
         config.gaussians,
@@ -202,6 +203,7 @@ def start_run(
     if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
         tell(f"--box-size {finer} would see smaller motions and take longer")
     report_map_size(Path(config.model), config.gaussians, table)
+    progress("comparing particles and model", 0, 0)
     require_sampled_conventions(particles, model, band, config)
     inputs = [Path(config.particles), Path(config.model)]
     if config.selection is not None:
@@ -214,6 +216,7 @@ def start_run(
         prepared = prepare(
             particles, run.particles_path, config.preprocessing, shown, seed=config.training.seed
         )
+        progress("comparing particles and model", 0, 0)
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
         report_geometry(found.check, found.prepared, table, problem, tell)

@@ -8,20 +8,35 @@ from typing import TYPE_CHECKING
 from cryoparts.pipeline.composition import judge_composition
 from cryoparts.pipeline.coordination import find_run_coordination
 from cryoparts.pipeline.focus import find_states, part_numbers
+from cryoparts.pipeline.maps.reconstruct import reconstruct_states
 from cryoparts.pipeline.motion import find_motion
 from cryoparts.pipeline.outputs import report_run, write_masks
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.progress import Progress, counting, silent
-from cryoparts.pipeline.reconstruct import reconstruct_states
 from cryoparts.pipeline.training import train_run
 from cryoparts.pipeline.trust import judge_trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cryoparts.config import RunConfig
     from cryoparts.run.run import Run
     from cryoparts.training.trainer import Progress as TrainingProgress
+
+
+STEPS = {
+    "train": "training",
+    "parts": "finding parts",
+    "masks": "writing masks",
+    "motion": "measuring motion",
+    "focus": "finding states",
+    "composition": "judging composition",
+    "trust": "judging trust",
+    "coordination": "testing coordination",
+    "reconstruct": "reconstructing",
+    "report": "writing the report",
+}
+"""Every step, in its order, and what it does."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +84,36 @@ def run_steps(
     StepDone
         After each step.
     """
+
+    def begin(name: str) -> Callable[[int, int], None]:
+        progress(STEPS[name], 0, 0)
+        return counting(progress, STEPS[name])
+
+    begin("train")
     trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
     yield StepDone("train", trained)
-    yield StepDone("parts", find_parts(run, config.parts))
+    begin("parts")
+    yield StepDone("parts", find_parts(run, config.parts, progress))
     if maps:
+        begin("masks")
         yield StepDone("masks", write_masks(run))
+    begin("motion")
     yield StepDone("motion", find_motion(run, None, progress))
     parts = part_numbers(run)
-    shown = counting(progress, "decoding")
+    shown = begin("focus")
     looks = [[part] for part in parts]
     states = find_states(run, looks, config.focus, shown) if parts else ()
     yield StepDone("focus", states)
+    begin("composition")
     yield StepDone("composition", judge_composition(run, progress))
     if maps:
-        yield StepDone("trust", judge_trust(run))
+        begin("trust")
+        yield StepDone("trust", judge_trust(run, progress))
+    begin("coordination")
     yield StepDone("coordination", find_run_coordination(run, None, progress))
     if maps:
-        shown = counting(progress, "reconstructing")
+        shown = begin("reconstruct")
         made = reconstruct_states(run, parts, config.reconstruction, shown)
         yield StepDone("reconstruct", made)
+        begin("report")
         yield StepDone("report", report_run(run))

@@ -82,7 +82,9 @@ def train_run(
     progress : callable
         Told how far the steps before and after it are.
     """
+    progress("measuring the noise", 0, 0)
     setup = run.prepare(counting(progress, "encoder input"))
+    progress("training: the model at rest", 0, 0)
     trainer = Trainer(run.directory, setup, run.training)
     rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
     write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))

@@ -79,17 +79,21 @@ def train_again(
     return repeat_training(run.directory, repeat, epochs, null_of=of_null, shown=shown)
 
 
-def judge_trust(run: Run) -> TrustFound:
+def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     """All checks that need no training, and comparison with the trainings that are there.
 
     Writes trust/parts.csv, trust/leakage.csv and trust/trust.json.
     """
     labels, folder = run.parts, run.directory.trust_path
+    progress("trust: null particles", 0, 0)
     tested = _null_test(run, labels)
+    progress("trust: what predicts the imaging", 0, 0)
     leaks = _leaks(run, labels)
     folder.mkdir(exist_ok=True)
     write_table(folder / LEAKAGE, as_columns(leaks))
+    progress("trust: parts of subsamples", 0, 0)
     parts = _with_subsamples(run, labels, _rows(labels, tested, leaks))
+    progress("trust: comparing trainings", 0, 0)
     again = compare_trainings(run, labels)
     parts = [_with_trainings(part, again, number) for number, part in enumerate(parts)]
     record = TrustRecord(tuple(parts), _summary(tested, leaks, again))

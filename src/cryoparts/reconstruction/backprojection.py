@@ -12,13 +12,14 @@ from scipy.fft import irfftn
 from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shells import shells_of_half_volume
-from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, symmetrised
+from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, Members, symmetrised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from cryoparts.conventions import Poses
     from cryoparts.reconstruction.source import ImageSource
 
     FloatArray = NDArray[np.float64]
@@ -38,19 +39,34 @@ class Chosen:
         Of the source.
     weights : array, shape (n,), optional
         How much each particle counts; default 1.
+    poses : Poses, optional
+        Of these n particles, in the order of `rows`: of a part that has moved, for
+        example. Default: the source's.
     """
 
     rows: IntArray
     weights: FloatArray | None = None
+    poses: Poses | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def ordered(self) -> tuple[IntArray, FloatArray]:
-        """Rows in rising order, and the weight of each."""
-        weights = np.ones(len(self.rows)) if self.weights is None else self.weights
-        order = np.argsort(self.rows, kind="stable")
-        return self.rows[order], weights[order]
+    def take(self, chosen: NDArray[np.bool_] | IntArray) -> Chosen:
+        """Some of the particles, with their weights and poses."""
+        return Chosen(
+            self.rows[chosen],
+            None if self.weights is None else self.weights[chosen],
+            None if self.poses is None else self.poses.take(chosen),
+        )
+
+    def ordered(self) -> Chosen:
+        """The same with rows in rising order."""
+        return self.take(np.argsort(self.rows, kind="stable"))
+
+    @property
+    def all_weights(self) -> FloatArray:
+        """How much each particle counts, shape (n,)."""
+        return np.ones(len(self.rows)) if self.weights is None else self.weights
 
 
 def gather(
@@ -64,9 +80,9 @@ def gather(
     """Sums over each of several sets of particles, which may share particles.
 
     Every image is read, padded, transformed and multiplied by its CTF once,
-    whatever the number of sets that it is in. Memory is that of one (padded)
-    volume a set (`sums_bytes`) and twice more, and of one batch (32 MiB and its
-    copies), whatever the number of particles.
+    whatever the number of sets that it is in and of its poses in them. Memory is that
+    of one (padded) volume a set (`sums_bytes`) and twice more, and of one batch
+    (32 MiB and its copies), whatever the number of particles.
 
     Parameters
     ----------
@@ -88,7 +104,7 @@ def gather(
     padded = box * padding
     inserter = ImageInserter(padded, volumes=len(chosen), threads=threads)
     ordered = [each.ordered() for each in chosen]
-    union = np.unique(np.concatenate([rows for rows, _ in ordered]))
+    union = np.unique(np.concatenate([each.rows for each in ordered]))
     # half plane, its CTF, the image, and the transform's copies
     batch = max(1, _BATCH_BYTES // (padded * padded * 16))
     margin = (padded - box) // 2
@@ -105,7 +121,7 @@ def gather(
             real.numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
-            [_within(rows, *each) for each in ordered],
+            [_within(rows, each, pixel) for each in ordered],
         )
         if progress is not None:
             progress(len(rows))
@@ -119,10 +135,14 @@ def sums_bytes(box_size: int, padding: int) -> int:
     return 12 * padded * padded * (padded // 2 + 1)
 
 
-def _within(batch: IntArray, rows: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Places in a batch of the rows that lie in it, and their weights; all in rising order."""
-    first, last = np.searchsorted(rows, [batch[0], batch[-1] + 1])
-    return np.searchsorted(batch, rows[first:last]), weights[first:last]
+def _within(batch: IntArray, chosen: Chosen, pixel: float) -> Members:
+    """The particles, ordered by row, that lie in a batch of rows in rising order."""
+    first, last = np.searchsorted(chosen.rows, [batch[0], batch[-1] + 1])
+    inside = chosen.take(np.arange(first, last))
+    places, poses = np.searchsorted(batch, inside.rows), inside.poses
+    if poses is None:
+        return Members(places, inside.all_weights)
+    return Members(places, inside.all_weights, poses.rotation, poses.shift_angstrom / pixel)
 
 
 def shell_mean_weight(sums: FourierSums, padding: int) -> FloatArray:

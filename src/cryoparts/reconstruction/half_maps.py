@@ -214,19 +214,13 @@ def _half_maps(
         invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
     )
     counts = (sums[0].n_images, sums[1].n_images)
-    effective = effective_count(group.ordered()[1])
+    effective = effective_count(group.all_weights)
     return HalfMaps(half1, half2, sums[0] + sums[1], padding, counts, effective, pixel)
 
 
 def _halves(source: ImageSource, group: Chosen, seed: int) -> list[Chosen]:
     halves = split_halves(source.half_set[group.rows], seed)
-    return [
-        Chosen(
-            group.rows[halves == half],
-            None if group.weights is None else group.weights[halves == half],
-        )
-        for half in (1, 2)
-    ]
+    return [group.take(halves == half) for half in (1, 2)]
 
 
 def weighted_map(

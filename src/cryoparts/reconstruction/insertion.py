@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     ComplexArray = NDArray[np.complex64]
     FloatArray = NDArray[np.float32]
     IntArray = NDArray[np.int64]
-    Members = tuple[IntArray, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,27 @@ class FourierSums:
             count -= other.n_images
         # where no image is left, rounding may leave less than nothing
         return FourierSums(numerator, np.maximum(weight, 0, out=weight), count)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which images of a batch go into one volume, how much each counts, and in which pose.
+
+    Parameters
+    ----------
+    places : int array, shape (n,)
+        In the batch.
+    weights : array, shape (n,)
+    rotations : array, shape (n, 3, 3), optional
+        From the volume's reference to the image. Default: the batch's own.
+    shifts_pixels : array, shape (n, 2), optional
+        Given with `rotations`.
+    """
+
+    places: IntArray
+    weights: NDArray[np.floating]
+    rotations: NDArray[np.floating] | None = None
+    shifts_pixels: NDArray[np.floating] | None = None
 
 
 class ImageInserter:
@@ -118,9 +138,8 @@ class ImageInserter:
             From the reference to the image.
         shifts_pixels : array, shape (B, 2)
             (x, y) by which the object was moved in each image, pixels.
-        members : sequence of (int array, array), optional
-            For each volume the places in the batch of its images, and how much each
-            of them counts. Default: every image once, in every volume.
+        members : sequence of Members, optional
+            Of each volume. Default: every image once, in every volume.
 
         Raises
         ------
@@ -133,24 +152,23 @@ class ImageInserter:
             raise ValueError(
                 "half planes and CTFs of one even box, and one rotation each, are needed"
             )
-        # a matrix that lengthens vectors would write outside the volume
-        most = min(1e-3, 0.25 / box)
-        if not np.allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3), atol=most):
-            raise ValueError("the rotations must be orthonormal matrices")
         if members is None:
-            members = [(np.arange(count), np.ones(count))] * len(self._volumes)
-        images = (
-            np.ascontiguousarray(half_planes),
-            np.ascontiguousarray(ctf),
-            np.ascontiguousarray(rotations, dtype=np.float32),
-            np.ascontiguousarray(shifts_pixels, dtype=np.float32),
-        )
+            members = [Members(np.arange(count), np.ones(count))] * len(self._volumes)
+        images = np.ascontiguousarray(half_planes), np.ascontiguousarray(ctf)
 
-        def work(task: tuple[FourierSums, IntArray, FloatArray]) -> None:
-            volume, places, weights = task
-            _insert(*images, places, weights, volume.numerator, volume.weight)
+        def work(task: tuple[FourierSums, Members]) -> None:
+            volume, own = task
+            _insert(
+                *images,
+                np.ascontiguousarray(own.rotations, dtype=np.float32),
+                np.ascontiguousarray(own.shifts_pixels, dtype=np.float32),
+                own.places,
+                np.ascontiguousarray(own.weights, dtype=np.float32),
+                volume.numerator,
+                volume.weight,
+            )
 
-        tasks = list(self._tasks(members, count))
+        tasks = list(self._tasks(members, rotations, shifts_pixels))
         if self._threads == 1 or len(tasks) == 1:
             for task in tasks:
                 work(task)
@@ -159,19 +177,31 @@ class ImageInserter:
                 list(pool.map(work, tasks))
 
     def _tasks(
-        self, members: Sequence[Members], count: int
-    ) -> Iterator[tuple[FourierSums, IntArray, FloatArray]]:
+        self,
+        members: Sequence[Members],
+        rotations: NDArray[np.floating],
+        shifts: NDArray[np.floating],
+    ) -> Iterator[tuple[FourierSums, Members]]:
         """What is inserted where; no volume twice."""
-        for number, (places, weights) in enumerate(members):
-            chosen = np.asarray(places, dtype=np.int64)
-            if len(chosen) != len(weights) or not ((chosen >= 0) & (chosen < count)).all():
+        count = len(rotations)
+        for number, one in enumerate(members):
+            chosen = np.asarray(one.places, dtype=np.int64)
+            if len(chosen) != len(one.weights) or not ((chosen >= 0) & (chosen < count)).all():
                 raise ValueError("a volume's images must lie in the batch, with one weight each")
-            each = np.asarray(weights, dtype=np.float32)
+            turned = rotations[chosen] if one.rotations is None else one.rotations
+            moved = shifts[chosen] if one.shifts_pixels is None else one.shifts_pixels
+            if turned.shape != (len(chosen), 3, 3) or moved.shape != (len(chosen), 2):
+                raise ValueError("a volume's images need one rotation and one shift each")
+            # a matrix that lengthens vectors would write outside the volume
+            most = min(1e-3, 0.25 / self._box_size)
+            if not np.allclose(turned @ np.swapaxes(turned, 1, 2), np.eye(3), atol=most):
+                raise ValueError("the rotations must be orthonormal matrices")
             copies = self._volumes[number]
             ends = np.linspace(0, len(chosen), len(copies) + 1).astype(int)
             for copy, (start, end) in zip(copies, itertools.pairwise(ends), strict=True):
                 if end > start:
-                    yield copy, chosen[start:end], each[start:end]
+                    part = slice(start, end)
+                    yield copy, Members(chosen[part], one.weights[part], turned[part], moved[part])
             self._n_images[number] += len(chosen)
 
     def finish(self) -> Iterator[FourierSums]:
@@ -198,7 +228,7 @@ def insert_images(
     count = len(half_planes)
     inserter = ImageInserter(half_planes.shape[1], threads=min(threads, max(1, count)))
     each = np.ones(count) if weights is None else weights
-    inserter.add(half_planes, ctf, rotations, shifts_pixels, [(np.arange(count), each)])
+    inserter.add(half_planes, ctf, rotations, shifts_pixels, [Members(np.arange(count), each)])
     return next(inserter.finish())
 
 
@@ -218,7 +248,7 @@ def _share(sums, powers, place, weight, shares):  # type: ignore[no-untyped-def]
 def _insert(  # type: ignore[no-untyped-def]
     half_planes, ctf, rotations, shifts, chosen, weights, numerator, weight
 ):
-    """Add the chosen images, with their weights, to `numerator` and `weight`, in place."""
+    """Add the chosen images, each in its pose, to `numerator` and `weight`, in place."""
     box, columns = half_planes.shape[1:]
     half = box // 2
     limit = (half - 0.5) ** 2
@@ -227,15 +257,15 @@ def _insert(  # type: ignore[no-untyped-def]
     one = np.float32(1.0)
     for place in range(len(chosen)):
         b = chosen[place]
-        r = rotations[b]
+        r = rotations[place]
         for kx in range(columns):
-            angle = 2.0 * np.pi * shifts[b, 0] * kx / box
+            angle = 2.0 * np.pi * shifts[place, 0] * kx / box
             ramp[kx] = complex(np.cos(angle), np.sin(angle))
         for row in range(box):
             ky = row if row < half else row - box
             if ky * ky > limit:
                 continue
-            angle = 2.0 * np.pi * shifts[b, 1] * ky / box
+            angle = 2.0 * np.pi * shifts[place, 1] * ky / box
             ramp_y = np.complex64(complex(np.cos(angle), np.sin(angle)))
             along_y = np.float32(ky)
             # of the conjugate pairs within column 0 one is enough

@@ -118,7 +118,8 @@ class _Divided:
     @classmethod
     def of(cls, source: ImageSource, groups: Sequence[Chosen]) -> Self:
         """Look whether the groups divide their particles."""
-        if len(groups) < 2 or any(group.weights is not None for group in groups):
+        plain = all(group.weights is None and group.poses is None for group in groups)
+        if len(groups) < 2 or not plain:
             return cls(groups, None)
         rows = np.sort(np.concatenate([group.rows for group in groups]))
         shared = bool((np.diff(rows) == 0).any())

@@ -193,7 +193,7 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
         table = _read(run.latent_csv_path, index)
         for axis, column in enumerate(table.columns, start=1):
             _add(values, f"latent:{axis}", table, str(column))
-        for axis, component in enumerate(principal_scores(table.to_numpy(), 2).T, start=1):
+        for axis, component in enumerate(principal_scores(table.to_numpy(), 3).T, start=1):
             values[f"component:{axis}"] = component
     if run.probability_csv_path.is_file():
         _add(values, "probability", _read(run.probability_csv_path, index), "probability")

@@ -256,9 +256,55 @@ def select_inside(columns: ParticleColumns, x: str, y: str, polygon: ArrayLike) 
     InputError
         If a column is unknown or the polygon has fewer than three corners.
     """
-    corners = np.asarray(polygon, dtype=np.float64)
-    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-        raise InputError("the lasso", "needs at least three corners", "Draw it again.")
     points = np.column_stack([columns.column(x), columns.column(y)])
+    corners = _polygon(polygon)
     made_by = {"lasso": {"x": x, "y": y, "corners": corners.tolist()}}
-    return Selection(columns.names, np.asarray(points_in_poly(points, corners), bool), made_by)
+    return Selection(columns.names, _inside(points, corners), made_by)
+
+
+def select_in_view(
+    columns: ParticleColumns, axes: Sequence[str], view: ArrayLike, polygon: ArrayLike
+) -> Selection:
+    """The particles inside a polygon drawn on a view of the space of three columns.
+
+    Parameters
+    ----------
+    columns : ParticleColumns
+    axes : sequence of str
+        The three columns.
+    view : array, shape (2, 4)
+        A particle at (x, y, z) is seen at ``view @ (x, y, z, 1)``: an orthographic view.
+    polygon : array, shape (n, 2)
+        Corners, where they are seen.
+
+    Raises
+    ------
+    InputError
+        If a column is unknown, the view is no such matrix, or the polygon has fewer than
+        three corners.
+    """
+    screen = np.asarray(view, dtype=np.float64)
+    if screen.shape != (2, 4) or not np.isfinite(screen).all():
+        raise InputError("the lasso", "has no view of three columns", "Draw it again.")
+    points = np.column_stack([columns.column(axis) for axis in axes])
+    corners = _polygon(polygon)
+    seen = points @ screen[:, :3].T + screen[:, 3]
+    made_by = {"lasso": {"axes": list(axes), "view": screen.tolist(), "corners": corners.tolist()}}
+    return Selection(columns.names, _inside(seen, corners), made_by)
+
+
+def _polygon(corners: ArrayLike) -> FloatArray:
+    polygon = np.asarray(corners, dtype=np.float64)
+    if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3:
+        raise InputError("the lasso", "needs at least three corners", "Draw it again.")
+    if not np.isfinite(polygon).all():
+        raise InputError("the lasso", "has a corner that is no place", "Draw it again.")
+    return polygon
+
+
+def _inside(points: FloatArray, corners: FloatArray) -> BoolArray:
+    """Mask (P,) of the points inside a polygon; what has no value is outside."""
+    known = np.isfinite(points).all(axis=1)
+    inside = np.zeros(len(points), dtype=bool)
+    inside[known] = points_in_poly(points[known], corners)
+    return inside

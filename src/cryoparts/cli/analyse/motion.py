@@ -28,8 +28,9 @@ def motion(
     refine: Annotated[
         bool | None,
         Parameter(
+            negative="--no-refine",
             help="Move the parts as rigid bodies until each particle's image is most probable, "
-            "from where the decoder puts them. Default: where training refined latent vectors."
+            "from where the decoder puts them. Default: where training refined latent vectors.",
         ),
     ] = None,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryoparts.cli.console import say, table
+from cryoparts.cli.console import progress_bars, say, table
 from cryoparts.cli.options import Parting, RunFolder
 from cryoparts.config import PartsConfig
 
@@ -25,7 +25,9 @@ def parts(run: RunFolder, *, options: Parting = PartsConfig()) -> None:
 
     opened = Run.open(run)
     with opened.directory.logging():
-        show_parts(find_parts(opened, options))
+        with progress_bars() as progress:
+            found = find_parts(opened, options, progress)
+        show_parts(found)
 
 
 def show_parts(found: PartsFound) -> None:

@@ -19,10 +19,10 @@ def trust(
     *,
     seeds: Annotated[int, Parameter(help="Train again from this many other seeds.")] = 0,
     halves: Annotated[
-        bool, Parameter(negative="", help="Train again on each half set and compare the two.")
+        bool, Parameter(help="Train again on each half set and compare the two.")
     ] = False,
     null_training: Annotated[
-        bool, Parameter(negative="", help="Train from scratch on particles that do not change.")
+        bool, Parameter(help="Train from scratch on particles that do not change.")
     ] = False,
 ) -> None:
     """Judge each part: by null particles, by how it is found again, by what predicts the imaging.
@@ -39,9 +39,11 @@ def trust(
         for repeat in repeats_of(opened, seeds=seeds, halves=halves, null_training=null_training):
             done = is_repeated(opened, repeat)
             say(f"{repeat.name}: {'trained already' if done else 'training'}")
-            with progress_bars() as progress, TrainingProgress(repeat.config.epochs) as epochs:
-                train_again(opened, repeat, epochs, progress)
-        show_trust(judge_trust(opened))
+            with progress_bars() as progress:
+                train_again(opened, repeat, TrainingProgress(repeat.config.epochs), progress)
+        with progress_bars() as progress:
+            judged = judge_trust(opened, progress)
+        show_trust(judged)
 
 
 def show_trust(found: TrustFound) -> None:

@@ -1,4 +1,4 @@
-"""`cryoparts reconstruct`: maps of states, along a trajectory, or of a selection."""
+"""`cryoparts reconstruct`: maps of states, a trajectory, a selection, or of parts at rest."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from cryoparts.cli.analyse.focus import PartName
-from cryoparts.cli.console import progress_bar, say
-from cryoparts.cli.options import Reconstructing, RunFolder
+from cryoparts.cli.console import progress_bar, progress_bars, say, table
+from cryoparts.cli.options import Flat, Reconstructing, RunFolder
 from cryoparts.config import ReconstructionConfig
-from cryoparts.config.steps import FRAMES
+from cryoparts.config.steps import FRAMES, AtRestOptions
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
-    from cryoparts.pipeline.reconstruct import (
+    from cryoparts.at_rest.composite import JudgedRegion
+    from cryoparts.pipeline.maps.at_rest import AtRestResult
+    from cryoparts.pipeline.maps.reconstruct import (
         DifferenceResult,
         GroupResult,
         ReconstructionResult,
     )
+    from cryoparts.run.run import Run
 
 Selection = Annotated[
     str | None,
@@ -39,14 +42,24 @@ def reconstruct(
     ] = "states",
     frames: Annotated[int, Parameter(help="Frames along the trajectory, at least 3.")] = FRAMES,
     selection: Selection = None,
+    at_rest: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="One map of all particles in which every part is at rest: each part "
+            "back-projected in its own poses, at the particles' own box.",
+        ),
+    ] = False,
+    resting: Annotated[AtRestOptions, Flat] = AtRestOptions(),
     options: Reconstructing = ReconstructionConfig(),
 ) -> None:
     """Half maps, corrected FSC, filtered maps, and tested maps of the differences with peaks.
 
-    The images are the working images of the run; the maps have their box.
+    The images are the working images of the run, and the maps have their box; with --at-rest
+    they are the particles' own images.
     """
     from cryoparts.pipeline.focus import part_numbers
-    from cryoparts.pipeline.reconstruct import (
+    from cryoparts.pipeline.maps.reconstruct import (
         reconstruct_selection,
         reconstruct_states,
         reconstruct_trajectories,
@@ -55,6 +68,15 @@ def reconstruct(
 
     opened = Run.open(run)
     with opened.directory.logging():
+        if at_rest:
+            _at_rest(opened, part, selection, resting, options)
+            return
+        if resting != AtRestOptions():
+            raise InputError(
+                "--deformable, --neighbourhoods, --box-size, --pixel-size",
+                "are options of maps at rest",
+                "Give --at-rest too, or leave them out.",
+            )
         if selection is not None and along == "trajectory":
             raise InputError(
                 "--selection",
@@ -72,6 +94,55 @@ def reconstruct(
                 numbers = part_numbers(opened, part)
                 made = reconstruct_trajectories(opened, numbers, frames, options, shown)
         show_maps(made)
+
+
+def _at_rest(
+    run: Run,
+    part: str | None,
+    selection: str | None,
+    resting: AtRestOptions,
+    options: ReconstructionConfig,
+) -> None:
+    from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
+
+    if part is not None or selection is not None:
+        raise InputError(
+            "--at-rest",
+            "is of all parts and all particles, and goes with neither --part nor --selection",
+            "Leave those out.",
+        )
+    with progress_bars() as progress:
+        made = reconstruct_at_rest(run, resting, options, progress)
+    show_at_rest(made)
+
+
+def show_at_rest(made: AtRestResult | None) -> None:
+    """Say what every region gained, and where the maps are."""
+    if made is None:
+        return
+    rows = [_region(one) for one in made.regions]
+    header = ["", "consensus", "at rest", "kept", "gained, shells"]
+    table(f"Maps at rest, {made.box_size} px of {made.pixel_size_angstrom:.3g} Å", header, rows)
+    better = sum(one.kept != "consensus" for one in made.regions)
+    kept = "no region is better at rest" if not better else f"{better} of {len(rows)} better"
+    shared = "" if made.independent else "; halves share one model"
+    say(f"{kept}: {made.folder / 'composite.mrc'} (0.143 of the half maps' FSC{shared})")
+
+
+def _region(one: JudgedRegion) -> list[str]:
+    others = [quality for kind, quality in one.qualities.items() if kind != "consensus"]
+    found = [q.resolution_angstrom for q in others if q.resolution_angstrom is not None]
+    return [
+        one.name,
+        _angstrom(one.before.resolution_angstrom),
+        _angstrom(min(found, default=None)),
+        one.kept,
+        f"{one.gained_shells:+.1f}",
+    ]
+
+
+def _angstrom(resolution: float | None) -> str:
+    return "–" if resolution is None else f"{resolution:.1f} Å"
 
 
 def show_maps(made: tuple[ReconstructionResult, ...]) -> None:

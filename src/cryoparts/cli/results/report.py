@@ -22,6 +22,6 @@ def report(run: RunFolder) -> None:
 
 
 def show_report(written: ReportWritten) -> None:
-    """Say where report and script are."""
-    say(f"ChimeraX: {written.script}")
-    say(f"report: {written.page}")
+    """Say in five lines what was found, how sure it is, where it is shown, what comes next."""
+    for what, sentence in written.conclusion.lines():
+        say(f"{what:<10}{sentence}")

@@ -48,7 +48,8 @@ def train(
     with progress_bars() as progress:
         run = start_run(config, output, resume=resume, tell=say, progress=progress)
     with run.directory.logging():
-        with progress_bars() as progress, TrainingProgress(run.training.epochs) as epochs:
+        with progress_bars() as progress:
+            epochs = TrainingProgress(run.training.epochs)
             trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
         show_training(trained)
 

@@ -19,6 +19,7 @@ from cryoparts.benchmark.config import (
 )
 from cryoparts.cli.console import say, show_information, warn
 from cryoparts.cli.console import table as show_table
+from cryoparts.cli.help import epilogue
 from cryoparts.cli.options import Flat
 from cryoparts.errors import InputError
 
@@ -35,6 +36,7 @@ OPTIONS_FILE = "benchmark.yaml"
 benchmark = cyclopts.App(
     name="benchmark",
     help="Simulate, run, and compare with the truth: tables over seeds and decoders, figures.",
+    help_epilogue=epilogue("benchmark"),
 )
 
 ConfigFile = Annotated[

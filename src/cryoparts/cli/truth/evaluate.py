@@ -19,7 +19,11 @@ def evaluate(
     *,
     truth: Annotated[Path, Parameter(help="truth.npz of `cryoparts simulate`, or its folder.")],
     oracle: Annotated[
-        bool, Parameter(help="Solve also with the true segments told: what is possible at best.")
+        bool,
+        Parameter(
+            negative="--no-oracle",
+            help="Solve also with the true segments told: what is possible at best.",
+        ),
     ] = True,
 ) -> None:
     """Write evaluation.json: accuracy of amplitudes or displacements, of parts, of states."""

@@ -9,6 +9,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from cryoparts.cli.console import progress_bar, say
+from cryoparts.cli.help import epilogue
 from cryoparts.cli.options import Flat
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
@@ -22,6 +23,7 @@ from cryoparts.simulation.scene_options import (
 simulate = cyclopts.App(
     name="simulate",
     help="Particles with ground truth: RELION .star and .mrcs, the neutral model, truth.npz.",
+    help_epilogue=epilogue("simulate"),
 )
 
 StructureFile = Annotated[Path, Parameter(help="Structure (.cif, .pdb).")]
@@ -32,7 +34,6 @@ Wrong = Annotated[Nuisances, Flat]
 Consensus = Annotated[
     bool,
     Parameter(
-        negative="",
         help="Also the map that a user would have: back-projected with the given poses, half maps.",
     ),
 ]

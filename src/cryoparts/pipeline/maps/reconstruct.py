@@ -18,7 +18,7 @@ from cryoparts.difference_maps.part_maps import (
     reconstruct_groups,
 )
 from cryoparts.io.map_frame import MapFrame
-from cryoparts.pipeline.map_inputs import MapInputs, independence, selected_rows
+from cryoparts.pipeline.maps.map_inputs import MapInputs, independence, selected_rows
 from cryoparts.reconstruction.windows import effective_count, soft_windows
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles

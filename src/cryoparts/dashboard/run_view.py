@@ -1,27 +1,21 @@
-"""What the dashboard shows and does: columns, views, the model, and choosing particles."""
+"""What the page of a run shows first: columns, views, parts, the model, saved selections."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from scipy.spatial import cKDTree
 
-from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.palette import STATE_COLOURS, part_colour
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.selection.particle_columns import meaning
 from cryoparts.selection.selection import (
-    Selection,
     columns_with_selections,
     read_names,
     saved_selections,
-    select_inside,
-    select_where,
     with_selections,
 )
 
@@ -34,12 +28,10 @@ if TYPE_CHECKING:
 COUNTED_KINDS = ("state", "half", "selection", "optics_group")
 """Columns of whole numbers that are coloured one by one."""
 
-JOINS = ("and", "or", "minus")
-
 
 @dataclass(frozen=True)
-class Dashboard:
-    """A run as the dashboard sees it when its page is loaded.
+class RunView:
+    """A run as its page sees it when it is loaded.
 
     Parameters
     ----------
@@ -56,7 +48,7 @@ class Dashboard:
     labels: PartLabels | None
 
     @classmethod
-    def of(cls, run: RunDirectory) -> Dashboard:
+    def of(cls, run: RunDirectory) -> RunView:
         """Read what a run has made so far.
 
         Raises
@@ -72,28 +64,10 @@ class Dashboard:
             PartLabels.load(run.parts_path) if has_parts else None,
         )
 
-    def refreshed(self) -> Dashboard:
+    def refreshed(self) -> RunView:
         """The same with the selections that are saved now."""
         columns = with_selections(self.run, self.columns)
-        return Dashboard(self.run, columns, self.model, self.labels)
-
-    def page(self, token: str) -> str:
-        """The page, which asks for everything else by itself.
-
-        Parameters
-        ----------
-        token : str
-            What the page must send along to be answered.
-        """
-        environment = Environment(
-            loader=PackageLoader("cryoparts.dashboard", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-        )
-        content = json.dumps(self.content() | {"token": token}).replace("<", "\\u003c")
-        return environment.get_template("dashboard.html.j2").render(
-            name=self.run.root.resolve().name, content=Markup(content)
-        )
+        return RunView(self.run, columns, self.model, self.labels)
 
     def content(self) -> dict[str, Any]:
         """Everything but the columns' values, as plain values."""
@@ -123,6 +97,9 @@ class Dashboard:
             y = "component:2" if "component:2" in known else "component:1"
             colour = next((column for column in known if column.startswith("state:")), "defocus")
             views.append({"title": "latent space", "x": "component:1", "y": y, "colour": colour})
+            if "component:3" in known:
+                space = {"x": "component:1", "y": "component:2", "z": "component:3"}
+                views.append({"title": "latent space, 3-D", **space, "colour": colour})
         for column in known:
             kind, _, part = column.partition(":")
             if kind != "x":
@@ -172,6 +149,7 @@ class Dashboard:
             "y": y.tolist(),
             "z": z.tolist(),
             "part": of_part.tolist(),
+            "radius": _ball_radius(self.model),
             "colours": {str(label): part_colour(label) for label in np.unique(of_part).tolist()},
         }
 
@@ -185,50 +163,11 @@ class Dashboard:
         """
         return self.columns.column(column).astype(np.float32)
 
-    def choose(self, request: dict[str, Any]) -> tuple[Selection, int]:
-        """The particles that a request asks for, and of how many it cannot be told.
 
-        Parameters
-        ----------
-        request : dict
-            Either ``{"lasso": {"x": column, "y": column, "corners": [[x, y], ...]}}`` or
-            ``{"condition": text}``; with ``{"join": "and" | "or" | "minus", "with":
-            selection}`` joined to a saved selection: "minus" takes the new particles
-            away from the saved ones.
-
-        Raises
-        ------
-        InputError
-            If the request is not of this form, or a column or selection is unknown.
-        """
-        selection, unknown = self._chosen(request)
-        join = request.get("join")
-        if join is None:
-            return selection, unknown
-        path = saved_selections(self.run).get(str(request.get("with")))
-        if path is None or join not in JOINS:
-            raise InputError(
-                "the request",
-                f"cannot join by {join!r} with the selection {request.get('with')!r}",
-                f"Join by {', '.join(JOINS)} with a saved selection.",
-            )
-        found = Selection.of(
-            read_names(path), self.columns.names, str(path), self.columns.image_names
-        )
-        saved = Selection(found.all_names, found.chosen, {"selection": path.stem})
-        if join == "minus":
-            return saved - selection, unknown
-        return (saved & selection if join == "and" else saved | selection), unknown
-
-    def _chosen(self, request: dict[str, Any]) -> tuple[Selection, int]:
-        if isinstance(request.get("condition"), str):
-            return select_where(request["condition"], self.columns)
-        try:
-            lasso = dict(request["lasso"])
-            x, y = str(lasso["x"]), str(lasso["y"])
-            corners = np.array(lasso["corners"], dtype=np.float64)
-        except (TypeError, KeyError, ValueError) as fault:
-            raise InputError(
-                "the request", "has neither a lasso nor a condition", "Reload the page."
-            ) from fault
-        return select_inside(self.columns, x, y, corners), 0
+def _ball_radius(model: GaussianModel) -> float:
+    """Radius (Å) at which neighbouring Gaussians, drawn as balls, just overlap."""
+    positions = model.positions.astype(np.float64)
+    if len(positions) < 2:
+        return 5.0
+    nearest, _ = cKDTree(positions).query(positions, k=2)
+    return round(0.7 * float(np.median(nearest[:, 1])), 3)

@@ -1,0 +1,117 @@
+"""The runs that one dashboard shows."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cryoparts.dashboard.run_view import RunView
+from cryoparts.errors import InputError
+from cryoparts.io.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEPTH = 2
+"""Levels of folders below the given one in which runs are looked for."""
+
+
+@dataclass
+class OpenRun:
+    """A run, and what is kept of it while its page is open.
+
+    Parameters
+    ----------
+    key : str
+        Its part of the address: no name of a folder can break it.
+    name : str
+        The folder's name, below the one that the dashboard was given.
+    directory : RunDirectory
+    """
+
+    key: str
+    name: str
+    directory: RunDirectory
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    _view: RunView | None = None
+
+    @property
+    def view(self) -> RunView:
+        """The run as it was when its page was loaded."""
+        return self.load() if self._view is None else self._view
+
+    def load(self) -> RunView:
+        """The run as it is now.
+
+        Raises
+        ------
+        InputError
+            If it has nothing to show yet, or a file of it cannot be read.
+        """
+        self._view = RunView.of(self.directory)
+        return self._view
+
+    def reload_selections(self) -> RunView:
+        """The same with the selections that are saved now."""
+        self._view = self.view.refreshed()
+        return self._view
+
+
+@dataclass
+class RunFolders:
+    """A run, or a folder that holds runs.
+
+    Parameters
+    ----------
+    root : Path
+    """
+
+    root: Path
+    _opened: dict[str, OpenRun] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: Path) -> RunFolders:
+        """The runs in a folder.
+
+        Raises
+        ------
+        InputError
+            If it is no run and holds none, or it is one that has nothing to show yet.
+        """
+        found = cls(root)
+        if found.alone is not None:
+            found.alone.load()
+        elif not found.all():
+            problem = "not a run folder, and holds none" if root.is_dir() else "does not exist"
+            raise InputError(str(root), problem, "Make a run with `cryoparts run`.")
+        return found
+
+    @cached_property
+    def alone(self) -> OpenRun | None:
+        """The run, where the folder is one itself."""
+        if not (self.root / "config.yaml").is_file():
+            return None
+        return self._open(self.root)
+
+    def all(self) -> list[OpenRun]:
+        """The runs that are there now, by name."""
+        if self.alone is not None:
+            return [self.alone]
+        patterns = ["/".join(["*"] * depth + ["config.yaml"]) for depth in range(1, DEPTH + 1)]
+        folders = {path.parent for pattern in patterns for path in self.root.glob(pattern)}
+        return [self._open(folder) for folder in sorted(folders)]
+
+    def get(self, key: str) -> OpenRun | None:
+        """The run of an address."""
+        return self._opened.get(key) or next((run for run in self.all() if run.key == key), None)
+
+    def _open(self, folder: Path) -> OpenRun:
+        name = folder.relative_to(self.root).as_posix()
+        key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        if key not in self._opened:
+            shown = "/".join(self.root.resolve().parts[-2:]) if name == "." else name
+            self._opened[key] = OpenRun(key, shown, RunDirectory(folder))
+        return self._opened[key]

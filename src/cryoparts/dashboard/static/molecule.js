@@ -1,0 +1,92 @@
+// The molecule: Gaussians as balls in their parts' colours, and the surface of a map (3Dmol).
+import { rgb } from "./colours.js";
+
+const GHOST = 0.45;   // of the radius, of what is not looked at
+const THERE = 0.12;   // relative amplitude below which a ball is not drawn
+
+export class Molecule {
+  /** `picked` is told the part of a ball that is clicked. */
+  constructor(host, model, picked) {
+    Object.assign(this, { host, model, picked, part: null, balls: true, surface: null, places: null });
+    this.viewer = $3Dmol.createViewer(host, { backgroundAlpha: 0, antialias: true, disableFog: false });
+    this.atoms = model.x.map((x, i) => ({
+      elem: "C", serial: i, x, y: model.y[i], z: model.z[i], clickable: true,
+      callback: (atom) => this.picked(model.part[atom.serial]),
+    }));
+    this.shown = this.viewer.addModel();
+    this.shown.addAtoms(this.atoms);
+    this.recolour();
+    this.viewer.zoomTo();
+    this.viewer.zoom(0.92);
+    this.viewer.render();
+    host.addEventListener("keydown", (e) => this.#key(e));
+    // a page that scrolls must not be zoomed by the way
+    new ResizeObserver(() => { this.viewer.resize(); this.viewer.render(); }).observe(host);
+  }
+
+  /** Look at one part; null for all. */
+  look(part) { this.part = part; this.#dress(); }
+
+  /** Show the balls or leave the surface alone. */
+  show(balls) { this.balls = balls; this.#dress(); }
+
+  /** Place the balls: x, y, z (Å) and relative amplitude of each; null for the neutral model. */
+  place(values) { this.places = values; this.#dress(); }
+
+  recolour() {
+    const style = getComputedStyle(this.host);
+    this.background = style.getPropertyValue("--panel").trim();
+    this.viewer.setBackgroundColor(this.background, 0);
+    this.#dress();
+  }
+
+  #dress() {
+    const { x, y, z, part, colours, radius } = this.model, p = this.places;
+    this.atoms = this.shown.selectedAtoms({});
+    for (const atom of this.atoms) {
+      const i = atom.serial, amplitude = p ? p[4 * i + 3] : 1, looked = this.part === null || this.part === part[i];
+      [atom.x, atom.y, atom.z] = p ? [p[4 * i], p[4 * i + 1], p[4 * i + 2]] : [x[i], y[i], z[i]];
+      const colour = looked ? colours[part[i]] : mixed(colours[part[i]], this.background, 0.6);
+      const size = radius * (looked ? 1 : GHOST) * Math.min(Math.cbrt(Math.max(amplitude, 0)), 1.3);
+      atom.style = { sphere: { color: colour, radius: size, hidden: !this.balls || amplitude < THERE } };
+      atom.intersectionShape = { sphere: [], cylinder: [], line: [], triangle: [] };
+    }
+    // told of one, the viewer draws all anew
+    if (this.atoms.length) this.shown.setStyle({ serial: 0 }, this.atoms[0].style);
+    this.viewer.render();
+  }
+
+  /** A surface: vertices (Å) and normals, three numbers each, triangles, and a part of each vertex's colour. */
+  setSurface(mesh) {
+    if (this.surface) this.viewer.removeShape(this.surface);
+    this.surface = null;
+    if (mesh) {
+      const points = (values) => Array.from({ length: values.length / 3 }, (_, i) => ({ x: values[3 * i], y: values[3 * i + 1], z: values[3 * i + 2] }));
+      this.surface = this.viewer.addCustom({
+        vertexArr: points(mesh.vertices), normalArr: points(mesh.normals), faceArr: Array.from(mesh.faces),
+        color: mesh.colour, opacity: mesh.opacity,
+      });
+    }
+    this.viewer.render();
+  }
+
+  turn(axis, degrees) { this.viewer.rotate(degrees, axis); this.viewer.render(); }
+
+  reset() { this.viewer.zoomTo(); this.viewer.zoom(0.92); this.viewer.render(); }
+
+  #key(e) {
+    const turns = { ArrowLeft: ["y", -10], ArrowRight: ["y", 10], ArrowUp: ["x", -10], ArrowDown: ["x", 10] };
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (turns[e.key]) this.turn(...turns[e.key]);
+    else if (e.key === "+" || e.key === "=") { this.viewer.zoom(1.2); this.viewer.render(); }
+    else if (e.key === "-") { this.viewer.zoom(0.83); this.viewer.render(); }
+    else if (e.key === "0") this.reset();
+    else return;
+    e.preventDefault();
+  }
+}
+
+function mixed(colour, other, share) {
+  const [a, b] = [rgb(colour), rgb(other.startsWith("#") && other.length === 7 ? other : "#ffffff")];
+  return "#" + a.map((v, i) => Math.round((1 - share) * v + share * b[i]).toString(16).padStart(2, "0")).join("");
+}

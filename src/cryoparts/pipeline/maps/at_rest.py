@@ -1,0 +1,255 @@
+"""Every part at rest: one map of all particles, in which nothing moves."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoparts.at_rest.at_rest_files import (
+    CURVES,
+    TABLE,
+    region_row,
+    start_folder,
+    write_curves,
+    write_maps,
+    write_summary,
+    write_table,
+)
+from cryoparts.at_rest.composite import Region
+from cryoparts.at_rest.make_maps import Making, group_particles, images_to_read, make_maps
+from cryoparts.at_rest.ownership import shares
+from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
+from cryoparts.config.steps import AtRestOptions
+from cryoparts.errors import InputError
+from cryoparts.imaging.soft_mask import mask_around
+from cryoparts.io.map_frame import MapFrame
+from cryoparts.particles.original_images import OriginalImages
+from cryoparts.parts.part_labels import CORE
+from cryoparts.parts.part_masks import RADIUS_IN_WIDTHS
+from cryoparts.pipeline.maps.map_inputs import MASK_RADIUS_IN_WIDTHS
+from cryoparts.pipeline.progress import Progress, silent
+from cryoparts.pipeline.start import open_particles
+from cryoparts.run.result_options import keep_options
+from cryoparts.training.setup import set_threads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryoparts.at_rest.bodies import Body
+    from cryoparts.at_rest.composite import JudgedRegion
+    from cryoparts.at_rest.make_maps import MapsAtRest
+    from cryoparts.config import ReconstructionConfig
+    from cryoparts.run.run import Run
+
+    Map = NDArray[np.float32]
+
+LOG = logging.getLogger(__name__)
+
+EDGE_PIXELS = 6.0
+"""Width of the masks' edge, as of those that `masks` writes."""
+
+INDEPENDENCE = (
+    "the half maps share no image; poses are those of the particle file, and one training, "
+    "which saw both halves, decided how the parts lie in each particle: halves share one model"
+)
+
+
+@dataclass(frozen=True)
+class AtRestResult:
+    """What the map at rest gained.
+
+    Parameters
+    ----------
+    folder : Path
+    regions : tuple of JudgedRegion
+        The core first.
+    resolution_before, resolution_after : float or None
+        Of consensus and composite within the molecule's mask, Å.
+    box_size : int
+    pixel_size_angstrom : float
+    independent : bool
+        Whether the halves were apart from the training on.
+    """
+
+    folder: Path
+    regions: tuple[JudgedRegion, ...]
+    resolution_before: float | None
+    resolution_after: float | None
+    box_size: int
+    pixel_size_angstrom: float
+    independent: bool
+
+
+def reconstruct_at_rest(
+    run: Run,
+    options: AtRestOptions | None = None,
+    maps: ReconstructionConfig | None = None,
+    progress: Progress = silent,
+) -> AtRestResult:
+    """Reconstruct every part from all particles, each in the part's own pose; compose them.
+
+    Parameters
+    ----------
+    run : Run
+        With parts and their motion.
+    options : AtRestOptions, optional
+    maps : ReconstructionConfig, optional
+        Its padding, memory and B-factor are used. Default: the run's.
+    progress : callable
+
+    Raises
+    ------
+    InputError
+        If parts or motion are missing, or the particle file has moved.
+    """
+    options, maps = options or AtRestOptions(), maps or run.config.reconstruction
+    bodies = run_bodies(run)
+    if not bodies and not options.deformable:
+        raise InputError(
+            str(run.root), "no part of it moves", "Nothing is to be brought to rest in this run."
+        )
+    source = OriginalImages.of(
+        open_particles(run.config),
+        run.particles,
+        run.config.preprocessing,
+        box_size=options.box_size,
+        pixel_size_angstrom=options.pixel_size_angstrom,
+    )
+    making = Making(
+        maps.padding,
+        maps.memory_gigabytes,
+        set_threads(run.training.threads),
+        run.training.seed,
+        maps.b_factor,
+    )
+    groups = group_particles(source, particle_weight(run), bodies)
+    regions = _regions(run, bodies, source.box_size, source.pixel_size_angstrom)
+    mask = _mask(run, np.arange(len(run.model)), source, MASK_RADIUS_IN_WIDTHS)
+    total, done = images_to_read(source, groups, making), 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("maps at rest", done, total)
+
+    made = make_maps(source, groups, regions, run.model, mask, making, advance)
+    folder = run.directory.at_rest_path
+    _write(run, folder, made, regions, mask, source.pixel_size_angstrom)
+    keep_options(folder, options)
+    return AtRestResult(
+        folder,
+        made.judged,
+        made.before.resolution_angstrom,
+        made.after.resolution_angstrom,
+        source.box_size,
+        source.pixel_size_angstrom,
+        independent=False,
+    )
+
+
+def _mask(run: Run, members: NDArray[np.int64], source: Any, widths: float) -> Map:
+    radius = max(widths * float(np.median(run.model.widths)), source.pixel_size_angstrom)
+    return mask_around(
+        run.model.positions[members],
+        source.box_size,
+        source.pixel_size_angstrom,
+        radius_angstrom=radius,
+        edge_pixels=EDGE_PIXELS,
+    )
+
+
+def _regions(run: Run, bodies: tuple[Body, ...], box: int, pixel: float) -> list[Region]:
+    """The core, if there is one, and every body: masks and shares of the voxels."""
+    labels, model = run.parts, run.model
+    core = np.flatnonzero(labels.members(CORE))
+    told = [("core", "core", core)] if len(core) else []
+    told += [(body.name, body.label, body.members) for body in bodies]
+    own = shares(model, [members for _, _, members in told], box, pixel)
+    radius = max(RADIUS_IN_WIDTHS * float(np.median(model.widths)), pixel)
+    return [
+        Region(
+            name,
+            label,
+            mask_around(
+                model.positions[members],
+                box,
+                pixel,
+                radius_angstrom=radius,
+                edge_pixels=EDGE_PIXELS,
+            ),
+            share,
+        )
+        for (name, label, members), share in zip(told, own, strict=True)
+    ]
+
+
+def _write(
+    run: Run,
+    folder: Path,
+    made: MapsAtRest,
+    regions: list[Region],
+    mask: Map,
+    pixel: float,
+) -> None:
+    start_folder(folder)
+    frame = MapFrame.load(run.root)
+    composite = made.composite
+    maps: dict[str, Map] = {
+        "consensus": made.consensus_shown,
+        "consensus_half1": made.consensus.half1,
+        "consensus_half2": made.consensus.half2,
+        "composite": composite.shown,
+        "composite_half1": composite.volumes.half1,
+        "composite_half2": composite.volumes.half2,
+        "local_resolution_consensus": made.local_before,
+        "local_resolution_composite": made.local_after,
+        "mask": mask,
+    }
+    if composite.sharpened is not None:
+        maps["composite_sharpened"] = composite.sharpened
+    for region in regions:
+        maps[f"mask_{region.name}"] = region.mask
+    for name, volumes in made.bodies.items():
+        maps |= {name: volumes.whole, f"{name}_half1": volumes.half1}
+        maps |= {f"{name}_half2": volumes.half2}
+    write_maps(folder, maps, pixel, frame)
+    box = len(mask)
+    curves = {"consensus": made.before, "composite": made.after}
+    for one in made.judged:
+        curves |= {f"{one.name}_{kind}": quality for kind, quality in one.qualities.items()}
+    write_curves(folder / CURVES, curves, box, pixel)
+    rows = [
+        region_row(one, _local(made, region.mask))
+        for one, region in zip(made.judged, regions, strict=True)
+    ]
+    write_table(folder / TABLE, rows)
+    write_summary(
+        folder,
+        {
+            "regions": rows,
+            "consensus_angstrom": made.before.resolution_angstrom,
+            "composite_angstrom": made.after.resolution_angstrom,
+            "local_consensus_angstrom": _local(made, mask)[0],
+            "local_composite_angstrom": _local(made, mask)[1],
+            "b_factor_of_guinier_plot": {
+                "consensus": made.before.b_factor,
+                "composite": made.after.b_factor,
+            },
+            "b_factor_applied": made.b_factor,
+            "box_size": box,
+            "pixel_size_angstrom": pixel,
+            "halves_trained_apart": False,
+            "independence": INDEPENDENCE,
+        },
+    )
+
+
+def _local(made: MapsAtRest, mask: Map) -> tuple[float, float]:
+    """Median local resolution within a mask, before and after, Å."""
+    inside = mask > 0.5
+    return float(np.median(made.local_before[inside])), float(np.median(made.local_after[inside]))

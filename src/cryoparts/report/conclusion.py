@@ -1,0 +1,115 @@
+"""What a run came to, in five sentences: the end of a run in a terminal, the head of its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.figures.run_results import read_run
+from cryoparts.report.verdict import findings, frc_line, headline, judge
+from cryoparts.report.wording import counted
+from cryoparts.validation.trust_record import TrustRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryoparts.figures.run_results import RunResults
+    from cryoparts.report.verdict import Trust, Verdict
+
+NAMED = 3
+"""Parts that are described; more would not fit a line."""
+
+SURE: dict[Trust, str] = {"none": "not at all", "caution": "with care", "good": "well supported"}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What was found, how sure that is, and what comes next.
+
+    Parameters
+    ----------
+    found : str
+        How many parts, and what the largest of them do.
+    sure : str
+        How far it may be believed, and by what numbers.
+    report : Path
+        The page.
+    models : Path
+        The ChimeraX script.
+    next : str
+        The command that is worth most now.
+    """
+
+    found: str
+    sure: str
+    report: Path
+    models: Path
+    next: str
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """(what, sentence), five of them."""
+        return (
+            ("found", self.found),
+            ("how sure", self.sure),
+            ("report", f"{self.report} (any browser)"),
+            ("ChimeraX", f"open {self.models}"),
+            ("next", self.next),
+        )
+
+
+def conclude(folder: Path) -> Conclusion:
+    """What the steps that have run say together; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        If it is no run folder, or a file in it is damaged.
+    """
+    results = read_run(folder)
+    record = TrustRecord.load(folder / "trust")
+    particles = None if results.latent is None else len(results.latent.z)
+    verdict = judge(results, particles, [])
+    return Conclusion(
+        _found(results, verdict),
+        _sure(results, verdict, record),
+        folder / "report.html",
+        folder / "chimerax.cxc",
+        _next(folder, results, verdict, record),
+    )
+
+
+def _found(results: RunResults, verdict: Verdict) -> str:
+    said = headline(results, verdict)
+    if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
+        return said
+    parts = sorted(findings(results), key=lambda one: -one.mass_share)
+    doing = [f"{one.title.lower()} {one.change.split(' (')[0]}" for one in parts[:NAMED]]
+    if len(parts) > NAMED:
+        doing.append(f"{len(parts) - NAMED} more")
+    return f"{said.removesuffix('.')}: {'; '.join(doing)}."
+
+
+def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
+    said = [SURE[verdict.trust], frc_line(results.training).removesuffix(".")]
+    parts = () if record is None else record.parts
+    if parts:
+        good = sum(part.verdict == "holds" for part in parts)
+        said.append(f"{good} of {counted(len(parts), 'part')} held against null particles")
+    leaks = [] if record is None else record.summary.get("worrying_leaks", [])
+    if leaks:
+        said.append("the latent space also tells how the particles were imaged")
+    return "; ".join(said)
+
+
+def _next(folder: Path, results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
+    if verdict.trust == "none":
+        return "read in the report why nothing can be concluded; `cryoparts check` tests the input"
+    if results.parts is None or not results.parts.n_parts:
+        return f"more particles, or a finer --max-resolution; cryoparts dashboard {folder}"
+    measured = () if record is None else record.parts
+    again = any(np.isfinite(part.stability_halves) for part in measured)
+    if not again:
+        return f"train on each half as well: cryoparts trust {folder} --halves"
+    return f"look at particles and parts: cryoparts dashboard {folder}"

@@ -1,0 +1,102 @@
+"""Maps at rest of a run, as a user makes them: files, table, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryoparts.at_rest.run_bodies import run_bodies
+from cryoparts.cli.main import main
+from cryoparts.io.mrc import read_map
+from cryoparts.run.run import Run
+from resting_run import BOX, PARTICLES, PIXEL, make_resting_run
+
+
+def call(*arguments: object) -> int:
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return make_resting_run(tmp_path_factory.mktemp("at_rest") / "made")
+
+
+@pytest.fixture(scope="module")
+def folder(run) -> Path:
+    assert call("reconstruct", run.root, "--at-rest", "--b-factor", "-50") == 0
+    return run.directory.at_rest_path
+
+
+def table_of(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "regions.csv").open() as file:
+        return {row["region"]: row for row in csv.DictReader(file)}
+
+
+def test_the_part_is_sharper_at_rest_in_the_particles_own_box(folder):
+    rows = table_of(folder)
+    assert rows["core"]["kept"] == "consensus"
+    assert rows["part_1"]["kept"] == "rigid"
+    assert float(rows["part_1"]["gained_shells"]) > 1
+    assert float(rows["part_1"]["rigid_angstrom"]) < float(rows["part_1"]["consensus_angstrom"])
+    for name in ("composite", "consensus", "part_1", "part_1_half1", "composite_sharpened",
+                 "mask_part_1", "local_resolution_composite"):  # fmt: skip
+        found = read_map(folder / f"{name}.mrc")
+        assert found.density.shape == (BOX,) * 3
+        assert found.voxel_size == pytest.approx(PIXEL)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["halves_trained_apart"] is False
+    assert "share one model" in summary["independence"]
+    with (folder / "fsc.csv").open() as file:
+        curves = list(csv.DictReader(file))
+    assert len(curves) == BOX // 2 + 1
+    assert {"part_1_consensus", "part_1_rigid", "composite", "core_consensus"} <= set(curves[0])
+
+
+def test_a_smaller_box(run, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run.root, copy)
+    assert call("reconstruct", copy, "--at-rest", "--pixel-size", "5") == 0
+    found = read_map(copy / "reconstruction" / "at_rest" / "composite.mrc")
+    assert found.density.shape == (32,) * 3
+    assert found.voxel_size == pytest.approx(5.0)
+    assert not (copy / "reconstruction" / "at_rest" / "composite_sharpened.mrc").exists()
+    assert "halves share one model" in " ".join(capsys.readouterr().out.split())
+
+
+def test_bodies_are_in_the_frame_of_the_poses(run):
+    """The true motion again, through files: the arm's atoms go where they went."""
+    from cryoparts.evaluation.truth import load_truth
+    from cryoparts.simulation.rigid_motion import Hinges, move_atoms
+
+    truth = load_truth(Path(run.config.particles).parent)
+    (body,) = run_bodies(run)
+    points = run.model.positions[body.members].astype(float)
+    motion, hinges = body.motion, Hinges(truth.axes, truth.pivots)
+    for row in (0, 7, PARTICLES - 1):
+        expected = move_atoms(points, np.ones(len(points), int), hinges, truth.angles_degrees[row])
+        found = points @ motion.rotation[row].T + motion.offset_angstrom[row]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_what_is_missing_or_does_not_go_together_is_said(run, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run.root, copy)
+    assert call("reconstruct", copy, "--box-size", 32) == 2
+    assert "--at-rest" in capsys.readouterr().err
+    assert call("reconstruct", copy, "--at-rest", "--part", "1") == 2
+    assert call("reconstruct", copy, "--at-rest", "--box-size", 32, "--pixel-size", 5) == 2
+    (copy / "motion" / "core.csv").unlink()
+    capsys.readouterr()
+    assert call("reconstruct", copy, "--at-rest") == 2
+    assert "cryoparts motion" in " ".join(capsys.readouterr().err.split())
+    (copy / "motion" / "motions.json").unlink()
+    assert call("reconstruct", copy, "--at-rest") == 2

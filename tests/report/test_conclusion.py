@@ -1,0 +1,57 @@
+"""The end of a run: five sentences that are true of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryoparts.report.conclusion import conclude
+from cryoparts.validation.trust_record import PartTrust, TrustRecord
+
+
+def judged(folder, *parts, leaks=()):
+    TrustRecord(tuple(parts), {"worrying_leaks": list(leaks)}).save(folder / "trust")
+
+
+def test_five_lines_name_the_parts_the_numbers_and_the_files(fake_run):
+    made = fake_run(particles=1500)
+    judged(made.folder, PartTrust("part_1", "part_1"), PartTrust("part_2", "part_2"))
+    lines = dict(conclude(made.folder).lines())
+    assert list(lines) == ["found", "how sure", "report", "ChimeraX", "next"]
+    assert lines["found"].startswith("2 parts change, together ")
+    for part in ("part 1 ", "part 2 "):
+        assert part in lines["found"]
+    assert "Held-out FRC" in lines["how sure"]
+    assert "2 of 2 parts held against null particles" in lines["how sure"]
+    assert str(made.folder / "report.html") in lines["report"]
+    assert lines["next"].endswith(f"cryoparts trust {made.folder} --halves")
+    assert all("\n" not in sentence for sentence in lines.values())
+
+
+def test_a_part_that_null_particles_show_is_not_counted_as_holding(fake_run):
+    made = fake_run(particles=1500)
+    null = PartTrust("part_2", "part_2", null_ratio=0.99, amplitude_change=0.3)
+    assert null.flagged
+    judged(made.folder, PartTrust("part_1", "part_1"), null, leaks=[{"quantity": "defocus"}])
+    sure = conclude(made.folder).sure
+    assert "1 of 2 parts held" in sure
+    assert "how the particles were imaged" in sure
+
+
+@pytest.mark.parametrize(("particles", "gain"), [(1500, 0.0), (60, 0.02)])
+def test_nothing_is_found_where_nothing_can_be_concluded(fake_run, particles, gain):
+    found = conclude(fake_run(particles=particles, gain=gain).folder)
+    assert found.found == "Nothing can be concluded from this run."
+    assert found.sure.startswith("not at all")
+    assert "cryoparts check" in found.next
+
+
+def test_what_was_trained_again_is_not_asked_for_once_more(fake_run):
+    made = fake_run(particles=1500)
+    judged(made.folder, PartTrust("part_1", "part_1", stability_halves=0.9))
+    assert "cryoparts dashboard" in conclude(made.folder).next
+
+
+def test_many_parts_are_summed_up(fake_run):
+    found = conclude(fake_run(particles=1500, parts=5).folder).found
+    assert found.count("part ") == 3
+    assert found.endswith("; 1 more.")  # four of the five fit this molecule
