@@ -13,6 +13,7 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import (
     channel_count,
+    deform,
     displacement,
     relative_amplitude,
     relative_width,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoparts.image_model.deformation import Gaussians
     from cryoparts.io.run_directory import RunDirectory
 
 BATCH = 256
@@ -213,6 +215,10 @@ class TrainedDecoder:
         """The decoder's output (n, N, channels) for the chosen particles, all at once."""
         offsets: Tensor = self.networks.decoder(self.latent_of(indices))
         return offsets
+
+    def gaussians_of(self, neutral: Gaussians, indices: NDArray[np.int64]) -> Gaussians:
+        """The Gaussians of each of the chosen particles, as they are projected."""
+        return deform(neutral, self.offsets(indices), self.config.vary)
 
     @property
     def calibration(self) -> Calibration:

@@ -96,6 +96,11 @@ class RunDirectory:
         return self.root / "probability.csv"
 
     @property
+    def limits_path(self) -> Path:
+        """Junk, errors of the poses, signal and the smallest part that could be seen."""
+        return self.root / "limits.json"
+
+    @property
     def parts_path(self) -> Path:
         """Labels of the Gaussians."""
         return self.root / "parts"

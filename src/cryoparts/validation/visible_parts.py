@@ -97,6 +97,9 @@ def visible_parts(
     seed : int
         Of the places of the pieces.
     """
+    if not len(rows):
+        nothing = np.full(len(SHARES), 0.5)
+        return VisibleParts(np.array(SHARES), nothing, nothing, nothing)
     count = min(PARTICLES, len(rows))
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from cryoparts.cli.console import TrainingProgress, progress_bars, say
@@ -21,7 +20,6 @@ from cryoparts.cli.options import (
 from cryoparts.config import ModelConfig, PreprocessingConfig, TrainingConfig
 
 if TYPE_CHECKING:
-    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.pipeline.training import Trained
 
 
@@ -61,8 +59,6 @@ def show_training(trained: Trained) -> None:
         f"{trained.held_out_frc_at_rest:.4f} without the changes from particle to particle; "
         f"neutral model {trained.held_out_frc_neutral:.4f}"
     )
-    if trained.pose_change is not None:
-        say(pose_sentence(trained.pose_change))
     junk = trained.particles - trained.trusted
     if junk:
         say(
@@ -70,14 +66,5 @@ def show_training(trained: Trained) -> None:
             "probably not what the model describes, or not in their given poses: no level, part "
             'or statistic is of them (column "probability"); the others are in selections/good'
         )
-
-
-def pose_sentence(change: PoseChange) -> str:
-    """How far the given poses were off, and what was done about it."""
-    degrees = math.degrees(change.spread.turn) * 3**0.5
-    angstrom = change.spread.shift_angstrom * 2**0.5
-    return (
-        f"the given poses are off by about {degrees:.1f}° and {angstrom:.1f} Å (root mean square, "
-        "as the images tell it); all that follows is in refined poses (--no-refine-poses keeps "
-        "the given ones)"
-    )
+    for sentence in trained.limits.sentences():
+        say(sentence)
