@@ -14,7 +14,7 @@ def judged(folder, *parts, leaks=()):
 
 def test_five_lines_name_the_parts_the_numbers_and_the_files(fake_run):
     made = fake_run(particles=1500)
-    judged(made.folder, PartTrust("part_1", "part_1"), PartTrust("part_2", "part_2"))
+    judged(made.folder, *(PartTrust(name, name, null_ratio=0.2) for name in ("part_1", "part_2")))
     lines = dict(conclude(made.folder).lines())
     assert list(lines) == ["found", "how sure", "report", "ChimeraX", "next"]
     assert lines["found"].startswith("2 parts change, together ")
@@ -31,7 +31,12 @@ def test_a_part_that_null_particles_show_is_not_counted_as_holding(fake_run):
     made = fake_run(particles=1500)
     null = PartTrust("part_2", "part_2", null_ratio=0.99, amplitude_change=0.3)
     assert null.flagged
-    judged(made.folder, PartTrust("part_1", "part_1"), null, leaks=[{"quantity": "defocus"}])
+    judged(
+        made.folder,
+        PartTrust("part_1", "part_1", null_ratio=0.2),
+        null,
+        leaks=[{"quantity": "defocus"}],
+    )
     sure = conclude(made.folder).sure
     assert "1 of 2 parts held" in sure
     assert "how the particles were imaged" in sure

@@ -52,7 +52,8 @@ COMMANDS = {  # in the order of the work; verb: its folder of this package, what
     "dashboard": ("results", "Interactive page: embeddings, parts, lasso"),
     "columns": ("results", "Everything known of each particle, as one table"),
     "select": ("results", "Choose particles and save them as a selection"),
-    "simulate": ("truth", "Particles with ground truth: composition, motion, both, maps"),
+    "export": ("results", "Particles of states or selections for other programs"),
+    "simulate": ("truth", "Particles with ground truth: composition, motion, bend, both, maps"),
     "evaluate": ("truth", "Compare a run with simulated ground truth"),
     "benchmark": (
         "truth",

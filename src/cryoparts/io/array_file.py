@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from cryoparts.io.files import reading
+from cryoparts.io.positioned import read_rows_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 class ArrayFile:
     """An array on disk of which rows are copied on demand.
 
-    A map that stays open keeps every page that was ever touched: after an epoch
-    of random rows the whole file would count as the program's memory. Here the
-    file is mapped for the time of a reading only. Reading is thread-safe.
+    Nothing is mapped: every page of a map that was ever touched would count as
+    the program's memory, and a mapped file that is cut off kills the process.
+    Reading is thread-safe.
 
     Parameters
     ----------
@@ -55,13 +56,18 @@ class ArrayFile:
         return self.shape[0]
 
     def take(self, indices: NDArray[np.int64], axis: Literal[0] = 0) -> NDArray[Any]:
-        """The chosen rows, copied; as `numpy.ndarray.take` along the first axis."""
-        if not len(indices):
-            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
-        mapped = np.memmap(
-            self.path, dtype=self.dtype, mode="r", offset=self.offset, shape=self.shape
+        """The chosen rows, copied; as `numpy.ndarray.take` along the first axis.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        InputError
+            If the file has gone or was cut off since it was opened.
+        """
+        return read_rows_at(
+            self.path, indices, shape=self.shape, dtype=self.dtype, offset=self.offset
         )
-        return np.asarray(mapped).take(indices, axis=axis)
 
 
 def read_npz(path: Path, what: str, cure: str) -> dict[str, NDArray[Any]]:

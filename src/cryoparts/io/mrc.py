@@ -1,12 +1,11 @@
 """MRC maps and image stacks; `open_stack` also opens EMAN2's .hdf stacks.
 
 mrcfile interprets the headers (either byte order, with or without a machine
-stamp); images are memory-mapped and converted to float32 as they are read.
+stamp); images are converted to float32 as they are read.
 """
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -21,8 +20,8 @@ from cryoparts.io.mrc_header import (
     HEADER_BYTES,
     MrcLayout,
     is_gzip,
-    memory_map,
     read_layout,
+    read_sections,
     unpacked,
 )
 
@@ -114,7 +113,7 @@ def read_map(
         raise InputError(
             str(path), f"a map has three dimensions, this file is {layout.shape}", "Give a 3D map."
         )
-    values = unpacked(path, layout) if is_gzip(path) else memory_map(path, layout)[0]
+    values = unpacked(path, layout) if is_gzip(path) else read_sections(path, layout)
     density = values.astype(np.float32)
     density = _standard_axes(density, path, layout)
     if not np.isfinite(density).all():
@@ -206,17 +205,16 @@ def write_map(
 
 @dataclass(frozen=True)
 class MrcStack:
-    """An .mrc or .mrcs stack, memory-mapped."""
+    """An .mrc or .mrcs stack; the file is opened for each batch and closed again."""
 
     path: Path
     box_size: int
     pixel_size_angstrom: float | None
-    _images: NDArray[np.generic]
-    _mapping: mmap.mmap
+    _layout: MrcLayout
 
     @classmethod
     def open(cls, path: Path) -> MrcStack:
-        """Map the stack; images are read when asked for."""
+        """Read the header; images are read when asked for."""
         layout = read_layout(path)
         _, rows, columns = layout.shape
         if rows != columns:
@@ -226,24 +224,19 @@ class MrcStack:
                 "Extract the particles again with a square box.",
             )
         pixel = layout.voxel_size[0]
-        images, mapping = memory_map(path, layout)
-        return cls(path, columns, float(f"{pixel:.6g}") or None, images, mapping)
+        return cls(path, columns, float(f"{pixel:.6g}") or None, layout)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return self._layout.shape[0]
 
     def read(self, slices: ArrayLike) -> NDArray[np.float32]:
         """The images at 0-based `slices`, shape (n, D, D), in the order asked for."""
-        chosen = self._images[np.atleast_1d(np.asarray(slices))]
-        if hasattr(self._mapping, "madvise"):
-            # The pages stay in the system's cache, but not in this process's count:
-            # reading a whole stack once must not look like holding it in memory.
-            self._mapping.madvise(mmap.MADV_DONTNEED)
-        return np.asarray(chosen, dtype=np.float32)
+        chosen = np.atleast_1d(np.asarray(slices, dtype=np.int64))
+        return read_sections(self.path, self._layout, chosen).astype(np.float32, copy=False)
 
 
 def open_stack(path: Path) -> StackReader:
-    """Open an .mrc/.mrcs stack (memory-mapped) or an EMAN2 .hdf stack.
+    """Open an .mrc/.mrcs stack or an EMAN2 .hdf stack.
 
     Raises
     ------

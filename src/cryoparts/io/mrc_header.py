@@ -1,4 +1,4 @@
-"""Headers of MRC files: what mrcfile makes of them, and the map of the values behind.
+"""Headers of MRC files: what mrcfile makes of them, and the values behind.
 
 Either byte order is understood, with or without a machine stamp.
 """
@@ -6,7 +6,6 @@ Either byte order is understood, with or without a machine stamp.
 from __future__ import annotations
 
 import gzip
-import mmap
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from mrcfile.mrcinterpreter import MrcInterpreter
 from mrcfile.utils import data_dtype_from_header
 
 from cryoparts.errors import InputError
+from cryoparts.io.positioned import read_rows_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,13 +143,28 @@ def read_layout(path: Path, *, compressed: bool = False) -> MrcLayout:
     )
 
 
-def memory_map(path: Path, layout: MrcLayout) -> tuple[NDArray[np.generic], mmap.mmap]:
-    """The values, shape (sections, rows, columns), and the mapping they live in."""
-    with path.open("rb") as stream:
-        mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    count = int(np.prod(layout.shape))
-    values = np.frombuffer(mapping, dtype=layout.dtype, count=count, offset=layout.offset)
-    return values.reshape(layout.shape), mapping
+def read_sections(
+    path: Path, layout: MrcLayout, sections: NDArray[np.int64] | None = None
+) -> NDArray[np.generic]:
+    """Chosen sections (n, rows, columns) as they are stored, in the order asked for.
+
+    Parameters
+    ----------
+    path : Path
+        Not compressed.
+    layout : MrcLayout
+    sections : int array, shape (n,), optional
+        Counted from 0. Default: all.
+
+    Raises
+    ------
+    IndexError
+        If a section is not in the file.
+    InputError
+        If the file has gone or was cut off since its header was read.
+    """
+    wanted = np.arange(layout.shape[0]) if sections is None else sections
+    return read_rows_at(path, wanted, shape=layout.shape, dtype=layout.dtype, offset=layout.offset)
 
 
 def unpacked(path: Path, layout: MrcLayout) -> NDArray[np.generic]:

@@ -81,7 +81,9 @@ def _marked(
 
 def in_words(rows: int, images: int) -> str:
     """``2,000 particles``, or ``80 rows of 40 images``."""
-    return f"{rows:,} particles" if images == rows else f"{rows:,} rows of {images:,} images"
+    if images == rows:
+        return f"{rows:,} particle{'' if rows == 1 else 's'}"
+    return f"{rows:,} rows of {images:,} image{'' if images == 1 else 's'}"
 
 
 def image_numbers(

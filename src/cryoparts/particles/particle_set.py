@@ -14,6 +14,7 @@ from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
 from cryoparts.imaging.magnification import corrected_shift, undo_magnification
 from cryoparts.io.mrc import StackReader, open_stack
+from cryoparts.io.positioned import FileVersion
 from cryoparts.particle_files.stack_check import check_stacks
 
 if TYPE_CHECKING:
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
 
 OPEN_STACKS = 64
-"""Stacks kept open at a time: particles may lie in 10,000 of them, and a process
-may only have so many files open."""
+"""Stacks whose headers are kept: particles may lie in 10,000 of them."""
 
 
 class ParticleSet:
-    """P particles whose images stay on disk.
+    """P particles whose images stay on disk, and must stay there as they are.
 
     Where an optics group has an anisotropic magnification, it is undone in the
     images as they are read, and in the shifts.
@@ -52,6 +52,7 @@ class ParticleSet:
             table.box_size,
             table.source,
         )
+        self._versions = {path: FileVersion.of(path) for path in table.stack_paths}
         self._magnification = table.magnification
         self._table = _without_magnification(table)
         self._open: OrderedDict[int, StackReader] = OrderedDict()
@@ -73,6 +74,7 @@ class ParticleSet:
     def take(self, rows: ArrayLike) -> ParticleSet:
         """The chosen particles, in the order asked for."""
         chosen = ParticleSet(self._table.take(rows))
+        chosen._versions = self._versions
         if self._magnification is not None:
             chosen._magnification = self._magnification[np.asarray(rows)]
         return chosen
@@ -92,7 +94,7 @@ class ParticleSet:
         Raises
         ------
         InputError
-            If an image holds NaN or infinity.
+            If an image holds NaN or infinity, or a stack has gone or changed.
         ValueError
             If the particles' boxes differ.
         """
@@ -106,11 +108,17 @@ class ParticleSet:
         slices = self._table.slice_in_stack[rows]
         for stack in np.unique(stacks):
             chosen = np.flatnonzero(stacks == stack)
-            out[chosen] = self._reader(int(stack)).read(slices[chosen])
+            out[chosen] = self._read(int(stack), slices[chosen])
         self._require_finite(out, rows)
         if self._magnification is not None:
             _undo(out, self._magnification[rows])
         return out
+
+    def _read(self, stack: int, slices: NDArray[np.int64]) -> NDArray[np.float32]:
+        try:
+            return self._reader(stack).read(slices)
+        finally:  # where reading fails, a change of the file is the better reason
+            self._versions[self._table.stack_paths[stack]].require_unchanged()
 
     def _reader(self, number: int) -> StackReader:
         with self._lock:

@@ -16,6 +16,7 @@ from cryoparts.io.structure import Structure
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
+from cryoparts.simulation.bend import simulate_bend
 from cryoparts.simulation.both import simulate_both
 from cryoparts.simulation.composition import simulate_composition
 from cryoparts.simulation.maps import simulate_maps
@@ -24,6 +25,7 @@ from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.particles import TABLE_FILE
 from cryoparts.simulation.scene_options import (
+    BendOptions,
     BothOptions,
     CompositionOptions,
     MapsOptions,
@@ -45,7 +47,7 @@ HALF_FILES = ("consensus_half1.mrc", "consensus_half2.mrc")
 def simulate(
     source: Path | Structure | Sequence[Path],
     output: Path,
-    options: CompositionOptions | MotionOptions | BothOptions | MapsOptions,
+    options: CompositionOptions | MotionOptions | BendOptions | BothOptions | MapsOptions,
     *,
     imaging: ImagingOptions | None = None,
     nuisances: Nuisances | None = None,
@@ -60,9 +62,9 @@ def simulate(
         A structure or, with `MapsOptions`, two or more maps.
     output : Path
         Folder to make; it must not exist.
-    options : CompositionOptions, MotionOptions, BothOptions or MapsOptions
+    options : CompositionOptions, MotionOptions, BendOptions, BothOptions or MapsOptions
         What differs from particle to particle: segments that come and go, regions that
-        turn, both, or maps.
+        turn, a bend, segments that do both, or maps.
     imaging : ImagingOptions, optional
         Number of particles, box, pixel size, noise, CTF, seed.
     nuisances : Nuisances, optional
@@ -96,6 +98,8 @@ def simulate(
         )
     if isinstance(options, BothOptions):  # options of a composition, and more
         return simulate_both(source, *rest, options, progress, wrong, finish)
+    if isinstance(options, BendOptions):
+        return simulate_bend(source, *rest, options, progress, wrong, finish)
     if isinstance(options, MotionOptions):
         return simulate_motion(source, *rest, options, progress, wrong, finish)
     return simulate_composition(source, *rest, options, progress, wrong, finish)

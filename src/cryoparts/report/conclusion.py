@@ -85,7 +85,7 @@ def _found(results: RunResults, verdict: Verdict) -> str:
     if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
         return said
     parts = sorted(findings(results), key=lambda one: -one.mass_share)
-    doing = [f"{one.title.lower()} {one.change.split(' (')[0]}" for one in parts[:NAMED]]
+    doing = [f"{one.title[:1].lower() + one.title[1:]} {one.kind}" for one in parts[:NAMED]]
     if len(parts) > NAMED:
         doing.append(f"{len(parts) - NAMED} more")
     return f"{said.removesuffix('.')}: {'; '.join(doing)}."
@@ -94,8 +94,11 @@ def _found(results: RunResults, verdict: Verdict) -> str:
 def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
     said = [SURE[verdict.trust], frc_line(results.training).removesuffix(".")]
     parts = () if record is None else record.parts
-    if parts:
-        good = sum(part.verdict == "holds" for part in parts)
+    tested = [part for part in parts if part.tested]
+    if parts and not tested:
+        said.append("too few particles to test the parts by null particles")
+    elif parts:
+        good = sum(part.verdict == "holds" for part in tested)
         said.append(f"{good} of {counted(len(parts), 'part')} held against null particles")
     leaks = [] if record is None else record.summary.get("worrying_leaks", [])
     if leaks:

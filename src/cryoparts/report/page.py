@@ -7,20 +7,22 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
+from cryoparts.browser.scripts import MOLECULES, SURFACES, inline_script
 from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_atomically, write_text
 from cryoparts.io.names import rows_or_absent
+from cryoparts.report.conclusion import conclude
+from cryoparts.report.environment import render
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
 from cryoparts.report.section_composition import CompositionSection, composition_section
 from cryoparts.report.section_coordination import CoordinationSection, coordination_section
+from cryoparts.report.section_junk import JunkSection, junk_section
 from cryoparts.report.section_motion import MotionSection, motion_section
 from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
-    r"composition_\w+|coordination_\w+|part_\d+_\w+)\.png"
+    r"composition_\w+|coordination_\w+|junk_\w+|part_\d+_\w+)\.(png|svg)"
 )
 
 FILES = (
@@ -85,7 +87,10 @@ class Page:
     name: str
     folder: str
     headline: str
+    sure: str
+    next: str
     verdict: Verdict
+    sections: tuple[tuple[str, str], ...]
     tiles: tuple[Tile, ...]
     evaluation: list[tuple[str, str]]
     learning: Picture | None
@@ -98,13 +103,15 @@ class Page:
     motion: MotionSection
     composition: CompositionSection
     coordination: CoordinationSection
+    junk: JunkSection
     parts: list[PartSection]
     particles: list[tuple[str, str]]
     command: str | None
     files: list[tuple[str, str]]
     chimerax: str
     options: list[tuple[str, str]]
-    plotly: Markup | None
+    viewer: Markup | None
+    surfaces: Markup | None
     version: str
     date: str
 
@@ -114,7 +121,13 @@ class Page:
         own = [self.learning, self.latent, self.gaussian_plane]
         if self.model_scene is not None:
             own.append(self.model_scene.poster)
-        for section in (self.trust, self.motion, self.composition, self.coordination):
+        for section in (
+            self.trust,
+            self.motion,
+            self.composition,
+            self.coordination,
+            self.junk,
+        ):
             own.extend(section.pictures)
         own.extend(picture for part in self.parts for picture in part.pictures)
         return [picture for picture in own if picture is not None]
@@ -141,39 +154,23 @@ def write_report(run: Path) -> Path:
         If `run` is not a run folder, or a file in it cannot be read.
     """
     page = _compose(read_run(run))
-    html = _environment().get_template("report.html.j2").render(page=page)
+    html = render("report.html.j2", page=page)
     _write_figures(run / "figures", page.pictures)
     target = run / "report.html"
     write_text(target, html)
     return target
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("cryoparts.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["as_script"] = _as_script
-    return environment
-
-
-def _as_script(json: str) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
-    return Markup(json.replace("<", "\\u003c"))
-
-
 def _write_figures(folder: Path, pictures: list[Picture]) -> None:
-    """Write the PNGs, and take away those of an earlier report that are no more."""
+    """Write PNGs and SVGs, and take away those of an earlier report that are no more."""
     folder.mkdir(exist_ok=True)
-    for picture in pictures:
-        with write_atomically(folder / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-    current = {f"{picture.name}.png" for picture in pictures}
+    files = {f"{picture.name}.png": picture.png for picture in pictures}
+    files |= {f"{one.name}.svg": one.svg.encode() for one in pictures if one.svg}
+    for name, content in files.items():
+        with write_atomically(folder / name) as temporary:
+            temporary.write_bytes(content)
     for old in folder.iterdir():
-        if OWN_FIGURES.fullmatch(old.name) and old.name not in current:
+        if OWN_FIGURES.fullmatch(old.name) and old.name not in files:
             old.unlink()
 
 
@@ -184,15 +181,28 @@ def _compose(results: RunResults) -> Page:
     sections = part_sections(results)
     trusted = trust_section(results.folder)
     verdict = trusted.added_to(judge(results, count, leaks))
-    scene = parts_on_model(results.model, results.parts) if results.model else None
+    motion, composition = motion_section(results), composition_section(results.folder)
+    coordination, junk = coordination_section(results.folder), junk_section(results.folder)
+    scene = parts_on_model(results.model, results.parts, motion.contents) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
+    concluded = conclude(results.folder)
     folder = results.folder.resolve()
     return Page(
         name=folder.name,
         folder=str(results.folder),
         headline=trusted.headline or headline(results, verdict),
+        sure=SURE[verdict.trust] + verdict.title,
+        next=concluded.next,
         verdict=verdict,
-        tiles=_tiles(results, count, len(facts) if facts else count),
+        sections=_sections(
+            trusted,
+            motion,
+            composition,
+            coordination,
+            junk,
+            searched=results.parts is not None,
+        ),
+        tiles=_tiles(results, count, len(facts) if facts else count, junk),
         evaluation=_evaluation_rows(results),
         learning=learning_curve(results.training) if results.training else None,
         latent=latent_space(results.latent, results.states) if results.latent else None,
@@ -201,18 +211,56 @@ def _compose(results: RunResults) -> Page:
         model_scene=scene,
         gaussian_plane=gaussian_plane(results.parts) if results.parts is not None else None,
         trust=trusted,
-        motion=motion_section(results),
-        composition=composition_section(results.folder),
-        coordination=coordination_section(results.folder),
+        motion=motion,
+        composition=composition,
+        coordination=coordination,
+        junk=junk,
         parts=sections,
         particles=facts.rows() if facts else [],
         command=results.command,
         files=[(name, what) for name, what in FILES if (results.folder / name).exists()],
         chimerax=_chimerax(results),
         options=flattened(results.config),
-        plotly=Markup(get_plotlyjs()) if drawn else None,
+        viewer=Markup(inline_script(MOLECULES)) if drawn else None,
+        surfaces=Markup(inline_script(SURFACES)) if drawn else None,
         version=__version__,
         date=datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+SURE = {
+    "none": "How sure: not at all. ",
+    "caution": "How sure: with care. ",
+    "good": "How sure: well supported. ",
+}
+"""How sure the result is, before the reason for it."""
+
+
+def _sections(
+    trust: TrustSection,
+    motion: MotionSection,
+    composition: CompositionSection,
+    coordination: CoordinationSection,
+    junk: JunkSection,
+    *,
+    searched: bool,
+) -> tuple[tuple[str, str], ...]:
+    """(anchor, title) of what the page has, in its order."""
+    optional = (
+        ("trust", "Belief", trust.html),
+        ("motion", "Motions", motion.html),
+        ("composition", "Composition", composition.html),
+        ("coordination", "Coordination", coordination.html),
+        ("junk", "Junk", junk.html),
+    )
+    return (
+        ("summary", "Summary"),
+        ("found", "Found"),
+        *((anchor, title) for anchor, title, html in optional if html),
+        *((("parts", "Search"),) if searched else ()),
+        ("latent", "Latent space"),
+        ("learning", "Learning"),
+        ("data", "Data"),
     )
 
 
@@ -226,12 +274,16 @@ def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
     return measure_leaks(results.latent.z, poses, ctf, image=facts.image[order])
 
 
-def _tiles(results: RunResults, images: int | None, rows: int | None) -> tuple[Tile, ...]:
+def _tiles(
+    results: RunResults, images: int | None, rows: int | None, junk: JunkSection
+) -> tuple[Tile, ...]:
     tiles = []
     if images is not None and rows is not None:
         tiles.append(
             Tile(f"{rows:,}", "particles" if rows == images else f"rows of {images:,} images")
         )
+    if junk.junk is not None:
+        tiles.append(Tile(f"{junk.junk:,} ({percent(junk.share)})", "of them junk"))
     if results.model is not None:
         tiles.append(Tile(f"{len(results.model):,}", "Gaussians in the model"))
     if results.parts is not None:
@@ -249,8 +301,7 @@ def _training_tiles(training: Training) -> list[Tile]:
         tiles.append(
             Tile(
                 signed_percent((best - still) / abs(still)),
-                f"held-out FRC over the {training.unchanging_name} "
-                f"({best:.4f} against {still:.4f})",
+                f"FRC over the {training.unchanging_name}, held-out particles",
             )
         )
     learned = training.epoch > 0

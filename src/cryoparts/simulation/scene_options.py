@@ -103,6 +103,40 @@ class MotionOptions:
 
 
 @dataclass(frozen=True)
+class BendOptions:
+    """How far the molecule bends along its longest axis."""
+
+    n_slabs: int = 40
+    """Thin slabs that what bends is cut into."""
+
+    still_fraction: float = 0.4
+    """Share of the atoms, at one end, that stays as it is."""
+
+    rmsd_angstrom: float = 2.23
+    """Displacement, Å: root mean square over all atoms, mean over the particles."""
+
+    centre: Centre = "mass"
+    """Point of the structure at the box centre: "mass" or (x, y, z) in Å."""
+
+    def __post_init__(self) -> None:
+        require(self.n_slabs >= 3, "--n-slabs", "at least 3", self.n_slabs, "40 is usual.")
+        require(
+            0.0 <= self.still_fraction < 1.0,
+            "--still-fraction",
+            "from 0 to below 1",
+            self.still_fraction,
+            "0.4 is usual.",
+        )
+        require(
+            np.isfinite(self.rmsd_angstrom) and self.rmsd_angstrom > 0.0,
+            "--rmsd",
+            "positive",
+            self.rmsd_angstrom,
+            "2.23 Å is usual.",
+        )
+
+
+@dataclass(frozen=True)
 class BothOptions(CompositionOptions):
     """Which segments the molecule has, which of them turn, and which come and go."""
 

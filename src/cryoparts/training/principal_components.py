@@ -33,6 +33,10 @@ LARGEST_SAMPLE = 8000
 LARGEST_ARRAY = 60_000_000
 """Numbers of the sample held in memory at once (240 MB)."""
 
+ROUNDING = 1e-5
+"""Deviation, over the gradients' root mean square length, below which a component is rounding:
+single precision has 1e-7, and noise alone spreads over a few thousand directions at most."""
+
 
 @dataclass(frozen=True)
 class PrincipalComponents:
@@ -43,9 +47,10 @@ class PrincipalComponents:
     mean : float32 array, shape (V,)
         Mean gradients of the channels that vary.
     directions : float32 array, shape (K, V)
-        Orthonormal times one common scale, by falling deviation of the scores.
+        Orthonormal times one common scale, by falling deviation of the scores; 0 where
+        the particles do not differ (all alike, or fewer than components).
     deviation : float32 array, shape (K,)
-        Standard deviation of the scores; the median is 1.
+        Standard deviation of the scores; the median of those that are not 0 is 1.
     channels : int array, shape (C,)
         Of the four channels of the gradients, those that vary; V = N C.
     """
@@ -73,7 +78,9 @@ class PrincipalComponents:
             sample - mean, rank, random_state=seed_for(seed, Purpose.COMPONENTS)
         )
         deviation = spread / np.sqrt(len(sample))
-        scale = 1.0 / max(float(np.median(deviation)), 1e-30)
+        differs = deviation > ROUNDING * np.linalg.norm(sample) / np.sqrt(len(sample))
+        directions, deviation = directions * differs[:, None], deviation * differs
+        scale = 1.0 / float(np.median(deviation[differs])) if differs.any() else 1.0
         return cls(
             mean.astype(np.float32),
             (scale * directions).astype(np.float32),

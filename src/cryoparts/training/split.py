@@ -86,7 +86,7 @@ def split_particles(
     if len(images) - count < 1:
         raise InputError(
             "--half" if half else "particles",
-            f"only {len(images)} particles to train on, {count} of them held out",
+            f"no particle is left to train on: of {len(images)}, {count} held out",
             "Give more particles, or --held-out-fraction 0.",
         )
     random = np.random.default_rng(seed) if plain_seed else random_for(seed, Purpose.HELD_OUT)

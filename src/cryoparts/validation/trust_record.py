@@ -78,6 +78,11 @@ class PartTrust:
         )
 
     @property
+    def tested(self) -> bool:
+        """Whether a null test was made: too few particles allow none."""
+        return bool(np.isfinite([self.null_ratio, self.trained_null_ratio]).any())
+
+    @property
     def least_stable(self) -> float:
         """The smallest of the overlaps that were measured; NaN without one."""
         known = [
@@ -94,11 +99,11 @@ class PartTrust:
 
     @property
     def verdict(self) -> str:
-        """What speaks against the part, in a few words; "holds" if nothing does."""
+        """What speaks against the part, in a few words; "holds" if nothing that was tested does."""
         against = ["flagged: null particles show it too"] if self.flagged else []
         if self.unstable:
             against.append("not found again")
-        return "; ".join(against) or "holds"
+        return "; ".join(against) or ("holds" if self.tested else "not tested by null particles")
 
 
 @dataclass(frozen=True)

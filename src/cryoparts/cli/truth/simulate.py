@@ -14,6 +14,7 @@ from cryoparts.cli.options import Flat
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
 from cryoparts.simulation.scene_options import (
+    BendOptions,
     BothOptions,
     CompositionOptions,
     MapsOptions,
@@ -68,6 +69,20 @@ def motion(
 
 
 @simulate.command
+def bend(
+    structure: StructureFile,
+    *,
+    output: NewFolder,
+    imaging: Imaging = ImagingOptions(),
+    options: Annotated[BendOptions, Flat] = BendOptions(),
+    nuisances: Wrong = Nuisances(),
+    consensus: Consensus = False,
+) -> None:
+    """A structure bends smoothly along its longest axis: nothing of it moves rigidly."""
+    _simulate(structure, output, options, imaging, nuisances, consensus=consensus)
+
+
+@simulate.command
 def both(
     structure: StructureFile,
     *,
@@ -98,7 +113,7 @@ def maps(
 def _simulate(
     source: Path | list[Path],
     folder: Path,
-    options: CompositionOptions | MotionOptions | BothOptions | MapsOptions,
+    options: CompositionOptions | MotionOptions | BendOptions | BothOptions | MapsOptions,
     imaging: ImagingOptions,
     nuisances: Nuisances,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,30 +18,29 @@ from cryoparts.at_rest.at_rest_files import (
     write_summary,
     write_table,
 )
-from cryoparts.at_rest.composite import Region
 from cryoparts.at_rest.make_maps import Making, group_particles, images_to_read, make_maps
-from cryoparts.at_rest.ownership import shares
+from cryoparts.at_rest.neighbourhoods import corrected_field, find_neighbourhoods, follow
 from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
+from cryoparts.at_rest.run_regions import make_regions, molecule_mask
 from cryoparts.config.steps import AtRestOptions
 from cryoparts.errors import InputError
-from cryoparts.imaging.soft_mask import mask_around
 from cryoparts.io.map_frame import MapFrame
+from cryoparts.motion.run_motion import CHUNK
 from cryoparts.particles.original_images import OriginalImages
 from cryoparts.parts.part_labels import CORE
-from cryoparts.parts.part_masks import RADIUS_IN_WIDTHS
-from cryoparts.pipeline.maps.map_inputs import MASK_RADIUS_IN_WIDTHS
 from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
 from cryoparts.run.result_options import keep_options
 from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cryoparts.at_rest.bodies import Body
-    from cryoparts.at_rest.composite import JudgedRegion
+    from cryoparts.at_rest.composite import JudgedRegion, Region
     from cryoparts.at_rest.make_maps import MapsAtRest
     from cryoparts.config import ReconstructionConfig
     from cryoparts.run.run import Run
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
     Map = NDArray[np.float32]
 
 LOG = logging.getLogger(__name__)
-
-EDGE_PIXELS = 6.0
-"""Width of the masks' edge, as of those that `masks` writes."""
 
 INDEPENDENCE = (
     "the half maps share no image; poses are those of the particle file, and one training, "
@@ -108,7 +104,7 @@ def reconstruct_at_rest(
         If parts or motion are missing, or the particle file has moved.
     """
     options, maps = options or AtRestOptions(), maps or run.config.reconstruction
-    bodies = run_bodies(run)
+    bodies = run_bodies(run) if run.motions is not None or not options.deformable else ()
     if not bodies and not options.deformable:
         raise InputError(
             str(run.root), "no part of it moves", "Nothing is to be brought to rest in this run."
@@ -127,9 +123,11 @@ def reconstruct_at_rest(
         run.training.seed,
         maps.b_factor,
     )
-    groups = group_particles(source, particle_weight(run), bodies)
+    weight = particle_weight(run)
+    near, residual = _neighbourhoods(run, options, bodies, weight, progress)
+    groups = group_particles(source, weight, bodies, near)
     regions = _regions(run, bodies, source.box_size, source.pixel_size_angstrom)
-    mask = _mask(run, np.arange(len(run.model)), source, MASK_RADIUS_IN_WIDTHS)
+    mask = molecule_mask(run.model, source.box_size, source.pixel_size_angstrom)
     total, done = images_to_read(source, groups, making), 0
 
     def advance(count: int) -> None:
@@ -139,7 +137,7 @@ def reconstruct_at_rest(
 
     made = make_maps(source, groups, regions, run.model, mask, making, advance)
     folder = run.directory.at_rest_path
-    _write(run, folder, made, regions, mask, source.pixel_size_angstrom)
+    _write(run, folder, made, regions, mask, source.pixel_size_angstrom, residual)
     keep_options(folder, options)
     return AtRestResult(
         folder,
@@ -152,40 +150,36 @@ def reconstruct_at_rest(
     )
 
 
-def _mask(run: Run, members: NDArray[np.int64], source: Any, widths: float) -> Map:
-    radius = max(widths * float(np.median(run.model.widths)), source.pixel_size_angstrom)
-    return mask_around(
-        run.model.positions[members],
-        source.box_size,
-        source.pixel_size_angstrom,
-        radius_angstrom=radius,
-        edge_pixels=EDGE_PIXELS,
-    )
+def _neighbourhoods(
+    run: Run,
+    options: AtRestOptions,
+    bodies: tuple[Body, ...],
+    weight: NDArray[np.float64],
+    progress: Progress,
+) -> tuple[tuple[Body, ...], float | None]:
+    """Bodies that follow what the decoder says of all Gaussians, and what they leave, Å."""
+    if not options.deformable:
+        return (), None
+    model, count = run.model, len(run.particles)
+    found = find_neighbourhoods(model, options.neighbourhoods, run.training.seed)
+
+    def decoded(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        moved = run.decoder.decode(rows).displacements
+        if moved is None:
+            raise InputError("--deformable", "positions did not vary in this run", "Leave it out.")
+        progress("displacement field", int(rows[-1]) + 1, count)
+        return np.asarray(moved, dtype=np.float64)
+
+    field = corrected_field(model, bodies, decoded, count, CHUNK)
+    return follow(model, found, field, weight)
 
 
-def _regions(run: Run, bodies: tuple[Body, ...], box: int, pixel: float) -> list[Region]:
-    """The core, if there is one, and every body: masks and shares of the voxels."""
-    labels, model = run.parts, run.model
-    core = np.flatnonzero(labels.members(CORE))
+def _regions(run: Run, bodies: Sequence[Body], box: int, pixel: float) -> list[Region]:
+    """The core, if there is one, and every body."""
+    core = np.flatnonzero(run.parts.members(CORE))
     told = [("core", "core", core)] if len(core) else []
     told += [(body.name, body.label, body.members) for body in bodies]
-    own = shares(model, [members for _, _, members in told], box, pixel)
-    radius = max(RADIUS_IN_WIDTHS * float(np.median(model.widths)), pixel)
-    return [
-        Region(
-            name,
-            label,
-            mask_around(
-                model.positions[members],
-                box,
-                pixel,
-                radius_angstrom=radius,
-                edge_pixels=EDGE_PIXELS,
-            ),
-            share,
-        )
-        for (name, label, members), share in zip(told, own, strict=True)
-    ]
+    return make_regions(run.model, told, box, pixel)
 
 
 def _write(
@@ -195,6 +189,7 @@ def _write(
     regions: list[Region],
     mask: Map,
     pixel: float,
+    residual: float | None,
 ) -> None:
     start_folder(folder)
     frame = MapFrame.load(run.root)
@@ -243,6 +238,7 @@ def _write(
             "b_factor_applied": made.b_factor,
             "box_size": box,
             "pixel_size_angstrom": pixel,
+            "left_by_neighbourhoods_angstrom": residual,
             "halves_trained_apart": False,
             "independence": INDEPENDENCE,
         },
