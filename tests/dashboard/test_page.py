@@ -95,8 +95,8 @@ def test_particles_in_space_are_turned_and_chosen(page):
 def test_every_control_has_a_name_and_is_reached_by_the_keyboard(page):
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, [tabindex]')].filter(
-             (e) => !(e.getAttribute('aria-label') || e.labels?.length || e.textContent.trim()))
-             .map((e) => e.outerHTML)"""
+             (e) => !(e.ariaLabel || e.hasAttribute('aria-labelledby') || e.labels?.length
+               || e.textContent.trim())).map((e) => e.outerHTML)"""
     )
     assert nameless == []
     reached = set()

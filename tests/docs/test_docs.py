@@ -27,7 +27,7 @@ OF_OTHER_PROGRAMS = {
 }
 KINDS = {
     "simulate": ("composition", "motion", "bend", "both", "maps"),
-    "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
+    "benchmark": ("composition", "motion", "both", "assembly", "realistic", "maps"),
 }
 
 

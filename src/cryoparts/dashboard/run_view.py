@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 COUNTED_KINDS = ("state", "half", "selection", "optics_group")
 """Columns of whole numbers that are coloured one by one."""
 
+SUFFIXES = (".csv", ".star", ".cs")
+"""Of the files of a selection."""
+
 
 @dataclass(frozen=True)
 class RunView:
@@ -85,9 +88,16 @@ class RunView:
         }
 
     def selections(self) -> list[dict[str, Any]]:
-        """Saved selections and their sizes."""
+        """Saved selections, their sizes, and the files that there are of each."""
         saved = saved_selections(self.run)
-        return [{"name": name, "count": len(read_names(path))} for name, path in saved.items()]
+        return [
+            {
+                "name": name,
+                "count": len(read_names(path)),
+                "files": [s for s in SUFFIXES if path.with_suffix(s).is_file()],
+            }
+            for name, path in saved.items()
+        ]
 
     def _views(self) -> list[dict[str, str]]:
         """Pairs of columns to look at first: the latent space, then each focus."""
@@ -108,9 +118,13 @@ class RunView:
             if np.ptp(known[y][np.isfinite(known[y])]) == 0:  # a line shows nothing of a crowd
                 instead = (f"density:{part}", "component:1")
                 y = next((column for column in instead if column in known), y)
-            title = " + ".join(self._title(name) for name in part.split("+"))
+            title = self.title(part)
             views.append({"title": title, "x": column, "y": y, "colour": f"state:{part}"})
         return views or [{"title": "CTF", "x": "defocus", "y": "half", "colour": "half"}]
+
+    def title(self, parts: str) -> str:
+        """What the user calls a part, or several: "arm + part_3" for ``part_2+part_3``."""
+        return " + ".join(self._title(part) for part in parts.split("+"))
 
     def _title(self, part: str) -> str:
         if self.labels is None:

@@ -68,9 +68,9 @@ def write_selected_star(
     copies = copy_names(named, len(elements))
     keep = chosen_rows(copies, names, source).reshape(len(named), -1)
     numbers = None if classes is None else [classes[name] for name in copies[keep.ravel()]]
-    edits = _Edits(block, _turned_angles(block, keep, elements), numbers)
+    edits = Edits(block, _turned_angles(block, keep, elements), numbers)
     with write_atomically(target) as temporary:
-        _copy_rows(source, block, keep, edits, temporary)
+        copy_rows(source, block, keep, edits, temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
@@ -133,7 +133,7 @@ def _turned_angles(
         yield {column: f"{angle:.6f}" for column, angle in zip(columns, angles, strict=True)}
 
 
-class _Edits:
+class Edits:
     """What differs from the source in the rows that are written, in their order."""
 
     def __init__(
@@ -168,8 +168,8 @@ class _Edits:
         return f"{bare} {number}{text[len(bare) :] or chr(10)}"
 
 
-def _copy_rows(
-    source: Path, block: StarBlock, keep: NDArray[np.bool_], edits: _Edits, target: Path
+def copy_rows(
+    source: Path, block: StarBlock, keep: NDArray[np.bool_], edits: Edits, target: Path
 ) -> None:
     """Copy `source` with the kept copies (P, n) of the block's rows, the first as it stands."""
     comments = set(block.comment_lines)
