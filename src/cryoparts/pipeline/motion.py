@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import write_motion_arrows
+from cryoparts.export.motion_models import write_motion_models
 from cryoparts.motion.motion_files import (
     write_core_motion,
     write_motion_summary,
@@ -92,4 +93,5 @@ def find_motion(
     write_motion_summary(directory.motion_path, summarise(measured, labels, options.frame))
     keep_options(directory.motion_path, options)
     write_motion_arrows(directory.root)
+    write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)
