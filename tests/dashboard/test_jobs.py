@@ -37,7 +37,7 @@ def test_commands_are_those_of_the_terminal(view):
     root = str(view.run.root)
     select_where("half == 1", view.columns)[0].save(view.run.selections_path, "odd")
     assert command_of(view, {"job": "states", "part": 2}) == (
-        "maps of the states of arm", ["reconstruct", root, "--part", "part_2"],
+        "maps of the states of part 2, arm", ["reconstruct", root, "--part", "part_2"],
     )  # fmt: skip
     assert command_of(view, {"job": "trajectory", "part": ""})[1] == [
         "reconstruct", root, "--along", "trajectory",

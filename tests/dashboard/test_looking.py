@@ -69,7 +69,7 @@ def test_a_particle_that_is_clicked_shows_its_images_and_its_model(page):
 
 
 def test_a_slider_along_the_curve_moves_model_and_map(page):
-    page.click("#parts button:has-text('part_1')")
+    page.click("#parts button:has-text('part 1')")
     wait(page, "() => !document.getElementById('along').disabled")
     page.select_option("#map", "model")
     wait(page, "() => document.getElementById('model').dataset.triangles > 100")

@@ -49,7 +49,7 @@ def test_a_lasso_about_everything_is_saved(page, server):
 
 
 def test_a_box_takes_the_half_of_the_plane_that_it_covers(page):
-    page.select_option("#view", label="part_1")
+    page.select_option("#view", label="part 1")
     page.wait_for_function("() => document.getElementById('x').value === 'x:part_1'")
     page.click("#tool-box")
     drag(page, (0.02, 0.02), (0.54, 0.99))

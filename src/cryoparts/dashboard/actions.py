@@ -12,6 +12,7 @@ from cryoparts.dashboard.answers import coded_mask, numbers
 from cryoparts.dashboard.choosing import choose
 from cryoparts.dashboard.curve import curve
 from cryoparts.dashboard.maps import listed_maps, volume, volume_along
+from cryoparts.dashboard.overview import verdict
 from cryoparts.dashboard.particle import look_at_particle
 from cryoparts.dashboard.run_view import SUFFIXES
 from cryoparts.dashboard.summary import averages, gallery, populations
@@ -148,6 +149,7 @@ QUESTIONS: dict[str, Answer] = {
     "curve": along_curve,
     "volume": density,
     "job": job,
+    "verdict": lambda run, _asked: verdict(run),
 }
 ACTIONS: dict[str, Answer] = {
     "choose": chosen,

@@ -71,9 +71,6 @@ def _sampled(run: OpenRun, part: int) -> tuple[Trajectory, NDArray[np.float64]]:
     with run.computing:
         if part not in run.curves:
             focused = run.opened.states(part)
-            run.directory.require(
-                run.directory.encoder_input_path, f"cryoparts train -o {run.directory.root}"
-            )
             where = f"focus/part_{part}"
             rows = rows_of_names(run.opened.particles.names, focused.names, where)
             decoder = run.opened.decoder

@@ -15,6 +15,7 @@ from cryoparts.errors import InputError
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.run.run import Run
 from cryoparts.training.checkpoint import BEST
+from cryoparts.training.encoder_input import values_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ class OpenRun:
     def trained(self) -> bool:
         """Whether there are networks to ask."""
         best = self.directory.checkpoints_path / f"{BEST}.safetensors"
-        return best.is_file() and self.directory.encoder_input_path.is_file()
+        return best.is_file() and values_path(self.directory.particles_path).is_file()
 
     def reload_selections(self) -> RunView:
         """The same with the selections that are saved now."""

@@ -62,7 +62,7 @@ async function draw() {
 }
 
 function paint(values, name) {
-  const isCounted = run.columns.some((c) => c.name === name && c.counted);
+  const isCounted = run.columns.some((c) => c.name === name && c.colours);
   const missing = getComputedStyle(document.body).getPropertyValue("--missing").trim();
   const shades = coloured(values, { name, isCounted, run, missing });
   scatter.setColours(shades.rgba);

@@ -31,16 +31,16 @@ export class Summary {
     for (const part of parts) {
       const presence = part.presence === undefined ? "" : `there in ${percent(part.presence)} (all: ${percent(part.presence_of_all)})`;
       rows.push(element("tr", { className: "head" }, element("th", { scope: "rowgroup" }, part.title), element("td", { colSpan: 3, className: "muted" }, presence)));
-      for (const state of part.states) rows.push(this.#state(state));
+      for (const state of part.states) rows.push(this.#state(state, `state:${part.part}`));
     }
     $("populations").replaceChildren(...rows);
     $("populations-empty").hidden = rows.length > 0;
   }
 
-  #state(state) {
+  #state(state, column) {
     const fill = element("i"), mark = element("b"), bar = element("span", { className: "bar-of", title: "bar: chosen particles; line: all" }, fill, mark);
     fill.style.width = percent(state.share ?? 0);
-    fill.style.background = stateColour(this.run, state.state);
+    fill.style.background = stateColour(this.run, column, state.state);
     mark.style.left = percent(state.share_of_all ?? 0);
     return element("tr", {}, element("th", { scope: "row" }, `state ${state.state}`), element("td", {}, bar),
       element("td", { className: "number" }, percent(state.share)), element("td", { className: "number muted" }, `all ${percent(state.share_of_all)}`));
