@@ -106,6 +106,15 @@ def test_states_and_selections_are_exported(run_folder, data, tmp_path, capsys):
     assert call("export", run_folder, "--part", "part_1", "--selection", "odd") == 2
 
 
+def test_a_model_without_a_part_and_no_motion_that_was_not_measured(run_folder, tmp_path, capsys):
+    code = call("morph", run_folder, "--without", "part_1", "-o", tmp_path / "models")
+    assert code == 0
+    left = gemmi.read_structure(str(tmp_path / "models" / "without_part_1.cif"))[0]
+    assert 0 < left.count_atom_sites() < 440
+    assert call("morph", run_folder, "-o", tmp_path / "models") == 2
+    assert "cryoparts motion" in capsys.readouterr().err
+
+
 def test_decode_writes_all_or_the_chosen_particles(run_folder, tmp_path):
     assert call("decode", run_folder, "-o", tmp_path / "all.npz") == 0
     everything = np.load(tmp_path / "all.npz")

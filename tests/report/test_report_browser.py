@@ -238,3 +238,11 @@ def test_the_data_of_the_scenes_is_json_that_no_markup_can_end(written):
     assert len(blocks) == 3
     assert "<" not in "".join(blocks)
     assert json.loads(blocks[0])["parts"][1]["title"] == "part 2, <script>stop()</script>"
+
+
+def test_a_run_without_junk_says_so_and_shows_none(fake_run):
+    made = fake_run("clean", steps=("train",))
+    np.save(made.folder / "probability.npy", np.ones(len(made.names)))
+    text = write_report(made.folder).read_text()
+    assert "None of 400 particles is called junk" in text
+    assert 'class="particle"' not in text

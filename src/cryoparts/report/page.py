@@ -20,6 +20,7 @@ from cryoparts.report.conclusion import conclude
 from cryoparts.report.environment import render
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
+from cryoparts.report.section_at_rest import AtRestSection, at_rest_section
 from cryoparts.report.section_composition import CompositionSection, composition_section
 from cryoparts.report.section_coordination import CoordinationSection, coordination_section
 from cryoparts.report.section_junk import JunkSection, junk_section
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
-    r"composition_\w+|coordination_\w+|junk_\w+|part_\d+_\w+)\.(png|svg)"
+    r"composition_\w+|coordination_\w+|junk_\w+|at_rest_\w+|part_\d+_\w+)\.(png|svg)"
 )
 
 FILES = (
@@ -64,6 +65,9 @@ FILES = (
     ("focus/part_1/particles.csv", "the state of each particle in part 1, by its name"),
     ("reconstruction/part_1/state_1.mrc", "map of the first state of part 1; half maps beside it"),
     ("reconstruction/part_1/peaks.csv", "where the states of part 1 differ: part, chain, residue"),
+    ("reconstruction/at_rest/composite.mrc", "one map of all particles with every part at rest"),
+    ("reconstruction/at_rest/regions.csv", "resolution of each region before and after"),
+    ("reconstruction/at_rest/part_1.star", "particles in the poses of part 1, for RELION"),
     ("chimerax.cxc", "opens model and maps in ChimeraX, coloured"),
     ("metrics.jsonl", "one line an epoch"),
     ("evaluation.json", "comparison with the ground truth"),
@@ -104,6 +108,7 @@ class Page:
     composition: CompositionSection
     coordination: CoordinationSection
     junk: JunkSection
+    at_rest: AtRestSection
     parts: list[PartSection]
     particles: list[tuple[str, str]]
     command: str | None
@@ -127,6 +132,7 @@ class Page:
             self.composition,
             self.coordination,
             self.junk,
+            self.at_rest,
         ):
             own.extend(section.pictures)
         own.extend(picture for part in self.parts for picture in part.pictures)
@@ -183,6 +189,7 @@ def _compose(results: RunResults) -> Page:
     verdict = trusted.added_to(judge(results, count, leaks))
     motion, composition = motion_section(results), composition_section(results.folder)
     coordination, junk = coordination_section(results.folder), junk_section(results.folder)
+    at_rest = at_rest_section(results.folder)
     scene = parts_on_model(results.model, results.parts, motion.contents) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
     concluded = conclude(results.folder)
@@ -200,6 +207,7 @@ def _compose(results: RunResults) -> Page:
             composition,
             coordination,
             junk,
+            at_rest,
             searched=results.parts is not None,
         ),
         tiles=_tiles(results, count, len(facts) if facts else count, junk),
@@ -215,6 +223,7 @@ def _compose(results: RunResults) -> Page:
         composition=composition,
         coordination=coordination,
         junk=junk,
+        at_rest=at_rest,
         parts=sections,
         particles=facts.rows() if facts else [],
         command=results.command,
@@ -242,6 +251,7 @@ def _sections(
     composition: CompositionSection,
     coordination: CoordinationSection,
     junk: JunkSection,
+    at_rest: AtRestSection,
     *,
     searched: bool,
 ) -> tuple[tuple[str, str], ...]:
@@ -252,6 +262,7 @@ def _sections(
         ("composition", "Composition", composition.html),
         ("coordination", "Coordination", coordination.html),
         ("junk", "Junk", junk.html),
+        ("at-rest", "At rest", at_rest.html),
     )
     return (
         ("summary", "Summary"),

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 JUNK_BELOW = 0.5
 """Probability below which a particle takes no part in parts, occupancies and maps of states."""
 
+ALIKE = 0.9
+"""Where no particle is less probable, there is nothing to show."""
+
 EXAMPLES = 6
 """Images shown of either kind."""
 
@@ -66,18 +69,20 @@ def junk_section(folder: Path) -> JunkSection:
     if not len(probability):
         return JunkSection(Markup())
     junk = int((probability < JUNK_BELOW).sum())
-    picture = probability_histogram(probability, JUNK_BELOW)
+    told_apart = bool((probability < ALIKE).any())
+    picture = probability_histogram(probability, JUNK_BELOW) if told_apart else None
     html = render(
         "section_junk.html.j2",
         count=f"{junk:,}",
         total=f"{len(probability):,}",
         share=percent(junk / len(probability)),
-        none=junk == 0,
-        groups=_examples(run, probability),
+        clean=junk == 0,
+        groups=_examples(run, probability) if told_apart else [],
         picture=picture,
         folder=str(folder),
     )
-    return JunkSection(html, (picture,), junk, junk / len(probability))
+    pictures = () if picture is None else (picture,)
+    return JunkSection(html, pictures, junk, junk / len(probability))
 
 
 def surest(probability: FloatArray, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -24,6 +24,7 @@ from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
 from cryoparts.at_rest.run_regions import make_regions, molecule_mask
 from cryoparts.config.steps import AtRestOptions
 from cryoparts.errors import InputError
+from cryoparts.export.at_rest_session import write_at_rest_session
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.motion.run_motion import CHUNK
 from cryoparts.particles.original_images import OriginalImages
@@ -216,6 +217,8 @@ def _write(
         maps |= {name: volumes.whole, f"{name}_half1": volumes.half1}
         maps |= {f"{name}_half2": volumes.half2}
     write_maps(folder, maps, pixel, frame)
+    local = made.local_before, made.local_after
+    write_at_rest_session(folder, composite.shown, local, mask)
     box = len(mask)
     curves = {"consensus": made.before, "composite": made.after}
     for one in made.judged:

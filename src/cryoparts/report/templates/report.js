@@ -5,6 +5,7 @@
   "use strict";
   var MOST_LIVE = 5;
   var FRAME_MS = 60;
+  var WHITE_AT = 2.5; // times the contour level, in slices
   var scenes = Array.prototype.slice.call(document.querySelectorAll(".scene"));
   var live = [];
 
@@ -132,7 +133,7 @@
       q[k] = s / 4; q[i] = (m[i][k] + m[k][i]) / s; q[j] = (m[j][k] + m[k][j]) / s;
       q[3] = (m[j][i] - m[i][j]) / s;
     }
-    viewer.setView([-centre[0], -centre[1], -centre[2], 150 - 4.1 * reach, q[0], q[1], q[2], q[3]]);
+    viewer.setView([-centre[0], -centre[1], -centre[2], 150 - 6.0 * reach, q[0], q[1], q[2], q[3]]);
     viewer.setSlab(-2 * reach, 2 * reach);
   }
 
@@ -146,7 +147,12 @@
       });
     });
     var centre = low.map(function (v, k) { return (v + high[k]) / 2; });
-    var reach = 0.5 * Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]);
+    var reach = 0;
+    meshes.forEach(function (mesh) {
+      mesh.vertices.forEach(function (v) {
+        reach = Math.max(reach, Math.hypot(v.x - centre[0], v.y - centre[1], v.z - centre[2]));
+      });
+    });
     return { centre: centre, reach: reach || 1 };
   }
 
@@ -378,10 +384,10 @@
         for (var y = 0; y < size[v]; y++) {
           for (var x = 0; x < size[u]; x++) {
             var value = state.volume.data[at * step[axis] + x * step[u] + y * step[v]];
-            var grey = 255 * (value - state.low) / (state.high - state.low);
+            var grey = 255 * (value - state.low) / (WHITE_AT * state.level - state.low);
             var place = 4 * (x + size[u] * (size[v] - 1 - y));
             image.data[place] = image.data[place + 1] = image.data[place + 2] =
-              Math.min(255, 1.6 * grey);
+              Math.min(255, grey);
             image.data[place + 3] = 255;
           }
         }
