@@ -32,6 +32,7 @@ FILES_BY_PART = (
 )
 OF_ALL_PARTS = (
     "motion/motions.json",
+    "motion/motions.csv",
     "motion/arrows.bild",
     "parts/masks/core.mrc",
     "composition",
@@ -173,7 +174,8 @@ def bring_up_to_date(run: RunDirectory, before: PartLabels, kept: dict[int, int]
                 moving.append((aside, pattern, part))
     for aside, pattern, part in moving:
         aside.rename(run.root / pattern.format(k=kept[part]))
-    several = [str(p.relative_to(run.root)) for p in run.root.glob("focus/part_*+*")]
+    with_numbers = ("focus/part_*+*", "motion/part_*.cif")
+    several = [str(p.relative_to(run.root)) for g in with_numbers for p in run.root.glob(g)]
     for name in (*OF_ALL_PARTS, *sorted(several)):
         if (run.root / name).exists():
             _remove(run.root / name)

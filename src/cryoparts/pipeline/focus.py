@@ -12,6 +12,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.export.relion import write_selected_star
+from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.run.result_options import keep_options
@@ -109,6 +110,7 @@ def find_states(
         focused = _focused(decoding.names, features, look.parts, options, run.training.seed)
         folder = directory.focus_on_several_path(focused.parts)
         focused.save(folder)
+        write_states(folder, focused)
         keep_options(folder, options)
         shutil.rmtree(folder / "trajectory", ignore_errors=True)
         if focused.order == "curve":

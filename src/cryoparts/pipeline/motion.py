@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
+from cryoparts.export.summary_tables import write_motions
 from cryoparts.motion.motion_files import (
     write_core_motion,
     write_motion_summary,
@@ -90,7 +91,9 @@ def find_motion(
         write_part_motion(directory.motion_path, part, run.particles.names, one)
     if measured.core is not None:
         write_core_motion(directory.motion_path, run.particles.names, measured.core)
-    write_motion_summary(directory.motion_path, summarise(measured, labels, options.frame))
+    summary = summarise(measured, labels, options.frame)
+    write_motion_summary(directory.motion_path, summary)
+    write_motions(directory.motion_path, summary)
     keep_options(directory.motion_path, options)
     write_motion_arrows(directory.root)
     write_motion_models(directory.root)
