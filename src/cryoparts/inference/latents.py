@@ -11,9 +11,9 @@ from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.inference.latent_refinement import LatentRefinement
 from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
-from cryoparts.io.atomic import write_atomically
+from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
-from cryoparts.io.tables import write_table
+from cryoparts.io.tables import save_array, write_table
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from cryoparts.training.setup import TrainingSetup
 
 
+def forget_latents(run: RunDirectory) -> None:
+    """Remove latent vectors and probabilities: the networks that they are of will be others."""
+    for path in (run.latent_path, run.probability_path):
+        path.unlink(missing_ok=True)
+
+
 def write_latents(
     run: RunDirectory, setup: TrainingSetup, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Encode every particle with the best networks and refine; judge which are particles.
 
-    Writes latent.npy and latent.csv, and `write_probabilities`.
+    Writes probability.npy and .csv (with the agreements that it comes from), latent.csv and, last,
+    latent.npy: a training without it has not come to its end.
 
     Parameters
     ----------
@@ -42,52 +49,40 @@ def write_latents(
     progress : callable or None
         Told the particles refined, and their total.
     """
-    run.latent_path.unlink(missing_ok=True)  # of a training that went on since
-    run.probability_path.unlink(missing_ok=True)
+    forget_latents(run)
     trained = TrainedDecoder(run)
     everyone = np.arange(len(trained.particles))
     encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
     refined = refinement(trained, setup).refine(encoded, everyone, steps, progress)
     latent = refined.cpu().numpy()
-    with write_atomically(run.latent_path) as temporary:
-        np.save(temporary, latent)
-    write_probabilities(run, setup)
-    header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
-    rows = ((name, *vector) for name, vector in zip(trained.particles.names, latent, strict=True))
-    write_csv(run.latent_csv_path, header, rows)
-
-
-def write_probabilities(run: RunDirectory, setup: TrainingSetup) -> NDArray[np.float64]:
-    """Judge which particles are what the model describes, in their poses.
-
-    Writes probability.npy and probability.csv (with the agreements that it comes from).
-
-    Parameters
-    ----------
-    run : RunDirectory
-        With latent vectors.
-    setup : TrainingSetup
-        Of the run.
-
-    Returns
-    -------
-    array, shape (P,)
-    """
-    run.probability_path.unlink(missing_ok=True)
-    trained = TrainedDecoder(run)
+    probability, features = _probabilities(trained.with_latent(refined), setup)
     names = trained.particles.names
-    probability, features = np.ones(len(names)), np.zeros((len(names), 0))
-    if len(names) >= FEWEST:
-        measure = AgreementMeasure(trained, setup, refinement(trained, setup))
-        features = measure.of_particles()
-        probability = probability_of_fit(features, measure.of_strangers(trained.config.seed))
-    with write_atomically(run.probability_path) as temporary:
-        np.save(temporary, probability)
     columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
     table = {"name": names, "probability": probability}
-    write_table(run.probability_csv_path, table | dict(zip(columns, features.T, strict=False)))
-    return probability
+    header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
+    rows = ((name, *vector) for name, vector in zip(names, latent, strict=True))
+    with write_together(run.root, last=run.latent_path.name) as new:
+        save_array(new / run.probability_path.name, probability)
+        path = new / run.probability_csv_path.name
+        write_table(path, table | dict(zip(columns, features.T, strict=False)))
+        write_csv(new / run.latent_csv_path.name, header, rows)
+        save_array(new / run.latent_path.name, latent)
+
+
+def _probabilities(
+    trained: TrainedDecoder, setup: TrainingSetup
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability (P,) that each particle is what the model describes, in its pose.
+
+    Also the agreements (P, K) that it is judged by.
+    """
+    count = len(trained.particles)
+    if count < FEWEST:
+        return np.ones(count), np.zeros((count, 0))
+    measure = AgreementMeasure(trained, setup, refinement(trained, setup))
+    features = measure.of_particles()
+    return probability_of_fit(features, measure.of_strangers(trained.config.seed)), features
 
 
 def refinement(

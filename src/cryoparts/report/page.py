@@ -15,7 +15,7 @@ from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
-from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.atomic import write_together
 from cryoparts.io.names import rows_or_absent
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cryoparts.report.verdict import Verdict
     from cryoparts.validation.leakage import Leak
 
+REPORT = "report.html"
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
     r"composition_\w+|coordination_\w+|part_\d+_\w+)\.png"
@@ -142,10 +143,13 @@ def write_report(run: Path) -> Path:
     """
     page = _compose(read_run(run))
     html = _environment().get_template("report.html.j2").render(page=page)
-    _write_figures(run / "figures", page.pictures)
-    target = run / "report.html"
-    write_text(target, html)
-    return target
+    old = [path for path in run.glob("figures/*") if OWN_FIGURES.fullmatch(path.name)]
+    with write_together(run, last=REPORT, replaces=[f"figures/{path.name}" for path in old]) as new:
+        (new / "figures").mkdir()
+        for picture in page.pictures:
+            (new / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        (new / REPORT).write_text(html, encoding="utf-8")
+    return run / REPORT
 
 
 def _environment() -> Environment:
@@ -163,18 +167,6 @@ def _environment() -> Environment:
 def _as_script(json: str) -> Markup:
     """JSON that cannot end the script element that it stands in."""
     return Markup(json.replace("<", "\\u003c"))
-
-
-def _write_figures(folder: Path, pictures: list[Picture]) -> None:
-    """Write the PNGs, and take away those of an earlier report that are no more."""
-    folder.mkdir(exist_ok=True)
-    for picture in pictures:
-        with write_atomically(folder / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-    current = {f"{picture.name}.png" for picture in pictures}
-    for old in folder.iterdir():
-        if OWN_FIGURES.fullmatch(old.name) and old.name not in current:
-            old.unlink()
 
 
 def _compose(results: RunResults) -> Page:
