@@ -53,6 +53,7 @@ class Purpose(StrEnum):
     LEAKAGE_SAMPLE = "particles that leakage is measured on"
     LEAKAGE_FOLDS = "folds of the leakage"
     MAP_HALVES = "halves of a map's particles that are in no half set"
+    VISIBLE_PIECES = "places of pieces that the images might show"
     PHASES = "random phases beyond a resolution"
 
 

@@ -92,6 +92,20 @@ def test_a_run_leaves_everything_it_promises(run_folder):
     assert not list(run_folder.rglob("*.pkl"))
 
 
+def test_states_and_selections_are_exported(run_folder, data, tmp_path, capsys):
+    assert call("export", run_folder, "--to", "relion", "cryodrgn", "-o", tmp_path / "out") == 0
+    table = read_particles(tmp_path / "out" / "relion" / "part_1.star", datadir=data)
+    assert len(table) == SIMULATED
+    assert (tmp_path / "out" / "cryodrgn" / "z.pkl").is_file()
+    assert "particles" in capsys.readouterr().out
+    assert call("select", run_folder, "odd", "--where", "half == 1") == 0
+    assert call("export", run_folder, "--selection", "odd", "-o", tmp_path / "odd") == 0
+    assert [path.name for path in (tmp_path / "odd" / "relion").iterdir()] == ["odd.star"]
+    assert call("export", run_folder, "--to", "cryosparc") == 2
+    assert "Import Particle Stack" in capsys.readouterr().err
+    assert call("export", run_folder, "--part", "part_1", "--selection", "odd") == 2
+
+
 def test_decode_writes_all_or_the_chosen_particles(run_folder, tmp_path):
     assert call("decode", run_folder, "-o", tmp_path / "all.npz") == 0
     everything = np.load(tmp_path / "all.npz")

@@ -11,7 +11,7 @@ import pytest
 from cryoparts.cli.main import COMMANDS
 
 HEAVY = (
-    "torch", "numba", "scipy", "sklearn", "skimage", "matplotlib", "pandas", "umap", "plotly",
+    "torch", "numba", "scipy", "sklearn", "skimage", "matplotlib", "pandas", "umap", "starlette",
     "networkx", "h5py", "gemmi", "mrcfile",
 )  # fmt: skip
 

@@ -33,10 +33,10 @@ def test_the_content_holds_parts_views_and_columns(server):
     status, content = get(server, "content")
     assert status == 200
     assert content["particles"] == PARTICLES
-    assert [part["title"] for part in content["parts"]] == ["core", "part_1", "arm"]
+    assert [part["title"] for part in content["parts"]] == ["core", "part 1", "part 2, arm"]
     assert [part["gaussians"] for part in content["parts"]] == [16, 9, 5]
     assert [view["title"] for view in content["views"]] == [
-        "latent space", "part_1", "arm", "part_1 + arm",
+        "latent space", "part 1", "part 2, arm", "part 1 + part 2, arm",
     ]  # fmt: skip
     known = {column["name"] for column in content["columns"]}
     assert {view[axis] for view in content["views"] for axis in ("x", "y", "colour")} <= known

@@ -49,7 +49,7 @@ def test_a_lasso_about_everything_is_saved(page, server):
 
 
 def test_a_box_takes_the_half_of_the_plane_that_it_covers(page):
-    page.select_option("#view", label="part_1")
+    page.select_option("#view", label="part 1")
     page.wait_for_function("() => document.getElementById('x').value === 'x:part_1'")
     page.click("#tool-box")
     drag(page, (0.02, 0.02), (0.54, 0.99))
@@ -95,8 +95,8 @@ def test_particles_in_space_are_turned_and_chosen(page):
 def test_every_control_has_a_name_and_is_reached_by_the_keyboard(page):
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, [tabindex]')].filter(
-             (e) => !(e.getAttribute('aria-label') || e.labels?.length || e.textContent.trim()))
-             .map((e) => e.outerHTML)"""
+             (e) => !(e.ariaLabel || e.hasAttribute('aria-labelledby') || e.labels?.length
+               || e.textContent.trim())).map((e) => e.outerHTML)"""
     )
     assert nameless == []
     reached = set()

@@ -21,10 +21,13 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
 ]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
-OF_OTHER_PROGRAMS = {"--help", "--version", "--install-completion", "--show-completion"}
+OF_OTHER_PROGRAMS = {
+    *("--help", "--version", "--install-completion", "--show-completion"),
+    *("--ind", "--ptcl", "--ref"),  # cryoDRGN and EMAN2
+}
 KINDS = {
-    "simulate": ("composition", "motion", "both", "maps"),
-    "benchmark": ("composition", "motion", "both", "assembly", "realistic"),
+    "simulate": ("composition", "motion", "bend", "both", "maps"),
+    "benchmark": ("composition", "motion", "both", "assembly", "realistic", "maps"),
 }
 
 

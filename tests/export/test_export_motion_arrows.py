@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gemmi
 import numpy as np
 import pytest
 
 from cryoparts.export.chimerax import write_session_script
 from cryoparts.export.motion_arrows import write_motion_arrows
+from cryoparts.export.motion_models import write_motion_models
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.motion.motion_files import write_motion_summary
 from cryoparts.palette import PART_COLOURS
@@ -55,6 +57,23 @@ def test_arrows_follow_the_turn(moving):
         assert way @ lever == pytest.approx(np.linalg.norm(way) * np.linalg.norm(lever), rel=1e-3)
     assert (arrows[:, 8] > 0).all()
     assert (arrows[:, 8] < 1).all()
+
+
+def test_a_part_goes_along_its_motion_and_the_others_stay(moving):
+    (path,) = write_motion_models(moving)
+    models = gemmi.read_structure(str(path))
+    assert len(models) == 11
+    places = np.array([[s.atom.pos.tolist() for s in model.all()] for model in models])
+    chains = np.array([site.chain.name for site in models[0].all()])
+    still = places[:, chains != "part_1"]
+    assert np.ptp(still, axis=0).max() < 2e-3
+    one = places[:, chains == "part_1"][:, 0] - PIVOT
+    around = one - np.outer(one @ AXIS, AXIS)
+    cosine = around[0] @ around[-1] / (np.linalg.norm(around[0]) * np.linalg.norm(around[-1]))
+    assert np.degrees(np.arccos(cosine)) == pytest.approx(20.0, abs=0.05)
+    script = write_session_script(moving).read_text()
+    assert "open motion/part_1.cif id" in script
+    assert "coordsets true" in script
 
 
 def test_the_session_opens_the_arrows_that_are_there(moving):

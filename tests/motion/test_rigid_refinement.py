@@ -178,7 +178,7 @@ def test_images_correct_the_angles(images, from_core):
 def test_batches_make_no_difference(images, monkeypatch):
     setup, labels, motion, offsets_of, _ = images
     whole = refine_motion(motion, labels, setup, offsets_of, ("position",))
-    monkeypatch.setattr("cryoparts.inference.latent_refinement.BATCH", 7)
+    monkeypatch.setattr("cryoparts.refinement.particle_refinement.BATCH", 7)
     parted = refine_motion(motion, labels, setup, offsets_of, ("position",))
     np.testing.assert_allclose(
         parted.parts[1].signed_angle_degrees, whole.parts[1].signed_angle_degrees, atol=0.05

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.figures.map_scene import isosurface, map_scene, triangle_budget
+from cryoparts.figures.compact_volumes import CODES, coded, grid_around, packed
+from cryoparts.figures.map_scene import map_scene
 from cryoparts.figures.state_maps import (
     Difference,
     StateMaps,
@@ -30,37 +35,38 @@ def blob(box, centre_xyz, radius):
     return (1 / (1 + np.exp(2 * (distance - radius)))).astype(np.float32)
 
 
+def unpacked(text, size):
+    """Codes [z, y, x] of a volume on the page."""
+    codes = np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype=np.uint8)
+    return codes.reshape(size[::-1])
+
+
 @settings(max_examples=12, deadline=None)
-@given(st.integers(24, 40), st.sampled_from([400, 1500, 20_000]))
-def test_isosurface_keeps_place_and_size_within_its_budget(box, budget):
-    radius, centre = 0.25 * box, np.array([3.0, -2.0, 1.0])
-    mesh = isosurface(blob(box, centre, radius), 0.5, budget)
-    assert len(mesh.faces) <= 1.15 * budget
-    xyz = mesh.vertices[:, ::-1] - box // 2
-    distance = np.linalg.norm(xyz - centre, axis=1)
-    coarse = max(1.0, np.sqrt(8 * radius**2 * 2 / budget))  # voxels of the coarser grid
-    assert abs(np.median(distance) - radius) < 0.35 * coarse
-    assert np.abs(xyz.mean(axis=0) - centre).max() < 0.35 * coarse
+@given(st.integers(24, 40), st.sampled_from([3_000, 12_000, 100_000]))
+def test_a_compact_volume_keeps_place_and_size_within_its_share(box, most):
+    radius, centre, voxel = 0.25 * box, np.array([3.0, -2.0, 1.0]), 2.0
+    volume = blob(box, centre, radius)
+    grid = grid_around(volume > 0.5, most)
+    small = grid.sampled(volume)
+    assert small.size <= 1.4 * most
+    frame = grid.frame(voxel, box // 2)
+    assert frame["size"] == list(small.shape[::-1])
+    inside = np.argwhere(small > 0.5)[:, ::-1] * frame["voxel"] + np.array(frame["origin"])
+    np.testing.assert_allclose(inside.mean(axis=0), voxel * centre, atol=0.4 * frame["voxel"])
+    filled = (small > 0.5).sum() * frame["voxel"] ** 3
+    assert filled == pytest.approx(4 / 3 * np.pi * (voxel * radius) ** 3, rel=0.12)
 
 
-def test_a_surface_that_leaves_the_box_is_closed():
-    volume = np.ones((12, 12, 12), dtype=np.float32)
-    mesh = isosurface(volume, 0.5, 10_000)
-    edges = np.sort(
-        np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]),
-        axis=1,
-    )
-    _, count = np.unique(edges, axis=0, return_counts=True)
-    assert (count == 2).all()
+def test_codes_are_the_density_within_half_a_step():
+    values = np.linspace(-1.0, 3.0, 60, dtype=np.float32).reshape(3, 4, 5)
+    code = coded(values, -0.5, 2.5)
+    back = -0.5 + 3.0 / CODES * unpacked(code["codes"], [5, 4, 3])
+    np.testing.assert_allclose(back, np.clip(values, -0.5, 2.5), atol=1.5 / CODES + 1e-6)
+    assert packed(np.zeros(9, np.uint8)) == packed(np.zeros(9, np.uint8))
 
 
-def test_no_surface_where_nothing_rises_above_the_level():
-    assert isosurface(np.zeros((10, 10, 10), dtype=np.float32), 0.5, 1000) is None
-
-
-def test_many_meshes_share_the_page():
-    assert triangle_budget(1) > triangle_budget(40) > 0
-    assert 40 * triangle_budget(40) <= 300_000
+def test_nothing_seen_is_the_whole_box():
+    assert grid_around(np.zeros((8, 8, 8), dtype=bool), 10_000).size.tolist() == [8, 8, 8]
 
 
 @pytest.mark.parametrize("rotation", [np.eye(3), np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])])
@@ -145,48 +151,26 @@ def test_the_scene_lies_over_the_model():
         np.zeros((32, 32, 32)),
         "#0072b2",
         poster=None,
-        budget=5000,
+        most_voxels=50_000,
         towards_viewer=np.array([0.0, 0.0, 1.0]),
     )
-    import json
-
-    content = json.loads(scene.json)["data"]
-    assert [view.title for view in scene.views] == ["state 1", "state 2", "state 1 − state 2"]
-    assert [trace["visible"] for trace in content] == [True, False, False]
-    for axis, expected in zip("xyz", voxel * place, strict=True):
-        stored = content[0][axis]
-        assert stored["dtype"] == "f4"
-        import base64
-
-        values = np.frombuffer(base64.b64decode(stored["bdata"]), dtype=np.float32)
-        assert values.mean() == pytest.approx(expected, abs=0.4)
-        assert np.ptp(values) == pytest.approx(2 * 5.0 * voxel, rel=0.08)
-
-
-def test_the_triangles_of_the_scene_face_outward():
-    import base64
-    import json
-
-    volume = blob(24, (0, 0, 0), 6.0)
-    maps = StateMaps(1, 1.0, {1: volume}, {}, {1: 0.5})
-    scene = map_scene(
-        maps,
-        np.zeros((24, 24, 24)),
-        "#0072b2",
-        poster=None,
-        budget=5000,
-        towards_viewer=np.array([0.0, 0.0, 1.0]),
+    content = json.loads(scene.json)
+    assert [state["title"] for state in content["states"]] == ["state 1", "state 2"]
+    assert [(d["one"], d["other"]) for d in content["differences"]] == [(0, 1)]
+    assert len({state["shade"] for state in content["states"]}) == 2
+    frame, state = content["frame"], content["states"][0]
+    density = state["low"] + (state["high"] - state["low"]) / CODES * unpacked(
+        state["codes"], frame["size"]
     )
-    trace = json.loads(scene.json)["data"][0]
+    inside = np.argwhere(density > 0.5)[:, ::-1] * frame["voxel"] + np.array(frame["origin"])
+    np.testing.assert_allclose(inside.mean(axis=0), voxel * place, atol=0.4)
+    np.testing.assert_allclose(np.ptp(inside, axis=0), 2 * 5.0 * voxel, rtol=0.25)
 
-    def array(name):
-        kind = {"f4": np.float32, "u2": np.uint16, "i4": np.int32}[trace[name]["dtype"]]
-        return np.frombuffer(base64.b64decode(trace[name]["bdata"]), dtype=kind)
 
-    points = np.stack([array(a) for a in "xyz"], axis=1)
-    i, j, k = (points[array(a)] for a in "ijk")
-    outward = np.einsum("nc,nc->n", np.cross(j - i, k - i), (i + j + k) / 3)
-    assert (outward > 0).mean() > 0.99
+def test_empty_maps_have_no_scene():
+    nothing = np.zeros((16, 16, 16), dtype=np.float32)
+    maps = StateMaps(1, 1.0, {1: nothing}, {}, {1: 0.0})
+    assert map_scene(maps, nothing, "#0072b2", None, 5000, np.array([0.0, 0.0, 1.0])) is None
 
 
 def test_a_map_that_fills_the_picture_to_the_edge_is_drawn_without_a_warning():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cryoparts.conventions import CtfParameters, Poses, rotation_from_euler
 from cryoparts.figures.latent import principal_plane
 from cryoparts.figures.run_results import read_run
-from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour
+from cryoparts.palette import PART_COLOURS, STATE_COLOURS, part_colour, part_words, state_shades
 from cryoparts.report.verdict import findings, headline, judge
 from cryoparts.report.wording import duration, flattened, percent
 from cryoparts.validation.leakage import measure_leaks
@@ -139,6 +139,25 @@ def test_colours_of_parts_and_states_are_all_different_and_never_those_of_the_co
     assert len(set(everything)) == len(everything)
     assert part_colour(0) not in PART_COLOURS
     assert part_colour(len(PART_COLOURS) + 1) == part_colour(1)
+
+
+def test_states_are_shades_of_their_part_from_dark_to_light():
+    for label in range(len(PART_COLOURS) + 1):
+        for count in (1, 2, 3, 7):
+            shades = state_shades(label, count)
+            light = [sum(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in shades]
+            assert len(set(shades)) == count
+            assert light == sorted(light)
+    assert state_shades(3, 1) == [part_colour(3)]
+
+
+def test_one_name_for_one_thing():
+    assert [part_words(name) for name in ("part_12", "arm_2", "core", "state_3")] == [
+        "part 12",
+        "arm_2",
+        "core",
+        "state 3",
+    ]
 
 
 def test_numbers_are_worded_for_people():

@@ -15,7 +15,7 @@ def test_peaks_are_told_with_their_part(whole_run):
     assert "Where the states differ" in html
     assert "State 1 − state 2" in html
     assert html.count("<tr>") > 1
-    assert "<td>part_1</td>" in html
+    assert "<td>part 1</td>" in html
 
 
 def test_what_was_not_made_is_left_out(tmp_path, fake_run):

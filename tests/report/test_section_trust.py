@@ -47,7 +47,7 @@ def test_parts_that_hold_are_said_to(tmp_path) -> None:
     assert "--halves" in section.html
     assert {picture.name for picture in section.pictures} == {"trust_null", "trust_stability"}
     assert section.added_to(GOOD).trust == "good"
-    assert "9.0%" in section.added_to(GOOD).reasons[-1]
+    assert "null ratio 0.30" in section.added_to(GOOD).reasons[-1]
 
 
 def test_a_flagged_or_unstable_part_makes_the_verdict_careful(tmp_path) -> None:

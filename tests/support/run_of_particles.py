@@ -22,11 +22,17 @@ def names_of(count: int = PARTICLES) -> np.ndarray:
     return np.array([f"{i + 1:06d}@a, b.mrcs" for i in range(count)])
 
 
-def make_run(root: Path, particles: str = "p.lst", count: int = PARTICLES) -> RunDirectory:
+def make_run(
+    root: Path,
+    particles: str = "p.lst",
+    count: int = PARTICLES,
+    names: np.ndarray | None = None,
+    arm: str = "arm",
+) -> RunDirectory:
     """Two parts, the second called `arm`; focus on each and on both; files' rows shuffled."""
     rng = np.random.default_rng(0)
     run = RunDirectory.create(root, RunConfig(particles=particles, model="m.mrc"), [])
-    names = names_of(count)
+    names = names_of(count) if names is None else names
     model = GaussianModel.of(rng.normal(size=(30, 3)) * 20, np.ones(30), np.full(30, 4.0))
     model.save(run.gaussians_path)
     PartLabels(
@@ -36,7 +42,7 @@ def make_run(root: Path, particles: str = "p.lst", count: int = PARTICLES) -> Ru
         np.ones(30),
         np.ones(30),
         "pca",
-        names=("core", "part_1", "arm"),
+        names=("core", "part_1", arm),
     ).save(run.parts_path)
     run.particles_path.mkdir()
     np.save(run.particles_path / "images.npy", np.zeros((count, 8, 8), dtype=np.float32))
@@ -61,14 +67,20 @@ def make_run(root: Path, particles: str = "p.lst", count: int = PARTICLES) -> Ru
     _focus(rng, names, index, (1, 2)).save(run.focus_on_several_path((1, 2)))
     run.motion_path.mkdir()
     order = rng.permutation(count)
-    angles = [f'"{names[i]}",{i - 20}' for i in order if i != 3]
+    angles = [f"{_quoted(names[i])},{i - 20}" for i in order if i != 3]
     (run.motion_path / "part_2.csv").write_text(
         "name,signed_angle_degrees\n" + "\n".join(angles) + "\n"
     )
     latent = np.column_stack([index - index.mean(), np.zeros(count)])
-    rows = [f'"{n}",{a},{b}' for n, (a, b) in zip(names, latent.tolist(), strict=True)]
+    rows = [f"{_quoted(n)},{a},{b}" for n, (a, b) in zip(names, latent.tolist(), strict=True)]
     run.latent_csv_path.write_text("name,z1,z2\n" + "\n".join(rows) + "\n")
     return run
+
+
+def _quoted(name: str) -> str:
+    """A name as tables have it."""
+    doubled = str(name).replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _focus(rng, names, index, parts) -> FocusedParticles:

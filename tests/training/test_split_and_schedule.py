@@ -54,7 +54,7 @@ def test_the_two_halves_share_no_particle():
 
 
 def test_too_few_particles_are_refused():
-    with pytest.raises(InputError, match="only 0 particles"):
+    with pytest.raises(InputError, match="of 0, 0 held out"):
         split_particles(np.ones(5, dtype=np.int8), 2, 0.0, 0)
 
 

@@ -16,6 +16,7 @@ from cryoparts.inference.latents import write_latents
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.training.checkpoint import BEST, load_checkpoint
+from cryoparts.training.encoder_input import values_path
 from cryoparts.training.setup import choose_device, prepare_training
 from cryoparts.training.trainer import Trainer, best_epoch
 from training_example import QUICK, Silent, make_example
@@ -162,7 +163,7 @@ def test_components_do_not_see_held_out_particles(example):
     for row in setup.split.held_out:
         images[row] = random.permutation(images[row].ravel()).reshape(images[row].shape)
     before = setup.encoder_input.map.components
-    (example.run.encoder_input_path).unlink()
+    values_path(example.run.particles_path).unlink()
     np.save(example.run.particles_path / "images.npy", images)
     after = prepare_training(example.run, QUICK).encoder_input.map.components
     # Only the scale, which is measured on all, may differ.

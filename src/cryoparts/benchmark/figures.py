@@ -20,7 +20,7 @@ from cryoparts.benchmark.metrics import METRICS
 from cryoparts.benchmark.table import METHOD_ORDER, method_title
 from cryoparts.figures.latent import draw_states
 from cryoparts.figures.pictures import new_figure, picture_of
-from cryoparts.palette import GRID, part_colour
+from cryoparts.palette import GRID, part_colour, state_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,7 +231,8 @@ def part_embeddings(
                 # One number says it all: dots are spread so that they can be seen.
                 spread = np.random.default_rng(0).normal(size=len(points))
                 points = np.column_stack([points[:, 0], spread])
-            draw_states(axes, points, focused.states)
+            shades = {state: state_colour(state) for state in range(1, focused.n_states + 1)}
+            draw_states(axes, points, focused.states, shades)
             axes.set_title(f"{name}: {focused.n_states} states{notes.get(name, '')}")
             axes.tick_params(labelbottom=False, labelleft=False, length=0)
         return picture_of(

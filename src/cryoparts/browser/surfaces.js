@@ -62,7 +62,7 @@
     }
     function quadrangle(a, b, c, e, turned) {
       if (a < 0 || b < 0 || c < 0 || e < 0) { return; }
-      if (turned) { faces.push(a, c, b, a, e, c); } else { faces.push(a, b, c, a, c, e); }
+      if (turned) { faces.push(a, b, c, a, c, e); } else { faces.push(a, c, b, a, e, c); }
     }
     for (z = 1; z < nz - 1; z++) {
       for (y = 1; y < ny - 1; y++) {

@@ -115,6 +115,17 @@ class Display:
             else:
                 self._show(before)
 
+    @contextmanager
+    def lines_on(self, console: Console) -> Iterator[None]:
+        """Write the lines of a log to another console, while the block runs."""
+        before = self._console
+        if self._live is None:
+            self._console = console
+        try:
+            yield
+        finally:
+            self._console = before
+
     def stage(self, number: int, total: int) -> None:
         """Which of several steps all that is told from now on belongs to."""
         self._stage = f"{number}/{total} "

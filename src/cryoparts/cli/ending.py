@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
 """Exit status: 128 and the number of the signal, as shells have it; 1 where a file failed."""
 
-RESUMABLE = ("run", "train")
+RESUMABLE = ("run", "train", "relion")
 
 CURES = {
     errno.ENOSPC: "Make room on the disk and give the same command again"
@@ -95,6 +95,8 @@ def _kept(arguments: Sequence[str]) -> str:
 
 
 def _how_to_go_on(arguments: Sequence[str]) -> str:
+    if arguments and arguments[0] == "relion":
+        return "Continue the job in RELION, or give the same command again."
     folder = _output(arguments)
     if arguments and arguments[0] in RESUMABLE and folder is not None and folder.is_dir():
         return "The same command with --resume goes on."
@@ -105,6 +107,8 @@ def _output(arguments: Sequence[str]) -> Path | None:
     for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
         if option in ("-o", "--output"):
             return Path(value)
+        if option == "--o":  # a job of RELION's
+            return Path(value) / "run"
         if option.startswith("--output="):
             return Path(option.removeprefix("--output="))
     return None

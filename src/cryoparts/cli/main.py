@@ -52,6 +52,8 @@ COMMANDS = {  # in the order of the work; verb: its folder of this package, what
     "dashboard": ("results", "Interactive page: embeddings, parts, lasso"),
     "columns": ("results", "Everything known of each particle, as one table"),
     "select": ("results", "Choose particles and save them as a selection"),
+    "export": ("results", "Particles of states or selections for other programs"),
+    "relion": ("results", "Everything, as an External job of RELION calls it"),
     "simulate": ("truth", "Particles with ground truth: composition, motion, bend, both, maps"),
     "evaluate": ("truth", "Compare a run with simulated ground truth"),
     "benchmark": (
@@ -179,6 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         end_unread()
     except OSError as fault:
         end_by_file(fault)
+
+
+def relion_job() -> None:
+    """The executable `cryoparts-relion`, which RELION's screen takes: one word."""
+    main(["relion", *sys.argv[1:]])
 
 
 def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:

@@ -57,6 +57,9 @@ class TrainingConfig:
     """How often each particle's latent vector is linearised and improved by its own
     likelihood after the training. Default: 1; 0 with preset paper."""
 
+    refine_poses: bool = True
+    """Refine the given poses where the images show them to be wrong; others stay as given."""
+
     seed: int = 0
     """Seed of everything random."""
 
@@ -77,6 +80,14 @@ class TrainingConfig:
         if self.refinement is not None:
             return self.refinement
         return 0 if self.published else 1
+
+    @property
+    def pose_rounds(self) -> tuple[int, ...]:
+        """Epochs after which poses are refined, where that is worth it."""
+        if self.published or not self.refine_poses:
+            return ()
+        shares = (0.25, 0.5, 0.75)
+        return tuple(sorted({round(share * self.epochs) for share in shares} - {0, self.epochs}))
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""

@@ -15,7 +15,8 @@ from starlette.staticfiles import StaticFiles
 
 from cryoparts.browser import scripts
 from cryoparts.dashboard.actions import ACTIONS, QUESTIONS
-from cryoparts.dashboard.pages import refusal, run_page
+from cryoparts.dashboard.overview import listed_runs
+from cryoparts.dashboard.pages import index_page, refusal, run_page
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def build_app(folders: RunFolders) -> Starlette:
     return Starlette(
         routes=[
             Route("/", pages.first),
+            Route("/runs", pages.runs),
             Route("/run/{key}/", pages.run),
             Route("/run/{key}/{what}", pages.ask, methods=["GET"]),
             Route("/run/{key}/{what}", pages.act, methods=["POST"]),
@@ -65,7 +67,11 @@ class _Pages:
         alone = self._folders.alone
         if alone is not None:
             return RedirectResponse(f"/run/{alone.key}/")
-        return refusal(request, "absent")
+        return index_page(self._folders.root.resolve().name)
+
+    async def runs(self, _request: Request) -> Response:
+        """The list as data."""
+        return JSONResponse(await run_in_threadpool(listed_runs, self._folders))
 
     async def run(self, request: Request) -> Response:
         """The page of a run."""

@@ -115,3 +115,14 @@ def run_page(name: str, *, alone: bool) -> HTMLResponse:
         Whether there is no other run to go back to.
     """
     return _render("run.html.j2", name=name, alone=alone)
+
+
+def index_page(name: str) -> HTMLResponse:
+    """The page of a folder of runs.
+
+    Parameters
+    ----------
+    name : str
+        Of the folder.
+    """
+    return _render("index.html.j2", name=name)

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cryoparts.dashboard.images import ParticleImages
+from cryoparts.dashboard.jobs import Jobs
 from cryoparts.dashboard.run_view import RunView
 from cryoparts.errors import InputError
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.run.run import Run
+from cryoparts.training.checkpoint import BEST
+from cryoparts.training.encoder_input import values_path
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cryoparts.states.trajectory import Trajectory
 
 DEPTH = 2
 """Levels of folders below the given one in which runs are looked for."""
@@ -36,7 +46,11 @@ class OpenRun:
     name: str
     directory: RunDirectory
     writing: threading.Lock = field(default_factory=threading.Lock)
+    computing: threading.RLock = field(default_factory=threading.RLock)
+    curves: dict[int, tuple[Trajectory, NDArray[np.float64]]] = field(default_factory=dict)
     _view: RunView | None = None
+    _opened: Run | None = None
+    _images: ParticleImages | None = None
 
     @property
     def view(self) -> RunView:
@@ -52,7 +66,35 @@ class OpenRun:
             If it has nothing to show yet, or a file of it cannot be read.
         """
         self._view = RunView.of(self.directory)
+        with self.computing:
+            self._opened = self._images = None
+            self.curves.clear()
         return self._view
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What was started from its page."""
+        return Jobs(self.directory.root)
+
+    @property
+    def opened(self) -> Run:
+        """Images, model and networks, opened when first asked for."""
+        if self._opened is None:
+            self._opened = Run(self.directory)
+        return self._opened
+
+    @property
+    def images(self) -> ParticleImages:
+        """The images as a person looks at them."""
+        if self._images is None:
+            self._images = ParticleImages.of(self.opened)
+        return self._images
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are networks to ask."""
+        best = self.directory.checkpoints_path / f"{BEST}.safetensors"
+        return best.is_file() and values_path(self.directory.particles_path).is_file()
 
     def reload_selections(self) -> RunView:
         """The same with the selections that are saved now."""
@@ -115,3 +157,8 @@ class RunFolders:
             shown = "/".join(self.root.resolve().parts[-2:]) if name == "." else name
             self._opened[key] = OpenRun(key, shown, RunDirectory(folder))
         return self._opened[key]
+
+    def close(self) -> None:
+        """End the jobs that run."""
+        for run in self._opened.values():
+            run.jobs.stop()

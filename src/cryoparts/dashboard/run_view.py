@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.palette import STATE_COLOURS, part_colour
+from cryoparts.palette import STATE_COLOURS, part_colour, part_title, state_shades
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.selection.particle_columns import meaning
 from cryoparts.selection.selection import (
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 COUNTED_KINDS = ("state", "half", "selection", "optics_group")
 """Columns of whole numbers that are coloured one by one."""
+
+SUFFIXES = (".csv", ".star", ".cs")
+"""Of the files of a selection."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,35 @@ class RunView:
         """Everything but the columns' values, as plain values."""
         return {
             "particles": len(self.columns),
-            "columns": [
-                {"name": name, "meaning": meaning(name), "counted": name.startswith(COUNTED_KINDS)}
-                for name in self.columns.values
-            ],
+            "columns": [self._column(name) for name in self.columns.values],
             "views": self._views(),
             "parts": self._parts(),
             "model": self._model(),
-            "stateColours": list(STATE_COLOURS),
             "selections": self.selections(),
         }
 
+    def _column(self, name: str) -> dict[str, Any]:
+        """What the page must know of a column to draw it; colours of whole numbers from 1."""
+        described: dict[str, Any] = {"name": name, "meaning": meaning(name), "colours": None}
+        kind, _, of = name.partition(":")
+        if kind in COUNTED_KINDS:
+            described["colours"] = list(STATE_COLOURS)
+        if kind == "state" and (one := re.fullmatch(r"part_(\d+)", of)):
+            count = max(int(np.nanmax(self.columns.values[name])), 1)
+            described["colours"] = state_shades(int(one[1]), count)
+        return described
+
     def selections(self) -> list[dict[str, Any]]:
-        """Saved selections and their sizes."""
+        """Saved selections, their sizes, and the files that there are of each."""
         saved = saved_selections(self.run)
-        return [{"name": name, "count": len(read_names(path))} for name, path in saved.items()]
+        return [
+            {
+                "name": name,
+                "count": len(read_names(path)),
+                "files": [s for s in SUFFIXES if path.with_suffix(s).is_file()],
+            }
+            for name, path in saved.items()
+        ]
 
     def _views(self) -> list[dict[str, str]]:
         """Pairs of columns to look at first: the latent space, then each focus."""
@@ -108,15 +126,18 @@ class RunView:
             if np.ptp(known[y][np.isfinite(known[y])]) == 0:  # a line shows nothing of a crowd
                 instead = (f"density:{part}", "component:1")
                 y = next((column for column in instead if column in known), y)
-            title = " + ".join(self._title(name) for name in part.split("+"))
+            title = self.title(part)
             views.append({"title": title, "x": column, "y": y, "colour": f"state:{part}"})
         return views or [{"title": "CTF", "x": "defocus", "y": "half", "colour": "half"}]
 
+    def title(self, parts: str) -> str:
+        """What the user calls a part, or several: "arm + part_3" for ``part_2+part_3``."""
+        return " + ".join(self._title(part) for part in parts.split("+"))
+
     def _title(self, part: str) -> str:
-        if self.labels is None:
-            return part
         number = int(part.removeprefix("part_"))
-        return self.labels.name(number) if number <= self.labels.n_parts else part
+        known = self.labels is not None and number <= self.labels.n_parts
+        return part_title(number, self.labels.name(number) if self.labels and known else "")
 
     def _parts(self) -> list[dict[str, Any]]:
         """The core and the parts, as rows of a list."""
@@ -126,7 +147,7 @@ class RunView:
         return [
             {
                 "part": part,
-                "title": labels.name(part),
+                "title": part_title(part, labels.name(part)),
                 "colour": part_colour(part),
                 "gaussians": int(members.sum()),
                 "amplitude": float(labels.amplitude_change[members].mean()),

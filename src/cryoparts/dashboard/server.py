@@ -81,8 +81,9 @@ class DashboardServer:
         self._server.should_exit = True
 
     def close(self) -> None:
-        """Give the port back."""
+        """Give the port back, and end what was started from the page."""
         self._socket.close()
+        self.folders.close()
 
     def serving(self) -> threading.Thread:
         """Answer in a thread of its own, until `shutdown`."""

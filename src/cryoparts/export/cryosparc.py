@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+import yaml
 from cryosparc.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
 from cryoparts.errors import InputError
-from cryoparts.io.atomic import write_atomically
+from cryoparts.io.atomic import write_atomically, write_text
 from cryoparts.particle_files.row_identity import chosen_rows, copy_names, row_names
 from cryoparts.particle_files.symmetry import group_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+CLASS_FIELDS = [
+    ("alignments3D/class", "<u4"),
+    ("alignments3D/class_posterior", "<f4"),
+    ("alignments3D/class_ess", "<f4"),
+]
+"""Class of a particle, its probability, and the effective number of classes, as in files of
+3D classification and refinement."""
+
+CSG_VERSION = "v4.0.0"
+"""First version of cryoSPARC whose results groups have this form."""
+
 
 def write_selected_cs(
-    source: Path, names: Iterable[str], target: Path, symmetry: str | None = None
+    source: Path,
+    names: Iterable[str],
+    target: Path,
+    symmetry: str | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> None:
     """Write the rows of the chosen particles of a .cs file as another, all columns kept.
 
@@ -42,6 +59,8 @@ def write_selected_cs(
         The new file.
     symmetry : str, optional
         Point group by which the run has expanded the file.
+    classes : mapping of str to int, optional
+        The class of each of `names`, from 1: ``alignments3D/class`` counts from 0.
 
     Raises
     ------
@@ -56,12 +75,65 @@ def write_selected_cs(
     except Exception as fault:  # the library raises many kinds, some of its own
         raise InputError(str(source), f"not a cryoSPARC file: {fault}", cure) from fault
     elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "cryosparc")
-    keep = chosen_rows(copy_names(row_names(uid), len(elements)), names, source)
+    copies = copy_names(row_names(uid), len(elements))
+    keep = chosen_rows(copies, names, source)
+    chosen = (
+        whole.mask(keep)
+        if symmetry is None
+        else _copies(whole, np.flatnonzero(keep), elements, source)
+    )
+    if classes is not None:
+        _classify(chosen, np.array([classes[name] for name in copies[keep]]))
     with write_atomically(target) as temporary:
-        if symmetry is None:
-            whole.mask(keep).save(str(temporary))
-        else:
-            _copies(whole, np.flatnonzero(keep), elements, source).save(str(temporary))
+        chosen.save(str(temporary))
+
+
+def write_result_group(path: Path, files: Sequence[Path], title: str) -> None:
+    """Write a .csg file, by which cryoSPARC's Import Result Group takes .cs files.
+
+    Parameters
+    ----------
+    path : Path
+        The .csg file, beside the .cs files.
+    files : sequence of Path
+        They have the same columns between them; of a column in several, the first's counts.
+    title : str
+        What cryoSPARC shows.
+    """
+    results: dict[str, dict[str, object]] = {}
+    for file in files:
+        dataset = Dataset.load(str(file))
+        for slot in sorted({name.split("/")[0] for name in dataset if "/" in name}):
+            results.setdefault(
+                slot,
+                {
+                    "metafile": f">{file.name}",
+                    "num_items": len(dataset),
+                    "type": f"particle.{slot}",
+                },
+            )
+    content = {
+        "created": datetime.datetime.now(tz=datetime.UTC).replace(tzinfo=None),
+        "group": {
+            "description": f"{title}, chosen with cryoparts",
+            "name": "particles",
+            "title": title,
+            "type": "particle",
+        },
+        "results": results,
+        "version": CSG_VERSION,
+    }
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
+
+
+def _classify(chosen: Dataset, numbers: NDArray[np.int64]) -> None:
+    """Set the class columns of cryoSPARC's 3D alignments."""
+    fields = [f for f in CLASS_FIELDS if f[0] not in chosen]
+    if fields:
+        chosen.add_fields(fields)
+    chosen["alignments3D/class"] = (numbers - 1).astype(np.uint32)
+    chosen["alignments3D/class_posterior"] = np.ones(len(numbers), dtype=np.float32)
+    chosen["alignments3D/class_ess"] = np.ones(len(numbers), dtype=np.float32)
 
 
 def _copies(

@@ -18,17 +18,21 @@ from cryoparts.particle_files.symmetry import group_elements
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from cryoparts.particle_files.star import StarBlock
 
-NAME_COLUMN = "rlnImageName"
+NAME_COLUMN, CLASS_COLUMN = "rlnImageName", "rlnClassNumber"
 
 
 def write_selected_star(
-    source: Path, names: Iterable[str], target: Path, symmetry: str | None = None
+    source: Path,
+    names: Iterable[str],
+    target: Path,
+    symmetry: str | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> None:
     """Write the rows of the chosen particles of a RELION file as another.
 
@@ -48,6 +52,9 @@ def write_selected_star(
         The new file.
     symmetry : str, optional
         Point group by which the run has expanded the file.
+    classes : mapping of str to int, optional
+        The class of each of `names`, for rlnClassNumber: the one value that changes, or
+        the one column that is added behind the others.
 
     Raises
     ------
@@ -58,9 +65,12 @@ def write_selected_star(
     block = particle_block(source, read_blocks(source))
     named = row_names(block.read([NAME_COLUMN])[NAME_COLUMN].astype(str).to_numpy(dtype=np.str_))
     elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "relion")
-    keep = chosen_rows(copy_names(named, len(elements)), names, source).reshape(len(named), -1)
+    copies = copy_names(named, len(elements))
+    keep = chosen_rows(copies, names, source).reshape(len(named), -1)
+    numbers = None if classes is None else [classes[name] for name in copies[keep.ravel()]]
+    edits = Edits(block, _turned_angles(block, keep, elements), numbers)
     with write_atomically(target) as temporary:
-        _copy_rows(source, block, keep, _turned_angles(block, keep, elements), temporary)
+        copy_rows(source, block, keep, edits, temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:
@@ -123,15 +133,47 @@ def _turned_angles(
         yield {column: f"{angle:.6f}" for column, angle in zip(columns, angles, strict=True)}
 
 
-def _copy_rows(
-    source: Path,
-    block: StarBlock,
-    keep: NDArray[np.bool_],
-    turned: Iterator[dict[int, str]],
-    target: Path,
+class Edits:
+    """What differs from the source in the rows that are written, in their order."""
+
+    def __init__(
+        self, block: StarBlock, turned: Iterator[dict[int, str]], numbers: Sequence[int] | None
+    ) -> None:
+        self._turned = turned
+        self._numbers = None if numbers is None else iter(numbers)
+        present = numbers is not None and CLASS_COLUMN in block.columns
+        self._column = block.columns.index(CLASS_COLUMN) if present else None
+        self.new_tag = (
+            f"_{CLASS_COLUMN} #{len(block.columns) + 1}"
+            if numbers is not None and not present
+            else None
+        )
+
+    def first(self, line: str) -> str:
+        """A row as it stands, but for its class."""
+        return self._classified(line, {})
+
+    def copy(self, line: str) -> str:
+        """The row of a further copy."""
+        return self._classified(line, next(self._turned))
+
+    def _classified(self, line: str, values: dict[int, str]) -> str:
+        if self._numbers is None:
+            return _with_values(line, values)
+        number = str(next(self._numbers))
+        if self._column is not None:
+            return _with_values(line, values | {self._column: number})
+        text = _with_values(line, values)
+        bare = text.rstrip()
+        return f"{bare} {number}{text[len(bare) :] or chr(10)}"
+
+
+def copy_rows(
+    source: Path, block: StarBlock, keep: NDArray[np.bool_], edits: Edits, target: Path
 ) -> None:
     """Copy `source` with the kept copies (P, n) of the block's rows, the first as it stands."""
     comments = set(block.comment_lines)
+    last_tag = _last_tag(source, block) if edits.new_tag is not None else -1
     row = 0
     with (
         source.open(encoding="utf-8", newline="") as lines,
@@ -142,16 +184,32 @@ def _copy_rows(
                 number in comments
             ):
                 stream.write(line)
+                if number == last_tag:
+                    stream.write(f"{edits.new_tag}\n")
                 continue
             if keep[row, 0]:
-                stream.write(line)
+                stream.write(edits.first(line))
             for _ in range(int(keep[row, 1:].sum())):
-                stream.write(_with_values(line, next(turned)))
+                stream.write(edits.copy(line))
             row += 1
+
+
+def _last_tag(source: Path, block: StarBlock) -> int:
+    """0-based line of the last column's name of a loop."""
+    found = -1
+    with source.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines):
+            if number >= block.first_line:
+                break
+            if line.lstrip().startswith("_"):
+                found = number
+    return found
 
 
 def _with_values(line: str, values: dict[int, str]) -> str:
     """A row with some of its values replaced; all else, blanks too, stays."""
+    if not values:
+        return line
     fields = list(VALUE.finditer(line))
     for column in sorted(values, reverse=True):
         start, end = fields[column].span()

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from cryoparts.figures.pictures import bare, new_figure, picture_of
-from cryoparts.palette import INK, MUTED, part_colour
+from cryoparts.palette import INK, MUTED, part_colour, part_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +48,12 @@ def occupancies(table: pd.DataFrame) -> Picture:
         left.set(xlim=(0, 100), xlabel="particles that have the part (%)", title="Occupancy")
         left.set_yticks(places, [_short(name) for name in table["name"]])
         left.set_ylim(len(table) - 0.5, -0.5)
-        right.set(xlabel="amplitude in the images (1 = neutral model)", title="Levels")
+        right.set(xlabel="amount in the images (0 absent, 1 there)", title="Levels")
         return picture_of(
             figure,
             "composition_occupancies",
             "Left: share of the particles that have each part, with its 95% interval. Right: "
-            "the amplitudes at which the images show the part, with their spread beyond the "
+            "the amounts of the part that the images show, with their spread beyond the "
             "noise: two well apart mean present or absent.",
         )
 
@@ -70,8 +71,8 @@ def coordination_matrix(pairs: pd.DataFrame, names: dict[int, str]) -> Picture:
     side = max(2.6, 0.42 * len(numbers) + 1.4)
     with new_figure(side + 0.9, side) as figure:
         axes = figure.subplots()
-        drawn = axes.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach)
-        figure.colorbar(drawn, ax=axes, label="correlation", shrink=0.8)
+        drawn = axes.imshow(np.abs(values), cmap="Greys", vmin=0, vmax=reach)
+        figure.colorbar(drawn, ax=axes, label="size of the correlation (0 to 1)", shrink=0.8)
         if len(numbers) <= 16:
             for pair in pairs.itertuples():
                 _write_value(axes, place[pair.b], place[pair.a], pair, reach)
@@ -85,13 +86,20 @@ def coordination_matrix(pairs: pd.DataFrame, names: dict[int, str]) -> Picture:
             figure,
             "coordination_matrix",
             "Correlation of every two parts over the particles; bold where they are coordinated "
-            "beyond chance and leakage (adjusted p below 0.05), grey otherwise.",
+            "beyond chance and leakage (adjusted p below 0.05), grey otherwise; hatched where it "
+            "is negative: one or the other.",
+            light=True,
         )
 
 
 def _write_value(axes: Axes, x: int, y: int, pair: Any, reach: float) -> None:
     believed = pair.verdict == "coordinated"
     dark = abs(pair.correlation) > 0.6 * reach
+    if believed and pair.correlation < 0:
+        square = Rectangle(
+            (x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", edgecolor=MUTED, linewidth=0
+        )
+        axes.add_patch(square)
     axes.text(
         x,
         y,
@@ -117,7 +125,8 @@ def coordination_graph(pairs: pd.DataFrame, names: dict[int, str]) -> Picture:
             strength = edge["correlation"]
             axes.plot(
                 *zip(places[a], places[b], strict=True),
-                color="#2166ac" if strength > 0 else "#b2182b",
+                color=MUTED,
+                linestyle="-" if strength > 0 else "--",
                 lw=1.0 + 6.0 * abs(strength),
                 zorder=1,
             )
@@ -133,10 +142,11 @@ def coordination_graph(pairs: pd.DataFrame, names: dict[int, str]) -> Picture:
         return picture_of(
             figure,
             "coordination_graph",
-            "A line joins coordinated parts, as wide as the correlation; blue: together, red: "
-            "one or the other."
+            "A line joins coordinated parts, as wide as the correlation: whole lines for parts "
+            "that come together, broken ones for one or the other."
             if graph.edges
             else "No two parts are coordinated: each changes by itself.",
+            light=True,
         )
 
 
@@ -194,6 +204,7 @@ def assembly_map(assembly: dict[str, Any]) -> Picture:
             "in their boxes."
             if assembly["edges"]
             else "No part requires another: none of these occurs only with another one.",
+            light=True,
         )
 
 
@@ -220,4 +231,5 @@ def _plate() -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
+    name = part_words(name)
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

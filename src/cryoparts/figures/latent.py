@@ -11,10 +11,12 @@ from matplotlib.lines import Line2D
 
 from cryoparts.figures.pictures import new_figure, picture_of
 from cryoparts.io.names import rows_or_absent
-from cryoparts.palette import state_colour
+from cryoparts.palette import state_shades
 from cryoparts.statistics.principal_components import principal_scores
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
@@ -80,7 +82,7 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
         for axes, part in zip(grid[1:], shown, strict=False):
             own = rows_or_absent(part.focused.names, latent.names)
             state = np.where(own < 0, 0, part.focused.states[own])
-            draw_states(axes, plane.points, state)
+            draw_states(axes, plane.points, state, part.shades)
             axes.set_title(f"by the states of part {part.label}")
         for number, axes in enumerate(grid):
             if number >= panels:
@@ -91,13 +93,14 @@ def latent_space(latent: Latent, states: dict[int, PartStates]) -> Picture:
         for axes in grid[::columns]:
             axes.set_ylabel(f"{plane.axis_names[1]} ({plane.share[1]:.0%})")
         if shown:
-            state_legend(figure, sorted({state for part in shown for state in part.states}))
+            most = max(shown, key=lambda part: len(part.states))
+            state_legend(figure, most.states, state_shades(0, len(most.states)))
         return picture_of(
             figure,
             "latent_space",
             f"Each particle's {latent.z.shape[1]} latent numbers, "
             "shown in their plane of largest variance."
-            + (" Colours are the states of one part at a time." if shown else ""),
+            + (" Shades are the states of one part at a time." if shown else ""),
             light=True,
         )
 
@@ -125,17 +128,19 @@ def draw_density(axes: Axes, points: FloatArray) -> None:
         )
 
 
-def draw_states(axes: Axes, points: FloatArray, state: NDArray[np.int64]) -> None:
-    """Dots coloured by state, in an order that hides none; a seeded sample of very many."""
+def draw_states(
+    axes: Axes, points: FloatArray, state: NDArray[np.int64], shades: Mapping[int, str]
+) -> None:
+    """Dots in the shade of their state, in an order that hides none; a sample of very many."""
     order = np.random.default_rng(0).permutation(len(points))[:MOST_DOTS]
     order = order[state[order] > 0]
     if len(order):
         axes.scatter(
             points[order, 0],
             points[order, 1],
-            c=[state_colour(int(s)) for s in state[order]],
+            c=[shades[int(s)] for s in state[order]],
             s=dot_area(len(order)),
-            alpha=0.6,
+            alpha=0.7,
             linewidths=0,
         )
 
@@ -145,11 +150,10 @@ def dot_area(count: int) -> float:
     return float(np.clip(6000 / max(count, 1), 4, 30))
 
 
-def state_legend(figure: Figure, states: list[int]) -> None:
+def state_legend(figure: Figure, states: list[int], shades: list[str]) -> None:
     """One legend of states for all panels, below them."""
     handles = [
-        Line2D([], [], color=state_colour(number), marker="o", linestyle="none", markersize=5)
-        for number in states
+        Line2D([], [], color=shade, marker="o", linestyle="none", markersize=5) for shade in shades
     ]
     names = [f"state {number}" for number in states]
     figure.legend(handles, names, loc="outside lower center", ncols=8, handletextpad=0.1)

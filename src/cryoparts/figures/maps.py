@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from scipy.ndimage import gaussian_filter
 
 from cryoparts.figures.pictures import bare, new_figure, picture_of
 from cryoparts.figures.state_maps import without_dust
 from cryoparts.figures.surface_rendering import Surface, render
-from cryoparts.palette import GAINED_COLOUR, LOST_COLOUR, state_colour
+from cryoparts.palette import state_shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
@@ -38,10 +43,26 @@ def picture_radius(maps: StateMaps) -> float:
     return float(min(1.08 * radius + 1, np.sqrt(3) * maps.centre))
 
 
-def surfaces(
+@dataclass(frozen=True)
+class MapView:
+    """A map, or a difference of two, drawn from two sides.
+
+    Parameters
+    ----------
+    title : str
+    front, side : uint8 arrays, shape (rows, columns, 4)
+        The part towards the viewer; and, a quarter turn on, the part to the right.
+    """
+
+    title: str
+    front: NDArray[np.uint8]
+    side: NDArray[np.uint8]
+
+
+def map_views(
     maps: StateMaps, part_region: FloatArray, colour: str, viewpoint: Viewpoint
-) -> Picture:
-    """Every state and the first difference, seen from two sides.
+) -> list[MapView]:
+    """Every state and the first difference, seen from two sides; drawn on all cores.
 
     Parameters
     ----------
@@ -58,22 +79,35 @@ def surfaces(
     ]
     drawn += [_difference(maps, pair) for pair in list(maps.differences)[:1]]
     radius = picture_radius(maps)
-    with new_figure(min(3.3 * len(drawn), 10.4), 2 * min(3.3, 10.4 / len(drawn)) + 0.3) as figure:
-        grid = figure.subplots(2, len(drawn), squeeze=False)
-        for column, (title, layers) in enumerate(drawn):
-            for row, side in enumerate((viewpoint.front, viewpoint.side)):
-                grid[row, column].imshow(render(layers, side, radius), interpolation="bilinear")
+    sides = [(layers, side) for _, layers in drawn for side in (viewpoint.front, viewpoint.side)]
+    # the casting of rays, which takes most of the time, runs beside other threads
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        images = list(pool.map(lambda one: render(one[0], one[1], radius), sides))
+    titles = [title for title, _ in drawn]
+    return [MapView(*of) for of in zip(titles, images[::2], images[1::2], strict=True)]
+
+
+def surfaces(label: int, views: list[MapView]) -> Picture:
+    """All views of a part's maps in one figure."""
+    wide = min(3.3, 10.4 / len(views))
+    with new_figure(wide * len(views), 2 * wide + 0.3) as figure:
+        grid = figure.subplots(2, len(views), squeeze=False)
+        for column, view in enumerate(views):
+            for row, image in enumerate((view.front, view.side)):
+                grid[row, column].imshow(image, interpolation="bilinear")
                 bare(grid[row, column])
-            grid[0, column].set_title(title, loc="center")
-        return picture_of(
-            figure,
-            f"part_{maps.label}_maps",
-            "Isosurfaces of the states' maps, contoured alike; the region of part "
-            f"{maps.label} in its colour. Top: the part towards the viewer; bottom: a quarter turn "
-            "on, the part to the right. In the difference, "
-            "blue is density that only the first state has, red that only the second has.",
-            light=True,
-        )
+            grid[0, column].set_title(view.title, loc="center")
+        return picture_of(figure, f"part_{label}_maps", maps_caption(label), light=True)
+
+
+def maps_caption(label: int) -> str:
+    """What the views of a part's maps show."""
+    return (
+        f"Isosurfaces of the states’ maps, contoured alike; the region of part {label} in its "
+        "colour. Top: the part towards the viewer; bottom: a quarter turn on, the part to the "
+        "right. In the difference, dark is density that only the first of the two states has, "
+        "light what only the second has."
+    )
 
 
 def _surface(volume: Volume, level: float, region: FloatArray, colour: str) -> Surface:
@@ -87,7 +121,8 @@ def _difference(maps: StateMaps, pair: tuple[int, int]) -> tuple[str, list[Surfa
     title = f"state {one} − state {other}"
     if not (np.abs(difference.volume) > difference.level).any():
         title += "\n(nothing above the noise)"
-    signed = ((difference.volume, GAINED_COLOUR), (-difference.volume, LOST_COLOUR))
+    more, less = difference_colours(maps.label)
+    signed = ((difference.volume, more), (-difference.volume, less))
     return title, [
         Surface(without_dust(maps.states[other], level), level, SURFACE_COLOUR, opacity=0.35),
         *(
@@ -95,6 +130,12 @@ def _difference(maps: StateMaps, pair: tuple[int, int]) -> tuple[str, list[Surfa
             for volume, colour in signed
         ),
     ]
+
+
+def difference_colours(label: int) -> tuple[str, str]:
+    """Of density that the first state has more of, and of what the second has: as two states."""
+    first, last = state_shades(label, 2)
+    return first, last
 
 
 def part_region(maps: StateMaps, positions: FloatArray, others: FloatArray) -> FloatArray:
@@ -127,11 +168,11 @@ def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
         grid = figure.subplots(3, columns, squeeze=False)
         for column, (state, volume) in enumerate(shown):
             image = _draw_slices(grid[:, column], volume, through, (-0.15 * top, top), "gray")
-            grid[0, column].set_title(f"state {state}", color=state_colour(state), loc="center")
+            grid[0, column].set_title(f"state {state}", loc="center")
         figure.colorbar(
             image,
             ax=grid[:, : len(shown)],
-            label="density",
+            label="density (arbitrary unit)",
             aspect=25,
             shrink=0.7,
             location="bottom",
@@ -140,13 +181,13 @@ def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
         for column, ((one, other), difference) in enumerate(pairs, start=len(shown)):
             limit = max(0.8 * top, difference.level)
             image = _draw_slices(
-                grid[:, column], difference.volume, through, (-limit, limit), "RdBu"
+                grid[:, column], difference.volume, through, (-limit, limit), _between(maps.label)
             )
             grid[0, column].set_title(f"{one} − {other}", loc="center")
             figure.colorbar(
                 image,
                 ax=grid[:, column],
-                label="difference",
+                label=f"light: more in {other},\ndark: more in {one}",
                 aspect=15,
                 location="bottom",
                 pad=0.02,
@@ -162,7 +203,14 @@ def slices(maps: StateMaps, centre_angstrom: FloatArray) -> Picture:
             f"part_{maps.label}_slices",
             f"Slices through the middle of part {maps.label} ({place}). The first axis of a "
             "plane runs to the right, the second up.",
+            light=True,
         )
+
+
+def _between(label: int) -> Colormap:
+    """From the shade of the second state over white to that of the first."""
+    more, less = difference_colours(label)
+    return LinearSegmentedColormap.from_list("difference", [less, "#ffffff", more])
 
 
 def _voxel(maps: StateMaps, point: FloatArray) -> tuple[int, int, int]:
@@ -180,7 +228,7 @@ def _draw_slices(
     volume: NDArray[np.float32],
     through: tuple[int, int, int],
     limits: tuple[float, float],
-    colours: str,
+    colours: str | Colormap,
 ) -> AxesImage:
     z, y, x = through
     for axes, plane in zip(column, (volume[z], volume[:, y], volume[:, :, x]), strict=True):

@@ -75,7 +75,7 @@ def part_motion(
         low, high = np.quantile(angles_degrees, [0.002, 0.998])
         left.hist(angles_degrees, bins=np.linspace(low, max(high, low + 1e-3), _BINS), color=colour)
         left.axvline(float(np.mean(angles_degrees)), color=INK, linewidth=1, linestyle="--")
-        left.set(xlabel="angle about the mean axis, degrees", ylabel="particles")
+        left.set(xlabel="angle about the mean axis (degrees)", ylabel="particles")
         left.set_title(f"{title}: {np.mean(angles_degrees):+.1f} ± {np.std(angles_degrees):.1f}°")
         _down_the_axis(right, part, model, parts, content)
         return picture_of(

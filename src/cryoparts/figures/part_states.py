@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.io.tables import read_json, read_table
+from cryoparts.palette import state_shades
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ class PartStates:
     def states(self) -> list[int]:
         """The states that have particles."""
         return [int(v) for v in np.unique(self.focused.states) if v > 0]
+
+    @property
+    def shades(self) -> dict[int, str]:
+        """Colour of each state: the part's own, from dark to light."""
+        return dict(zip(self.states, state_shades(self.label, len(self.states)), strict=True))
 
     @property
     def relative_amplitude(self) -> FloatArray | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from matplotlib.lines import Line2D
 
+from cryoparts.figures.molecule_scene import molecule_json
 from cryoparts.figures.pictures import Scene, bare, new_figure, picture_of
 from cryoparts.figures.viewpoints import facing_views
 from cryoparts.palette import GRID, INK, part_colour, part_title
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from cryoparts.figures.pictures import Picture
     from cryoparts.gaussians.model import GaussianModel
@@ -27,11 +29,25 @@ SCALE_BARS = (10, 20, 50, 100, 200)
 """Lengths of a scale bar, Å: the largest that fits is drawn."""
 
 
-def parts_on_model(model: GaussianModel, parts: PartLabels | None) -> Scene:
-    """Gaussians as balls, coloured by part, in a scene and in three still views."""
+def parts_on_model(
+    model: GaussianModel,
+    parts: PartLabels | None,
+    motions: Mapping[int, dict[str, Any]] | None = None,
+) -> Scene:
+    """The molecule coloured by part, in a scene and in three still views.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    parts : PartLabels or None
+    motions : mapping, optional
+        Of each part that moves: its entry in motions.json. The scene plays it.
+    """
     labels = np.zeros(len(model), dtype=np.int64) if parts is None else parts.labels
-    sizes = _ball_sizes(model)
-    return Scene(_still_views(model, labels, sizes), _scene_json(model, labels, sizes))
+    return Scene(
+        _still_views(model, labels, _ball_sizes(model)),
+        molecule_json(model, labels, parts, motions or {}),
+    )
 
 
 def _ball_sizes(model: GaussianModel) -> FloatArray:
@@ -46,67 +62,6 @@ def _ordered(labels: NDArray[np.int64]) -> list[int]:
     """Parts first, then the core, then what is unassigned: the order of the legend."""
     present = [int(v) for v in np.unique(labels)]
     return [v for v in present if v > 0] + [v for v in (0, -1) if v in present]
-
-
-def _scene_json(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> str:
-    figure = go.Figure()
-    any_part = bool((labels > 0).any())
-    base = float(np.clip(200 / np.cbrt(max(len(model), 1)), 4, 20))
-    for label in _ordered(labels):
-        chosen = labels == label
-        x, y, z = model.positions[chosen].T
-        figure.add_trace(
-            go.Scatter3d(
-                x=x,
-                y=y,
-                z=z,
-                mode="markers",
-                name=part_title(label),
-                marker={
-                    "size": (
-                        base * sizes[chosen] * (1.0 if label > 0 or not any_part else 0.6)
-                    ).astype(np.float32),
-                    "color": part_colour(label),
-                    "opacity": 1.0,
-                    "line": {"width": 0.5, "color": "rgba(20, 30, 40, 0.35)"},
-                },
-                hovertemplate=f"{part_title(label)}<br>%{{x:.0f}}, %{{y:.0f}}, %{{z:.0f}} Å"
-                "<extra></extra>",
-            )
-        )
-    figure.update_layout(**scene_layout(), showlegend=any_part)
-    return str(figure.to_json())
-
-
-def scene_layout(towards_viewer: ArrayLike = (0.58, -0.75, 0.38)) -> dict[str, object]:
-    """A scene without axes, in one proportion for all directions, with the legend below.
-
-    `towards_viewer` is a direction (x, y, z) from the middle of the scene.
-    """
-    eye = dict(zip("xyz", (1.5 * np.asarray(towards_viewer)).tolist(), strict=True))
-    hidden = {"visible": False, "showspikes": False}
-    return {
-        "scene": {
-            "xaxis": hidden,
-            "yaxis": hidden,
-            "zaxis": hidden,
-            "domain": {"x": [0.0, 1.0], "y": [0.1, 1.0]},
-            "aspectmode": "data",
-            "camera": {"eye": eye},
-            "dragmode": "orbit",
-        },
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "legend": {
-            "orientation": "h",
-            "yanchor": "bottom",
-            "y": 0.0,
-            "x": 0.0,
-            "itemsizing": "constant",
-        },
-        "font": {"color": INK, "family": "system-ui, sans-serif", "size": 13},
-        "paper_bgcolor": "white",
-        "template": "none",
-    }
 
 
 def _still_views(model: GaussianModel, labels: NDArray[np.int64], sizes: FloatArray) -> Picture:
@@ -207,7 +162,10 @@ def gaussian_plane(parts: PartLabels) -> Picture:
             bbox_to_anchor=(1.0, 0.5),
             markerscale=1.6,
         )
-        axes.set(xlabel=f"{parts.method.upper()} 1", ylabel=f"{parts.method.upper()} 2")
+        axes.set(
+            xlabel=f"{parts.method.upper()} axis 1 (arbitrary unit)",
+            ylabel=f"{parts.method.upper()} axis 2 (arbitrary unit)",
+        )
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         axes.grid(color=GRID)
         return picture_of(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 DPI = 130
 """Dots an inch of figures: sharp on a screen at the width of the page."""
+
+MOST_VECTOR_DOTS = 400
+"""Dots of one kind that are drawn as vectors: more make a page slow."""
 
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],
@@ -63,25 +69,25 @@ class Picture:
         What it shows, and how to read it.
     width : int
         Pixels at which the page shows it.
+    svg : str
+        The same as vectors, for ``figures/<name>.svg``; empty for what is pixels anyhow.
     """
 
     name: str
     png: bytes
     caption: str
     width: int
+    svg: str = ""
 
     @property
     def data_uri(self) -> str:
         """The PNG as an address that needs no network."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        return data_uri(self.png)
 
-
-@dataclass(frozen=True)
-class View:
-    """One choice of what a scene shows: a button and the traces it switches on."""
-
-    title: str
-    visible: tuple[bool, ...]
+    @property
+    def inline(self) -> str:
+        """The SVG as an element of a page, in the colours of the page's theme; or empty."""
+        return _themed(self.svg)
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,13 @@ class Scene:
 
     Parameters
     ----------
+    poster : Picture
     json : str
-        Plotly figure: data and layout.
-    views : tuple of View
-        Empty where there is nothing to choose.
+        What the page's script draws; see ``report.js``.
     """
 
     poster: Picture
     json: str
-    views: tuple[View, ...] = ()
 
 
 @contextmanager
@@ -113,13 +117,54 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
 def picture_of(figure: Figure, name: str, caption: str, *, light: bool = False) -> Picture:
     """Render a figure; the page shows it at 100 pixels an inch.
 
-    `light` keeps 256 colours, which makes shaded pictures three times smaller.
+    `light` is for shaded pictures: 256 colours, which makes them three times smaller, and no
+    vectors.
     """
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI, facecolor="white")
+    width = round(100 * figure.get_figwidth())
     if light:
-        drawn = _with_few_colours(drawn)
-    return Picture(name, drawn.getvalue(), caption, round(100 * figure.get_figwidth()))
+        return Picture(name, _with_few_colours(drawn).getvalue(), caption, width)
+    return Picture(name, drawn.getvalue(), caption, width, _vectors(figure, name))
+
+
+def _vectors(figure: Figure, name: str) -> str:
+    """The figure as SVG; what has very many dots stays pixels within it."""
+    for axes in figure.axes:
+        for dots in axes.collections:
+            if len(np.atleast_2d(dots.get_offsets())) > MOST_VECTOR_DOTS:
+                dots.set_rasterized(True)
+    drawn = io.StringIO()
+    # text stays text, and names within the file are the same each time
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(drawn, format="svg", dpi=DPI, transparent=True, metadata={"Date": None})
+    return drawn.getvalue()
+
+
+def _themed(svg: str) -> str:
+    """An SVG file as an inline element: without prologue, its greys those of the page."""
+    if not svg:
+        return ""
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)
+    element = re.sub(r' (width|height)="[\d.]+pt"', "", element, count=2)
+    for colour, name in ((INK, "ink"), (MUTED, "muted"), (GRID, "line")):
+        element = element.replace(colour, f"var(--{name})")
+    return element.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as an address that needs no network."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def small_png(image: NDArray[np.uint8]) -> bytes:
+    """An RGBA image (rows, columns, 4) as a PNG of 128 colours, transparent where it is."""
+    small = io.BytesIO()
+    few = Image.fromarray(image).quantize(128, method=Image.Quantize.FASTOCTREE)
+    few.save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def _with_few_colours(png: io.BytesIO) -> io.BytesIO:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cryoparts.figures.latent import draw_density, draw_states, state_legend
 from cryoparts.figures.pictures import new_figure, picture_of
-from cryoparts.palette import MUTED, state_colour
+from cryoparts.palette import MUTED
 from cryoparts.reconstruction.fsc import HALF_MAP_THRESHOLD
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ FLAT = 1e-6
 def particle_states(part: PartStates) -> Picture:
     """The particles in the plane of the part, coloured by state, and what the part does in each."""
     quantities = [
-        (part.relative_amplitude, "mean relative amplitude (1 = neutral model)"),
+        (part.relative_amplitude, "amount of the part (0 absent, 1 there)"),
         (part.displacement_angstrom, "displacement, r.m.s. (Å)"),
     ]
     measured = [(values, name) for values, name in quantities if values is not None]
@@ -38,7 +38,7 @@ def particle_states(part: PartStates) -> Picture:
         _draw_plane(grid[0], part)
         for axes, (values, name) in zip(grid[1:], measured, strict=True):
             _draw_histogram(axes, part, values, name)
-        state_legend(figure, part.states)
+        state_legend(figure, part.states, list(part.shades.values()))
         return picture_of(
             figure,
             f"part_{part.label}_particles",
@@ -48,7 +48,11 @@ def particle_states(part: PartStates) -> Picture:
 
 
 def _draw_plane(axes: Axes, part: PartStates) -> None:
-    axes.set(title=f"Particles seen by part {part.label}", xlabel="axis 1", ylabel="axis 2")
+    axes.set(
+        title=f"Particles seen by part {part.label}",
+        xlabel="axis 1 (arbitrary unit)",
+        ylabel="axis 2 (arbitrary unit)",
+    )
     points = part.focused.embedding
     if float(np.ptp(points[:, 1])) <= FLAT * float(np.ptp(points[:, 0])):
         # one number says it all: spread the dots so that they can be seen
@@ -56,7 +60,7 @@ def _draw_plane(axes: Axes, part: PartStates) -> None:
         points = np.column_stack([points[:, 0], spread])
         axes.set(ylabel="(spread at random)")
     if len(part.states) > 1:
-        draw_states(axes, points, part.focused.states)
+        draw_states(axes, points, part.focused.states, part.shades)
     else:
         draw_density(axes, points)
     axes.tick_params(labelbottom=False, labelleft=False, length=0)
@@ -71,7 +75,7 @@ def _draw_histogram(axes: Axes, part: PartStates, values: FloatArray, name: str)
         groups,
         bins=edges.tolist(),
         stacked=True,
-        color=[state_colour(s) for s in part.states],
+        color=list(part.shades.values()),
     )
     axes.set(xlabel=name, ylabel="particles", title="What the part does")
 
@@ -81,17 +85,16 @@ def fsc_curves(part: PartStates) -> Picture:
     with new_figure(4.0, 2.6) as figure:
         axes = figure.subplots()
         for state, curve in part.fsc.items():
+            shade = part.shades.get(state, MUTED)
             axes.plot(
                 curve.frequency,
                 curve.correlation,
-                color=state_colour(state),
+                color=shade,
                 label=f"state {state}: {part.resolution_text(state)}",
             )
             for values, line in ((curve.unmasked, ":"), (curve.randomised, "--")):
                 if values is not None:
-                    axes.plot(
-                        curve.frequency, values, color=state_colour(state), linestyle=line, lw=0.9
-                    )
+                    axes.plot(curve.frequency, values, color=shade, linestyle=line, lw=0.9)
         axes.axhline(HALF_MAP_THRESHOLD, color=MUTED, linestyle="--", linewidth=1)
         axes.annotate(
             "0.143",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from cryoparts.figures.pictures import new_figure, picture_of
-from cryoparts.palette import ACCENT, INK, MUTED, WARNING
+from cryoparts.palette import INK, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,9 @@ def learning_curve(training: Training) -> Picture:
         loss_axes.plot(
             training.epoch[learned], training.loss[learned], color=INK, marker="o", markersize=3
         )
-        loss_axes.set(title="Loss on the training particles", xlabel="epoch", ylabel="loss")
+        loss_axes.set(
+            title="Loss on the training particles", xlabel="epoch", ylabel="loss (unitless)"
+        )
         _draw_frc(frc_axes, training)
         for axes in (loss_axes, frc_axes):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -34,9 +36,10 @@ def learning_curve(training: Training) -> Picture:
             figure,
             "learning_curve",
             "Held-out particles are never trained on. Only as far as their Fourier ring "
-            "correlation (FRC) rises above the dashed line, the same model without its changes "
-            "from particle to particle, can anything have been learned of them; where the curve "
-            "of the training particles climbs alone, it has learned their noise.",
+            "correlation (FRC) rises above the dashed line can anything have been learned of "
+            "them; where the curve of the training particles climbs alone, it is their noise. "
+            "Dashed: the mean model, which is the same molecule for every particle, or, where that "
+            "was not measured, the neutral model, as it was given. Epoch 0 is the neutral model.",
         )
 
 
@@ -47,7 +50,7 @@ def _draw_frc(axes: Axes, training: Training) -> None:
         axes.plot(
             training.epoch,
             training.held_out_frc,
-            color=ACCENT,
+            color=INK,
             marker="o",
             markersize=3,
             label="held-out",
@@ -55,7 +58,7 @@ def _draw_frc(axes: Axes, training: Training) -> None:
     still, best = training.unchanging_frc, training.best_row
     if still is not None:
         name = training.unchanging_name
-        axes.axhline(still, color=WARNING, linestyle="--", linewidth=1.2, label=name)
+        axes.axhline(still, color=INK, linestyle="--", linewidth=1.2, label=name)
     if best is not None:
         axes.plot(
             training.epoch[best],
@@ -63,10 +66,10 @@ def _draw_frc(axes: Axes, training: Training) -> None:
             marker="o",
             markersize=9,
             markerfacecolor="none",
-            markeredgecolor=ACCENT,
+            markeredgecolor=INK,
             linestyle="none",
             label=f"best: epoch {training.epoch[best]:.0f}",
         )
-    axes.set(title="Agreement with the particles", xlabel="epoch", ylabel="mean FRC")
+    axes.set(title="Agreement with the particles", xlabel="epoch", ylabel="mean FRC (−1 to 1)")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

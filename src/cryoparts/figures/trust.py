@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.figures.pictures import new_figure, picture_of
-from cryoparts.palette import ACCENT, INK, MUTED, part_colour
+from cryoparts.palette import INK, MUTED, part_colour, part_words
 from cryoparts.validation.null_amplitude import RULE
 from cryoparts.validation.trust_record import UNSTABLE
 
@@ -62,7 +62,7 @@ def null_against_data(parts: Sequence[PartAgainstNull], titles: Sequence[str]) -
             "What each part does along its main change in particles that were not trained on "
             "(filled), and in null particles (line), which show the mean model with the same "
             "poses, CTFs and noise, so that nothing in them changes. A part is real only as far as "
-            f"the particles spread more; above a ratio of {RULE} it is flagged."
+            f"the particles spread more; above a null ratio of {RULE} it is flagged."
             + (f" {rest} more are not drawn." if rest > 0 else ""),
         )
 
@@ -90,8 +90,8 @@ def _histograms(axes: Axes, part: PartAgainstNull, title: str) -> None:
         label="null",
     )
     flag = ", flagged" if part.flagged else ""
-    axes.set_title(f"{title}: null / data {part.null_ratio:.2f}{flag}")
-    axes.set(yticks=[], xlabel="change (amplitude 1, or 2 Å)")
+    axes.set_title(f"{title}: null ratio {part.null_ratio:.2f}{flag}")
+    axes.set(yticks=[], xlabel="change (1 = whole part, or 2 Å)")
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
 
@@ -116,7 +116,7 @@ def found_again(parts: Sequence[PartTrust]) -> Picture | None:
                 axes.axvline(UNSTABLE, color=INK, linestyle="--", linewidth=1.0)
             axes.set(title=title, xlim=(0, 1))
             axes.grid(visible=False, axis="y")
-        panels[0].set_yticks(rows, [part.name.replace("_", " ") for part in parts])
+        panels[0].set_yticks(rows, [part_words(part.name) for part in parts])
         panels[0].invert_yaxis()
         return picture_of(
             figure,
@@ -134,8 +134,8 @@ def half_set_errors(parts: Sequence[PartTrust]) -> Picture | None:
     kinds = [
         (error, size, title)
         for error, size, title in (
-            ("amplitude_error_halves", "amplitude_change", "relative amplitude"),
-            ("displacement_error_halves_angstrom", "displacement_rms_angstrom", "displacement, Å"),
+            ("amplitude_error_halves", "amplitude_change", "amount of the part (0 to 1)"),
+            ("displacement_error_halves_angstrom", "displacement_rms_angstrom", "displacement (Å)"),
         )
         if any(getattr(part, error) > 0 for part in parts)
     ]
@@ -147,11 +147,11 @@ def half_set_errors(parts: Sequence[PartTrust]) -> Picture | None:
         for axes, (error, size, title) in zip(panels, kinds, strict=True):
             sizes = np.nan_to_num([getattr(part, size) for part in parts])
             errors = np.nan_to_num([getattr(part, error) for part in parts])
-            axes.barh(rows - 0.18, sizes, height=0.34, color=ACCENT, label="size of the change")
+            axes.barh(rows - 0.18, sizes, height=0.34, color=INK, label="size of the change")
             axes.barh(rows + 0.18, errors, height=0.34, color=MUTED, label="half sets differ by")
             axes.set(title=title)
             axes.grid(visible=False, axis="y")
-        panels[0].set_yticks(rows, [part.name.replace("_", " ") for part in parts])
+        panels[0].set_yticks(rows, [part_words(part.name) for part in parts])
         panels[0].invert_yaxis()
         panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return picture_of(

@@ -1,4 +1,4 @@
-"""Rotation matrices: uniformly random ones and ones about an axis."""
+"""Rotation matrices: uniformly random ones, ones about an axis, ones of rotation vectors."""
 
 from __future__ import annotations
 
@@ -68,3 +68,12 @@ def rotation_about_axis(axis: Tensor, angle_degrees: Tensor) -> Tensor:
     identity = torch.eye(3, dtype=axis.dtype, device=axis.device)
     square = torch.matmul(cross, cross)
     return identity + torch.sin(angle) * cross + (1 - torch.cos(angle)) * square
+
+
+def rotation_from_vector(vectors: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3): axis times angle in radians."""
+    x, y, z = vectors.unbind(dim=-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
+    matrices: Tensor = torch.linalg.matrix_exp(cross.reshape(*cross.shape[:-1], 3, 3))
+    return matrices

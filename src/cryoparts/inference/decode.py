@@ -13,6 +13,7 @@ from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import (
     channel_count,
+    deform,
     displacement,
     relative_amplitude,
     relative_width,
@@ -29,7 +30,7 @@ from cryoparts.io.tables import load_array
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
-from cryoparts.training.encoder_input import MAP, EncoderInput
+from cryoparts.training.encoder_input import MAP, EncoderInput, values_path
 from cryoparts.training.networks import build_networks
 from cryoparts.training.setup import choose_device
 from cryoparts.training.split import rows_of_half
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoparts.image_model.deformation import Gaussians
     from cryoparts.io.run_directory import RunDirectory
 
 BATCH = 256
@@ -73,7 +75,7 @@ class TrainedDecoder:
         self.config = run.config().training
         self.device = choose_device(self.config.device)
         self.particles = PreparedParticles.open(run.particles_path)
-        run.require(run.encoder_input_path, f"cryoparts train -o {run.root}")
+        run.require(values_path(run.particles_path), f"cryoparts train -o {run.root}")
         self.encoder_input = EncoderInput.open(run.particles_path, self.device)
         self.networks = build_networks(
             self.config,
@@ -120,10 +122,10 @@ class TrainedDecoder:
         other.particle_weights = np.ones(len(particles))
         return other
 
-    def with_latent(self, latent: Tensor) -> TrainedDecoder:
-        """The same networks with the latent vectors (P, Z) of the run's particles."""
+    def with_latent(self, latent: Tensor, particles: PreparedParticles) -> TrainedDecoder:
+        """The same networks with latent vectors (P, Z) and refined poses of the run's particles."""
         other = copy(self)
-        other._latent, other._calibration = latent, None
+        other.particles, other._latent, other._calibration = particles, latent, None
         return other
 
     def latent(self) -> NDArray[np.float32]:
@@ -168,7 +170,7 @@ class TrainedDecoder:
             "program": __version__,
             "checkpoint": content_checksum(run.checkpoints_path / f"{BEST}.safetensors"),
             "encoder input": content_checksum(run.particles_path / MAP),
-            "values": file_state(run.encoder_input_path),
+            "values": file_state(values_path(run.particles_path)),
         }
 
     @torch.no_grad()
@@ -219,6 +221,10 @@ class TrainedDecoder:
         """The decoder's output (n, N, channels) for the chosen particles, all at once."""
         offsets: Tensor = self.networks.decoder(self.latent_of(indices))
         return offsets
+
+    def gaussians_of(self, neutral: Gaussians, indices: NDArray[np.int64]) -> Gaussians:
+        """The Gaussians of each of the chosen particles, as they are projected."""
+        return deform(neutral, self.offsets(indices), self.config.vary)
 
     @property
     def calibration(self) -> Calibration:

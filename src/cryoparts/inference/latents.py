@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
-from cryoparts.inference.latent_refinement import LatentRefinement
 from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
+from cryoparts.particles.pose_change import FINAL, pose_change_path
+from cryoparts.refinement.particle_refinement import ParticleRefinement
+from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
+from cryoparts.training.pose_rounds import change_of, current_change, start_of
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from cryoparts.image_model.forward_model import ForwardModel
+    from cryoparts.config import TrainingConfig
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.particles.pose_change import PoseSpread
     from cryoparts.training.setup import TrainingSetup
 
 
 def forget_latents(run: RunDirectory) -> None:
-    """Remove latent vectors and probabilities: the networks that they are of will be others."""
-    for path in (run.latent_path, run.probability_path):
+    """Remove latent vectors, probabilities and last poses: the networks they are of will differ."""
+    final = pose_change_path(run.particles_path, FINAL)
+    for path in (run.latent_path, run.probability_path, final):
         path.unlink(missing_ok=True)
 
 
@@ -37,8 +45,9 @@ def write_latents(
 ) -> None:
     """Encode every particle with the best networks and refine; judge which are particles.
 
-    Writes probability.npy and .csv (with the agreements that it comes from), latent.csv and, last,
-    latent.npy: a training without it has not come to its end.
+    Writes what was found to be wrong with the poses, probability.npy and .csv (with the
+    agreements that it comes from), latent.csv and, last, latent.npy: a training without it has
+    not come to its end.
 
     Parameters
     ----------
@@ -51,18 +60,36 @@ def write_latents(
     """
     forget_latents(run)
     trained = TrainedDecoder(run)
+    setup = replace(setup, forward=ForwardModel(trained.particles, trained.device))
     everyone = np.arange(len(trained.particles))
     encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
-    refined = refinement(trained, setup).refine(encoded, everyone, steps, progress)
-    latent = refined.cpu().numpy()
-    probability, features = _probabilities(trained.with_latent(refined), setup)
+    change = current_change(run.particles_path)
+    problem = refinement(trained, setup)
+    spread = _pose_spread(problem, setup, encoded, trained.config)
+    posed = trained.particles
+    if spread is None:
+        refined = problem.solve(encoded, everyone, steps, progress)
+    else:
+        problem = about_given_poses(problem, spread)
+        refined = problem.solve(encoded, everyone, steps, progress, pose=start_of(change, encoded))
+        change = change_of(refined, spread)
+        posed = posed.with_pose_change(change)
+        setup = replace(setup, forward=ForwardModel(posed, trained.device))
+    latent = refined.latent.cpu().numpy()
+    known = trained.with_latent(refined.latent, posed)
+    own_spread = change.spread if len(change) else None
+    probability, features = _probabilities(known, setup, own_spread)
     names = trained.particles.names
     columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
     table = {"name": names, "probability": probability}
     header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
     rows = ((name, *vector) for name, vector in zip(names, latent, strict=True))
     with write_together(run.root, last=run.latent_path.name) as new:
+        if spread is not None:
+            folder = new / run.particles_path.name
+            folder.mkdir()
+            change.save(pose_change_path(folder, FINAL))
         save_array(new / run.probability_path.name, probability)
         path = new / run.probability_csv_path.name
         write_table(path, table | dict(zip(columns, features.T, strict=False)))
@@ -70,8 +97,18 @@ def write_latents(
         save_array(new / run.latent_path.name, latent)
 
 
+def _pose_spread(
+    problem: ParticleRefinement, setup: TrainingSetup, encoded: Tensor, config: TrainingConfig
+) -> PoseSpread | None:
+    """Spread of the errors of the given poses; None where these are not to be refined."""
+    if not config.pose_rounds or config.refinement_steps == 0:
+        return None
+    rows = spread_sample(setup.split.training)
+    return learned_spread(about_given_poses(problem), encoded[rows], rows)
+
+
 def _probabilities(
-    trained: TrainedDecoder, setup: TrainingSetup
+    trained: TrainedDecoder, setup: TrainingSetup, spread: PoseSpread | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Probability (P,) that each particle is what the model describes, in its pose.
 
@@ -80,7 +117,8 @@ def _probabilities(
     count = len(trained.particles)
     if count < FEWEST:
         return np.ones(count), np.zeros((count, 0))
-    measure = AgreementMeasure(trained, setup, refinement(trained, setup))
+    own = replace(refinement(trained, setup), pose_spread=spread)
+    measure = AgreementMeasure(trained, setup, own)
     features = measure.of_particles()
     return probability_of_fit(features, measure.of_strangers(trained.config.seed)), features
 
@@ -89,7 +127,7 @@ def refinement(
     trained: TrainedDecoder,
     setup: TrainingSetup,
     forward: ForwardModel | None = None,
-) -> LatentRefinement:
+) -> ParticleRefinement:
     """What refines latent vectors under the trained decoder; the prior is the run's encoder's.
 
     Parameters
@@ -104,7 +142,7 @@ def refinement(
     # trainings on two half sets know nothing of each other
     rows = rows_of_half(setup.forward.particles.half_set, trained.config.half)
     encoded = trained.encoded_run()[torch.as_tensor(rows, device=trained.device)]
-    return LatentRefinement(
+    return ParticleRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,
         neutral=setup.neutral,

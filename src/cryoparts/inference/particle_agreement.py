@@ -20,6 +20,8 @@ from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.imaging.rotations import random_rotations
 from cryoparts.imaging.shell_correlation import correlation_from_products, ring_statistics
+from cryoparts.particles.pose_change import PoseChange, PoseSpread
+from cryoparts.refinement.particle_refinement import POSE_UNKNOWNS, TURNS
 from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from cryoparts.image_model.deformation import Gaussians
     from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.inference.latent_refinement import LatentRefinement
+    from cryoparts.particles.prepared import PreparedParticles
+    from cryoparts.refinement.particle_refinement import ParticleRefinement, Refined
     from cryoparts.training.setup import TrainingSetup
 
     FloatArray = NDArray[np.float64]
@@ -49,13 +52,13 @@ class AgreementMeasure:
     trained : TrainedDecoder
     setup : TrainingSetup
         Of the run.
-    latent_refinement : LatentRefinement
+    latent_refinement : ParticleRefinement
         With the prior of the run's latent vectors.
     """
 
     trained: TrainedDecoder
     setup: TrainingSetup
-    latent_refinement: LatentRefinement
+    latent_refinement: ParticleRefinement
 
     @torch.no_grad()
     def of_particles(self) -> FloatArray:
@@ -75,15 +78,18 @@ class AgreementMeasure:
         generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
         rotation = particles.poses.rotation.copy()
         rotation[rows] = random_rotations(len(rows), generator, torch.float64).numpy()
-        turned = replace(particles, poses=Poses(rotation, particles.poses.shift_angstrom))
+        poses = Poses(rotation, particles.poses.shift_angstrom)
+        turned = replace(particles, poses=poses, _given=None)
         forward = ForwardModel(turned, self.setup.forward.device)
         encoded = torch.cat(
             [self._encoded(forward, rows[s : s + BATCH]) for s in range(0, len(rows), BATCH)]
         )
         steps = self.trained.config.refinement_steps
-        latent = replace(self.latent_refinement, forward=forward).refine(encoded, rows, steps)
+        # what was refined in the particles is refined in the strangers
+        refined = replace(self.latent_refinement, forward=forward).solve(encoded, rows, steps)
+        posed = ForwardModel(_posed(turned, rows, refined), forward.device)
         with torch.no_grad():
-            return self._features(forward, latent, rows)
+            return self._features(posed, refined.latent, rows)
 
     def _encoded(self, forward: ForwardModel, rows: NDArray[np.int64]) -> Tensor:
         setup = self.setup
@@ -121,3 +127,13 @@ class AgreementMeasure:
         for band, rings in enumerate(torch.tensor_split(inside, bands)):
             share[rings, band] = weights[rings]
         return correlation_from_products(*(s @ share for s in ring_statistics(data, model)))
+
+
+def _posed(
+    particles: PreparedParticles, rows: NDArray[np.int64], refined: Refined
+) -> PreparedParticles:
+    """The particles, of which some were refined, in the poses that they were refined to."""
+    pose = np.zeros((len(particles), POSE_UNKNOWNS))
+    pose[rows] = refined.pose.cpu().numpy()
+    change = PoseChange(pose[:, :TURNS], pose[:, TURNS:], PoseSpread(0.0, 0.0))
+    return particles.with_pose_change(change)

@@ -66,11 +66,6 @@ class RunDirectory:
         return self.root / "particles"
 
     @property
-    def encoder_input_path(self) -> Path:
-        """Cache of the encoder's input."""
-        return self.root / "particles" / "encoder_input.npy"
-
-    @property
     def metrics_path(self) -> Path:
         """One row an epoch."""
         return self.root / "metrics.jsonl"
@@ -99,6 +94,11 @@ class RunDirectory:
     def probability_csv_path(self) -> Path:
         """The same with the names of the particles, and what it was judged by."""
         return self.root / "probability.csv"
+
+    @property
+    def limits_path(self) -> Path:
+        """Junk, errors of the poses, signal and the smallest part that could be seen."""
+        return self.root / "limits.json"
 
     @property
     def parts_path(self) -> Path:

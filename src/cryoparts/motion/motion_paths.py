@@ -36,6 +36,13 @@ def displacement_along(
     return first, last
 
 
+def places_along(positions: FloatArray, content: dict[str, Any], points: int) -> FloatArray:
+    """Places (T, n, 3) of points evenly from the 5% to the 95% quantile of a motion, Å."""
+    screw, angles = content["screw"], content["signed_angle_degrees"]
+    way = np.linspace(angles["quantile_05"], angles["quantile_95"], points)
+    return np.stack([_moved(positions, screw, float(angle)) for angle in way])
+
+
 def _moved(positions: FloatArray, screw: dict[str, Any], angle: float) -> FloatArray:
     axis, pivot = np.array(screw["axis"]), np.array(screw["pivot_angstrom"])
     turn = Rotation.from_rotvec(np.deg2rad(angle) * axis)

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from cryoparts.image_model.deformation import moved_further
-from cryoparts.inference.latent_refinement import LatentRefinement
+from cryoparts.imaging.rotations import rotation_from_vector
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 
@@ -57,17 +58,8 @@ class _Body:
 
     def displacements(self, screws: Tensor) -> Tensor:
         """(B, n, 3) by rotation vectors and shifts (B, 6)."""
-        turned = _rotations(screws[:, :3]) - torch.eye(3, device=screws.device)
+        turned = rotation_from_vector(screws[:, :3]) - torch.eye(3, device=screws.device)
         return self.arms @ turned.transpose(1, 2) + screws[:, None, 3:]
-
-
-def _rotations(vectors: Tensor) -> Tensor:
-    """Matrices (B, 3, 3) of rotation vectors (B, 3)."""
-    x, y, z = vectors.unbind(dim=1)
-    zero = torch.zeros_like(x)
-    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1)
-    matrices: Tensor = torch.linalg.matrix_exp(rows.view(-1, 3, 3))
-    return matrices
 
 
 class MovedParts(nn.Module):
@@ -154,7 +146,7 @@ def refine_motion(
     device, (total, count) = setup.forward.device, start.shape
     coordinates = torch.as_tensor(start, dtype=torch.float32, device=device)
     refined = coordinates.clone()
-    likelihood = LatentRefinement(
+    likelihood = ParticleRefinement(
         forward=setup.forward,
         objective=setup.objective,
         neutral=setup.neutral,

@@ -24,7 +24,9 @@ NUMBER = "%.9g"
 """Nine digits: defocus keeps its 0.0001 Å and amplitudes of 1e-8 do not become 0."""
 
 
-def write_relion(path: Path, table: ParticleTable) -> None:
+def write_relion(
+    path: Path, table: ParticleTable, classes: NDArray[np.int64] | None = None
+) -> None:
     """Write a RELION 3.1 .star file, atomically.
 
     Particles keep their order, and RELION names (``000001@stack``) are written
@@ -37,9 +39,13 @@ def write_relion(path: Path, table: ParticleTable) -> None:
     ----------
     path : Path
     table : ParticleTable
+    classes : int array, shape (P,), optional
+        rlnClassNumber.
     """
     optics, group = _optics(table)
     particles = _particle_columns(path, table, group)
+    if classes is not None:
+        particles["rlnClassNumber"] = classes.astype(str).tolist()
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8") as stream,

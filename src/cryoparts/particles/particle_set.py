@@ -64,6 +64,11 @@ class ParticleSet:
         return self._table
 
     @property
+    def magnification(self) -> NDArray[np.float64] | None:
+        """Anisotropic magnification (P, 2, 2) of the file's images; None where there is none."""
+        return self._magnification
+
+    @property
     def is_magnified(self) -> bool:
         """Whether an anisotropic magnification is undone as images are read."""
         return self._magnification is not None

@@ -30,6 +30,7 @@ from cryoparts.errors import InputError
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_text
 from cryoparts.io.files import reading
+from cryoparts.particles.pose_change import PoseChange, pose_changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,7 @@ class PreparedParticles:
     names : str array, shape (P,)
         Of the rows; unique.
     poses : Poses
+        As given, or as the run has refined them since.
     ctf : CtfParameters
     half_set : int8 array, shape (P,)
         1 or 2, or 0 where unknown.
@@ -94,6 +96,7 @@ class PreparedParticles:
     image_names: NDArray[np.str_] | None = None
     _image: NDArray[np.int64] | None = None
     _working_image: NDArray[np.int64] | None = None
+    _given: Poses | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -112,11 +115,17 @@ class PreparedParticles:
         image, working = (_numbers(folder, columns, key) for key in ("image", "working_image"))
         stored = len(names) if working is None else int(working.max(initial=-1)) + 1
         images = _open_images(folder, stored, box)
+        changes = pose_changes(folder)
+        change = PoseChange.load(changes[-1]) if changes else PoseChange.nothing()
+        if len(change) not in (0, len(names)):
+            fault = f"is of {len(change)} particles, the run has {len(names)}"
+            raise InputError(str(changes[-1]), fault, CURE)
         with reading(folder / PARTICLES, "a table of particles", CURE):
+            given = Poses(columns["rotation"], columns["shift_angstrom"])
             return cls(
                 folder=folder,
                 names=names,
-                poses=Poses(columns["rotation"], columns["shift_angstrom"]),
+                poses=change.applied(given),
                 ctf=_ctf(columns),
                 half_set=columns["half_set"],
                 optics_group=columns["optics_group"],
@@ -128,6 +137,7 @@ class PreparedParticles:
                 image_names=_decoded(columns.get("image_names")),
                 _image=image,
                 _working_image=working,
+                _given=given,
             )._agreeing()
 
     def _agreeing(self) -> Self:
@@ -200,6 +210,15 @@ class PreparedParticles:
             for start in range(0, len(rows), batch)
         ]
         return np.concatenate([np.zeros(0), *means])
+
+    def with_given_poses(self) -> Self:
+        """The same particles in the poses that their file gives."""
+        return self if self._given is None else replace(self, poses=self._given)
+
+    def with_pose_change(self, change: PoseChange) -> Self:
+        """The same particles in refined poses: the given ones, changed."""
+        given = self.with_given_poses()
+        return replace(given, poses=change.applied(given.poses))
 
     def with_contrast_sign(self, sign: int) -> Self:
         """The same images with the other or the same contrast sign; rewrites the JSON only."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
+from cryoparts.export.motion_models import write_motion_models
 from cryoparts.io.atomic import write_together
 from cryoparts.motion.motion_files import (
     SUMMARY,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-OWN_FILES = ("part_*.csv", "part_*_angles.npy", "core.csv", ARROWS)
+OWN_FILES = ("part_*.csv", "part_*_angles.npy", "part_*.cif", "core.csv", ARROWS)
 
 FEWEST_PARTICLES = 10
 """Fewer have no mean motion whose error could be told."""
@@ -97,4 +98,5 @@ def find_motion(
         keep_options(new, options)
         write_motion_summary(new, summarise(measured, labels, options.frame))
     write_motion_arrows(directory.root)
+    write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)

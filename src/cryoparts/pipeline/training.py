@@ -6,12 +6,16 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cryoparts.export.selected import save_selection
 from cryoparts.inference.latents import forget_latents, write_latents
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
 from cryoparts.selection.selection import Selection
 from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.trainer import Trainer, best_epoch
+from cryoparts.validation.limits import Limits, limits_of
+from cryoparts.validation.visible_parts import visible_parts
 
 if TYPE_CHECKING:
     from cryoparts.run.run import Run
@@ -41,6 +45,8 @@ class Trained:
         The same of the model as given.
     trusted, particles : int
         Particles that more probably are what the model describes than not, and all.
+    limits : Limits
+        What limits the run.
     """
 
     epochs: tuple[dict[str, float], ...]
@@ -50,6 +56,7 @@ class Trained:
     held_out_frc_neutral: float
     trusted: int
     particles: int
+    limits: Limits
 
     @property
     def gains(self) -> bool:
@@ -77,13 +84,13 @@ def train_run(
     progress : callable
         Told how far the steps before and after it are.
     """
+    forget_latents(run.directory)  # those that are there are of the networks as they are now
     progress("measuring the noise", 0, 0)
     setup = run.prepare(counting(progress, "encoder input"))
     progress("training: the model at rest", 0, 0)
-    forget_latents(run.directory)  # those that are there are of the networks as they are now
     trainer = Trainer(run.directory, setup, run.training)
-    rows = trainer.train(epochs or SilentTraining(), resume=resume)
-    write_latents(run.directory, setup, counting(progress, "latent vectors"))
+    rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
+    write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))
     run.forget_training()
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]
@@ -95,6 +102,7 @@ def train_run(
         neutral,
         int(is_trusted(run.particle_weights).sum()),
         len(run.particles),
+        measure_limits(run),
     )
     if trained.trusted < trained.particles:
         _save_good_ones(run)
@@ -103,6 +111,16 @@ def train_run(
             "held-out particles agree no better with the trained model than with one at rest"
         )
     return trained
+
+
+def measure_limits(run: Run) -> Limits:
+    """Measure what limits a trained run, and keep it in limits.json."""
+    good = is_trusted(run.particle_weights)
+    rows = np.flatnonzero(good)
+    visible = visible_parts(run.decoder, run.setup, rows, run.training.seed)
+    limits = limits_of(run.decoder, run.setup, good, run.pose_change, visible)
+    limits.save(run.directory.limits_path)
+    return limits
 
 
 def _save_good_ones(run: Run) -> None:

@@ -85,7 +85,7 @@ def _found(results: RunResults, verdict: Verdict) -> str:
     if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
         return said
     parts = sorted(findings(results), key=lambda one: -one.mass_share)
-    doing = [f"{one.title.lower()} {one.change.split(' (')[0]}" for one in parts[:NAMED]]
+    doing = [f"{one.title[:1].lower() + one.title[1:]} {one.kind}" for one in parts[:NAMED]]
     if len(parts) > NAMED:
         doing.append(f"{len(parts) - NAMED} more")
     return f"{said.removesuffix('.')}: {'; '.join(doing)}."

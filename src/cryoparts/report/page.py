@@ -7,20 +7,23 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
+from cryoparts.browser.scripts import MOLECULES, SURFACES, inline_script
 from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_together
 from cryoparts.io.names import rows_or_absent
+from cryoparts.report.conclusion import conclude
+from cryoparts.report.environment import render
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
+from cryoparts.report.section_at_rest import AtRestSection, at_rest_section
 from cryoparts.report.section_composition import CompositionSection, composition_section
 from cryoparts.report.section_coordination import CoordinationSection, coordination_section
+from cryoparts.report.section_junk import JunkSection, junk_section
 from cryoparts.report.section_motion import MotionSection, motion_section
 from cryoparts.report.section_trust import TrustSection, trust_section
 from cryoparts.report.verdict import headline, judge
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
-    r"composition_\w+|coordination_\w+|part_\d+_\w+)\.png"
+    r"composition_\w+|coordination_\w+|junk_\w+|at_rest_\w+|part_\d+_\w+)\.(png|svg)"
 )
 
 FILES = (
@@ -63,6 +66,9 @@ FILES = (
     ("focus/part_1/particles.csv", "the state of each particle in part 1, by its name"),
     ("reconstruction/part_1/state_1.mrc", "map of the first state of part 1; half maps beside it"),
     ("reconstruction/part_1/peaks.csv", "where the states of part 1 differ: part, chain, residue"),
+    ("reconstruction/at_rest/composite.mrc", "one map of all particles with every part at rest"),
+    ("reconstruction/at_rest/regions.csv", "resolution of each region before and after"),
+    ("reconstruction/at_rest/part_1.star", "particles in the poses of part 1, for RELION"),
     ("chimerax.cxc", "opens model and maps in ChimeraX, coloured"),
     ("metrics.jsonl", "one line an epoch"),
     ("evaluation.json", "comparison with the ground truth"),
@@ -86,7 +92,10 @@ class Page:
     name: str
     folder: str
     headline: str
+    sure: str
+    next: str
     verdict: Verdict
+    sections: tuple[tuple[str, str], ...]
     tiles: tuple[Tile, ...]
     evaluation: list[tuple[str, str]]
     learning: Picture | None
@@ -99,13 +108,16 @@ class Page:
     motion: MotionSection
     composition: CompositionSection
     coordination: CoordinationSection
+    junk: JunkSection
+    at_rest: AtRestSection
     parts: list[PartSection]
     particles: list[tuple[str, str]]
     command: str | None
     files: list[tuple[str, str]]
     chimerax: str
     options: list[tuple[str, str]]
-    plotly: Markup | None
+    viewer: Markup | None
+    surfaces: Markup | None
     version: str
     date: str
 
@@ -115,7 +127,14 @@ class Page:
         own = [self.learning, self.latent, self.gaussian_plane]
         if self.model_scene is not None:
             own.append(self.model_scene.poster)
-        for section in (self.trust, self.motion, self.composition, self.coordination):
+        for section in (
+            self.trust,
+            self.motion,
+            self.composition,
+            self.coordination,
+            self.junk,
+            self.at_rest,
+        ):
             own.extend(section.pictures)
         own.extend(picture for part in self.parts for picture in part.pictures)
         return [picture for picture in own if picture is not None]
@@ -142,31 +161,16 @@ def write_report(run: Path) -> Path:
         If `run` is not a run folder, or a file in it cannot be read.
     """
     page = _compose(read_run(run))
-    html = _environment().get_template("report.html.j2").render(page=page)
-    old = [path for path in run.glob("figures/*") if OWN_FIGURES.fullmatch(path.name)]
-    with write_together(run, last=REPORT, replaces=[f"figures/{path.name}" for path in old]) as new:
+    html = render("report.html.j2", page=page)
+    files = {f"{picture.name}.png": picture.png for picture in page.pictures}
+    files |= {f"{one.name}.svg": one.svg.encode() for one in page.pictures if one.svg}
+    own = [path.name for path in run.glob("figures/*") if OWN_FIGURES.fullmatch(path.name)]
+    with write_together(run, last=REPORT, replaces=[f"figures/{name}" for name in own]) as new:
         (new / "figures").mkdir()
-        for picture in page.pictures:
-            (new / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        for name, content in files.items():
+            (new / "figures" / name).write_bytes(content)
         (new / REPORT).write_text(html, encoding="utf-8")
     return run / REPORT
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("cryoparts.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["as_script"] = _as_script
-    return environment
-
-
-def _as_script(json: str) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
-    return Markup(json.replace("<", "\\u003c"))
 
 
 def _compose(results: RunResults) -> Page:
@@ -176,15 +180,30 @@ def _compose(results: RunResults) -> Page:
     sections = part_sections(results)
     trusted = trust_section(results.folder)
     verdict = trusted.added_to(judge(results, count, leaks))
-    scene = parts_on_model(results.model, results.parts) if results.model else None
+    motion, composition = motion_section(results), composition_section(results.folder)
+    coordination, junk = coordination_section(results.folder), junk_section(results.folder)
+    at_rest = at_rest_section(results.folder)
+    scene = parts_on_model(results.model, results.parts, motion.contents) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
+    concluded = conclude(results.folder)
     folder = results.folder.resolve()
     return Page(
         name=folder.name,
         folder=str(results.folder),
         headline=trusted.headline or headline(results, verdict),
+        sure=SURE[verdict.trust] + verdict.title,
+        next=concluded.next,
         verdict=verdict,
-        tiles=_tiles(results, count, len(facts) if facts else count),
+        sections=_sections(
+            trusted,
+            motion,
+            composition,
+            coordination,
+            junk,
+            at_rest,
+            searched=results.parts is not None,
+        ),
+        tiles=_tiles(results, count, len(facts) if facts else count, junk),
         evaluation=_evaluation_rows(results),
         learning=learning_curve(results.training) if results.training else None,
         latent=latent_space(results.latent, results.states) if results.latent else None,
@@ -193,18 +212,59 @@ def _compose(results: RunResults) -> Page:
         model_scene=scene,
         gaussian_plane=gaussian_plane(results.parts) if results.parts is not None else None,
         trust=trusted,
-        motion=motion_section(results),
-        composition=composition_section(results.folder),
-        coordination=coordination_section(results.folder),
+        motion=motion,
+        composition=composition,
+        coordination=coordination,
+        junk=junk,
+        at_rest=at_rest,
         parts=sections,
         particles=facts.rows() if facts else [],
         command=results.command,
         files=[(name, what) for name, what in FILES if (results.folder / name).exists()],
         chimerax=_chimerax(results),
         options=flattened(results.config),
-        plotly=Markup(get_plotlyjs()) if drawn else None,
+        viewer=Markup(inline_script(MOLECULES)) if drawn else None,
+        surfaces=Markup(inline_script(SURFACES)) if drawn else None,
         version=__version__,
         date=datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+SURE = {
+    "none": "How sure: not at all. ",
+    "caution": "How sure: with care. ",
+    "good": "How sure: well supported. ",
+}
+"""How sure the result is, before the reason for it."""
+
+
+def _sections(
+    trust: TrustSection,
+    motion: MotionSection,
+    composition: CompositionSection,
+    coordination: CoordinationSection,
+    junk: JunkSection,
+    at_rest: AtRestSection,
+    *,
+    searched: bool,
+) -> tuple[tuple[str, str], ...]:
+    """(anchor, title) of what the page has, in its order."""
+    optional = (
+        ("trust", "Belief", trust.html),
+        ("motion", "Motions", motion.html),
+        ("composition", "Composition", composition.html),
+        ("coordination", "Coordination", coordination.html),
+        ("junk", "Junk", junk.html),
+        ("at-rest", "At rest", at_rest.html),
+    )
+    return (
+        ("summary", "Summary"),
+        ("found", "Found"),
+        *((anchor, title) for anchor, title, html in optional if html),
+        *((("parts", "Search"),) if searched else ()),
+        ("latent", "Latent space"),
+        ("learning", "Learning"),
+        ("data", "Data"),
     )
 
 
@@ -218,12 +278,16 @@ def _leaks(results: RunResults, facts: ParticleFacts | None) -> list[Leak]:
     return measure_leaks(results.latent.z, poses, ctf, image=facts.image[order])
 
 
-def _tiles(results: RunResults, images: int | None, rows: int | None) -> tuple[Tile, ...]:
+def _tiles(
+    results: RunResults, images: int | None, rows: int | None, junk: JunkSection
+) -> tuple[Tile, ...]:
     tiles = []
     if images is not None and rows is not None:
         tiles.append(
             Tile(f"{rows:,}", "particles" if rows == images else f"rows of {images:,} images")
         )
+    if junk.junk is not None:
+        tiles.append(Tile(f"{junk.junk:,} ({percent(junk.share)})", "of them junk"))
     if results.model is not None:
         tiles.append(Tile(f"{len(results.model):,}", "Gaussians in the model"))
     if results.parts is not None:
@@ -241,8 +305,7 @@ def _training_tiles(training: Training) -> list[Tile]:
         tiles.append(
             Tile(
                 signed_percent((best - still) / abs(still)),
-                f"held-out FRC over the {training.unchanging_name} "
-                f"({best:.4f} against {still:.4f})",
+                f"FRC over the {training.unchanging_name}, held-out particles",
             )
         )
     learned = training.epoch > 0

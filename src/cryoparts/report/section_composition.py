@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoparts.figures.coordination import occupancies
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import read_table
+from cryoparts.palette import part_words
+from cryoparts.report.environment import render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,41 +49,27 @@ def composition_section(folder: Path) -> CompositionSection:
         return CompositionSection(Markup())
     table = read_table(place / "occupancies.csv", COLUMNS)
     picture = occupancies(table)
-    html = (
-        section_environment()
-        .get_template("section_composition.html.j2")
-        .render(
-            rows=[_row(row) for _, row in table.iterrows()],
-            states=_states(place / "populations.csv"),
-            picture=picture,
-        )
+    html = render(
+        "section_composition.html.j2",
+        rows=[_row(row) for _, row in table.iterrows()],
+        states=_states(place / "populations.csv"),
+        picture=picture,
     )
-    return CompositionSection(Markup(html), (picture,))
-
-
-def section_environment() -> Environment:
-    """Where the templates of the sections are."""
-    return Environment(
-        loader=PackageLoader("cryoparts.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return CompositionSection(html, (picture,))
 
 
 def _row(row: pd.Series) -> tuple[str, ...]:
     known = np.isfinite(row["occupancy"])
     optional = row["change"] == "present or absent"
     return (
-        str(row["name"]),
+        part_words(str(row["name"])),
         str(row["change"]),
         f"{100 * row['occupancy']:.1f}%" if known else DASH,
         f"{100 * row['low']:.1f} to {100 * row['high']:.1f}%" if known else DASH,
-        f"{row['soft']:.0f}" if known else DASH,
-        f"{row['hard']:.0f}" if known else DASH,
+        f"{row['soft']:,.0f}" if known else DASH,
+        f"{row['hard']:,.0f}" if known else DASH,
         f"{row['doubtful']:.0f}" if optional else DASH,
-        f"{row['level_absent']:.2f} / {row['level_present']:.2f}"
+        f"{max(row['level_absent'], 0.0):.2f} / {row['level_present']:.2f}"
         if optional
         else f"{row['level_present']:.2f} ± {row['spread_present']:.2f}",
     )
@@ -94,7 +81,7 @@ def _states(path: Path) -> list[tuple[str, str, str, str]]:
     table = read_table(path, ("part", "state", "hard", "soft"))
     return [
         (
-            str(row["part"]).replace("_", " "),
+            part_words(str(row["part"])),
             f"state {row['state']}",
             f"{row['hard']}",
             f"{row['soft']:.0f}" if np.isfinite(row["soft"]) else DASH,

@@ -14,7 +14,8 @@ from cryoparts.figures.coordination import (
 )
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import read_json, read_table
-from cryoparts.report.section_composition import section_environment
+from cryoparts.palette import part_words
+from cryoparts.report.environment import render
 from cryoparts.report.wording import counted
 
 if TYPE_CHECKING:
@@ -66,25 +67,23 @@ def coordination_section(folder: Path) -> CoordinationSection:
     order = assembly_map(assembly) if assembly and assembly["nodes"] else None
     shown = pairs.reindex(pairs["p_adjusted"].sort_values(kind="stable").index)[:MOST_ROWS]
     compositions = (assembly or {}).get("compositions", [])[:MOST_PATTERNS]
-    html = (
-        section_environment()
-        .get_template("section_coordination.html.j2")
-        .render(
-            summary=_summary(pairs),
-            rows=[_row(row) for _, row in shown.iterrows()],
-            left_out=len(pairs) - len(shown),
-            matrix=matrix,
-            graph=graph,
-            order=order,
-            compositions=[
-                (", ".join(one["present"]).replace("_", " ") or "none", f"{one['particles']:,}")
-                for one in compositions
-            ],
-        )
+    html = render(
+        "section_coordination.html.j2",
+        summary=_summary(pairs),
+        rows=[_row(row) for _, row in shown.iterrows()],
+        left_out=len(pairs) - len(shown),
+        matrix=matrix,
+        graph=graph,
+        order=order,
+        compositions=[
+            (
+                ", ".join(part_words(name) for name in one["present"]) or "none",
+                f"{one['particles']:,}",
+            )
+            for one in compositions
+        ],
     )
-    return CoordinationSection(
-        Markup(html), tuple(p for p in (matrix, graph, order) if p is not None)
-    )
+    return CoordinationSection(html, tuple(p for p in (matrix, graph, order) if p is not None))
 
 
 def _numbers(column: pd.Series) -> list[int]:
@@ -106,7 +105,7 @@ def _summary(pairs: pd.DataFrame) -> str:
 def _row(row: pd.Series) -> tuple[str, ...]:
     kinds = row["kind_a"] if row["kind_a"] == row["kind_b"] else f"{row['kind_a']}, {row['kind_b']}"
     return (
-        f"{row['name_a']} and {row['name_b']}",
+        f"{part_words(str(row['name_a']))} and {part_words(str(row['name_b']))}",
         str(kinds),
         f"{row['correlation']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})",
         f"{row['mutual_information_bits']:.3f}",

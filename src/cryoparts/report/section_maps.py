@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from cryoparts.io.tables import read_json, read_table
+from cryoparts.palette import part_words
 from cryoparts.report.wording import percent
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _difference(
     if not volume:
         return _paragraph(f"{title}: nothing differs beyond the noise.")
     power = summary["share_of_significant_power"]
-    where = ", ".join(f"{percent(share)} in {part}" for part, share in power.items()
+    where = ", ".join(f"{percent(share)} in {part_words(part)}" for part, share in power.items()
                       if share >= 0.01)  # fmt: skip
     text = f"{title}: {volume:,.0f} Å³ differ beyond the noise. Of the difference’s power {where}."
     chains = _chains(changed)
@@ -86,7 +87,7 @@ def _row(peak: dict[Any, Any]) -> tuple[str, ...]:
     if isinstance(peak.get("chain"), str):
         residue = f"{peak['chain']} {peak['residue_name']} {float(peak['residue_number']):.0f}"
     score = f"{float(peak['z_score']):.1f}"
-    return str(peak["change"]), score, place, str(peak["part"]), residue
+    return str(peak["change"]), score, place, part_words(str(peak["part"])), residue
 
 
 def _chains(changed: pd.DataFrame) -> str:
@@ -104,7 +105,7 @@ def _chains(changed: pd.DataFrame) -> str:
 def _resolutions(summary: dict[str, Any]) -> Markup:
     """Resolution of every state inside the part's own mask."""
     known = [
-        f"{name.replace('_', ' ')} {of['resolution_within_part_angstrom']:.1f} Å"
+        f"{part_words(name)} {of['resolution_within_part_angstrom']:.1f} Å"
         for name, of in dict(summary.get("states", {})).items()
         if of.get("resolution_within_part_angstrom")
     ]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoparts.figures.motion import motion_on_model, part_motion
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
-from cryoparts.palette import part_colour
+from cryoparts.palette import part_colour, part_title
 from cryoparts.parts.part_description import read_description, read_stability
+from cryoparts.report.environment import render
 
 if TYPE_CHECKING:
     from cryoparts.figures.pictures import Picture
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
 
 STABILITY_TITLES = {
-    "null_ratio": "null over data",
+    "null_ratio": "null ratio",
     "stability_seeds": "over seeds",
     "stability_halves": "over half-sets",
     "stability_subsamples": "over subsamples",
     "flagged": "flagged",
 }
+
+
+MOST_CHAINS = 4
+"""Runs of residues in the table of parts."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class MotionSection:
 
     html: Markup
     pictures: tuple[Picture, ...] = ()
+    contents: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Entries of motions.json, by the number of the part."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class DescribedRow:
     kind: str
     numbers: str
     chains: str
+    all_chains: str
     stability: tuple[str, ...]
 
 
@@ -82,23 +89,18 @@ def motion_section(results: RunResults) -> MotionSection:
     columns = [key for key in STABILITY_TITLES if any(key in row for row in stability.values())]
     contents = _contents(summary)
     pictures = _pictures(results, run, contents)
-    html = (
-        _environment()
-        .get_template("section_motion.html.j2")
-        .render(
-            described=[
-                _described(row, stability.get(row["part"], {}), columns) for row in described
-            ],
-            stability=[STABILITY_TITLES[key] for key in columns],
-            motions=[_motion(results.parts, part, content) for part, content in contents.items()],
-            frame="" if summary is None else summary["frame"],
-            core=None if summary is None else summary["core"],
-            # runs of earlier versions do not say
-            corrected=bool(summary and summary.get("corrected_by_the_images")),
-            pictures=pictures,
-        )
+    html = render(
+        "section_motion.html.j2",
+        described=[_described(row, stability.get(row["part"], {}), columns) for row in described],
+        stability=[STABILITY_TITLES[key] for key in columns],
+        motions=[_motion(results.parts, part, content) for part, content in contents.items()],
+        frame="" if summary is None else summary["frame"],
+        core=None if summary is None else summary["core"],
+        # runs of earlier versions do not say
+        corrected=bool(summary and summary.get("corrected_by_the_images")),
+        pictures=pictures,
     )
-    return MotionSection(Markup(html), pictures)
+    return MotionSection(html, pictures, contents)
 
 
 def _contents(summary: dict[str, Any] | None) -> dict[int, dict[str, Any]]:
@@ -121,7 +123,7 @@ def _pictures(
         if "relative_amplitude" in columns:
             there = columns["relative_amplitude"] > 0.5
             angles = angles[there] if there.any() else angles
-        title = _title(part, results.parts.name(part))
+        title = part_title(part, results.parts.name(part))
         pictures.append(part_motion(part, title, results.model, results.parts, content, angles))
     return tuple(pictures)
 
@@ -129,15 +131,23 @@ def _pictures(
 def _described(row: dict[str, str], trust: dict[str, str], columns: list[str]) -> DescribedRow:
     number = 0 if row["part"] == "core" else int(row["part"].removeprefix("part_"))
     return DescribedRow(
-        title="core" if number == 0 else _title(number, row["name"]),
+        title="core" if number == 0 else part_title(number, row["name"]),
         colour=part_colour(number),
         gaussians=row["gaussians"],
         mass=f"{100 * float(row['mass_share']):.1f}%",
         kind=row["kind"],
         numbers=_numbers(row) if row["kind"] else "",
-        chains=row["chains"],
+        chains=_first_chains(row["chains"]),
+        all_chains=row["chains"],
         stability=tuple(_rounded(trust.get(key, "")) for key in columns),
     )
+
+
+def _first_chains(chains: str) -> str:
+    """The longest runs of residues, which stand first; the others are left to the details."""
+    told = chains.split(", ")
+    more = len(told) - MOST_CHAINS
+    return ", ".join(told[:MOST_CHAINS]) + (f" and {more} more" if more > 1 else "")
 
 
 def _rounded(cell: str) -> str:
@@ -151,7 +161,7 @@ def _rounded(cell: str) -> str:
 def _numbers(row: dict[str, str]) -> str:
     told = []
     if float(row["amplitude_deviation"]) > 0:
-        told.append(f"amplitude ± {100 * float(row['amplitude_deviation']):.0f}%")
+        told.append(f"amount ± {100 * float(row['amplitude_deviation']):.0f}%")
     if float(row["displacement_angstrom"]) > 0:
         rigid = f"{100 * float(row['rigid_share']):.0f}% rigid"
         told.append(f"{float(row['displacement_angstrom']):.1f} Å r.m.s., {rigid}")
@@ -164,7 +174,7 @@ def _motion(parts: PartLabels, part: int, content: dict[str, Any]) -> MotionRow:
     pivot = ", ".join(f"{value:.0f}" for value in screw["pivot_angstrom"])
     low, high = angles["quantile_05"], angles["quantile_95"]
     return MotionRow(
-        title=_title(part, parts.name(part)),
+        title=part_title(part, parts.name(part)),
         colour=part_colour(part),
         angle=f"{angles['mean']:+.1f} ± {angles['deviation']:.1f}° ({low:+.1f} to {high:+.1f}°)",
         axis=f"({axis}) ± {screw['axis_error_degrees']:.1f}°",
@@ -173,18 +183,4 @@ def _motion(parts: PartLabels, part: int, content: dict[str, Any]) -> MotionRow:
         displacement=f"{content['displacement_rms_angstrom']:.1f} Å",
         residual=f"{content['residual_rms_angstrom']:.1f} Å",
         shares=f"{100 * screw['share_of_rigid_motion']:.0f}%",
-    )
-
-
-def _title(part: int, name: str) -> str:
-    return f"part {part}" if name == f"part_{part}" else f"part {part}, {name}"
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cryoparts.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )

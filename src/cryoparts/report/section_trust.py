@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoparts.figures.trust import found_again, half_set_errors, null_against_data
-from cryoparts.palette import part_colour
+from cryoparts.palette import part_colour, part_words
+from cryoparts.report.environment import render
 from cryoparts.report.wording import counted, listed, percent, readable
 from cryoparts.validation.null_amplitude import RULE
 from cryoparts.validation.null_judgement import NullTest
@@ -74,20 +74,17 @@ def trust_section(folder: Path) -> TrustSection:
     parts = () if record is None else record.parts
     again = {} if record is None else dict(record.summary.get("trained_again") or {})
     pictures = _pictures(parts, tested)
-    html = (
-        _environment()
-        .get_template("section_trust.html.j2")
-        .render(
-            rows=[_row(part, number) for number, part in enumerate(parts, start=1)],
-            trained_null=any(np.isfinite(part.trained_null_ratio) for part in parts),
-            dropped=_dropped(tested),
-            threshold=RULE,
-            leaks=[] if record is None else record.summary.get("worrying_leaks", []),
-            percent=percent,
-            trainings=_trainings(again),
-            pictures=pictures,
-            folder=str(folder),
-        )
+    html = render(
+        "section_trust.html.j2",
+        rows=[_row(part, number) for number, part in enumerate(parts, start=1)],
+        trained_null=any(np.isfinite(part.trained_null_ratio) for part in parts),
+        dropped=_dropped(tested),
+        threshold=RULE,
+        leaks=[] if record is None else record.summary.get("worrying_leaks", []),
+        percent=percent,
+        trainings=_trainings(again),
+        pictures=pictures,
+        folder=str(folder),
     )
     reasons, serious = _reasons(parts, tested)
     nothing_left = not parts and tested is not None and bool(tested.dropped)
@@ -97,14 +94,14 @@ def trust_section(folder: Path) -> TrustSection:
         if nothing_left
         else ""
     )
-    return TrustSection(Markup(html), pictures, reasons, serious, headline)
+    return TrustSection(html, pictures, reasons, serious, headline)
 
 
 def _pictures(parts: tuple[PartTrust, ...], tested: NullTest | None) -> tuple[Picture, ...]:
     drawn: list[Picture | None] = []
     judged = [] if tested is None else list(tested.parts)
     titles = [
-        parts[one.part - 1].name.replace("_", " ") if one.part <= len(parts) else f"part {one.part}"
+        part_words(parts[one.part - 1].name) if one.part <= len(parts) else f"part {one.part}"
         for one in judged
     ]
     if tested is not None and not judged:
@@ -135,11 +132,9 @@ def _row(part: PartTrust, number: int) -> _Row:
     if np.isfinite(part.leakage):
         leak = f"{percent(part.leakage)} of the {part.leakage_quantity}"
     return _Row(
-        title=part.name.replace("_", " "),
+        title=part_words(part.name),
         colour=part_colour(number),
-        null_ratio="–"
-        if np.isnan(part.null_ratio)
-        else f"{part.null_ratio:.2f} (at most {part.null_ratio_high:.2f})",
+        null_ratio="–" if np.isnan(part.null_ratio) else f"{part.null_ratio:.2f}",
         trained_null_ratio=_number(part.trained_null_ratio),
         amplitude=_pair(part.amplitude_change, part.null_amplitude_change, ""),
         displacement=_pair(
@@ -171,7 +166,7 @@ def _dropped(tested: NullTest | None) -> str:
         f"{counted(len(ratios), 'group')} of Gaussians "
         f"({sum(tested.dropped_gaussians):,} Gaussians) "
         "did what null particles show as well and went back into the core "
-        f"(null over data {between}; `--keep-flagged` keeps such groups as parts)."
+        f"(null ratio {between}; `--keep-flagged` keeps such groups as parts)."
     )
 
 
@@ -208,8 +203,8 @@ def _in_words(agreed: dict[str, Any]) -> str:
 
 def _reasons(parts: tuple[PartTrust, ...], tested: NullTest | None) -> tuple[tuple[str, ...], bool]:
     said, serious = [], False
-    flagged = [part.name.replace("_", " ") for part in parts if part.flagged]
-    unstable = [part.name.replace("_", " ") for part in parts if part.unstable]
+    flagged = [part_words(part.name) for part in parts if part.flagged]
+    unstable = [part_words(part.name) for part in parts if part.unstable]
     if flagged:
         serious = True
         said.append(
@@ -229,17 +224,7 @@ def _reasons(parts: tuple[PartTrust, ...], tested: NullTest | None) -> tuple[tup
     elif parts and not serious and all(np.isfinite(part.null_ratio) for part in parts):
         worst = max(part.null_ratio for part in parts)
         said.append(
-            "Every part changes more than in null particles, in which nothing does "
-            f"(noise is at most {percent(worst**2)} of a part's main change in variance)."
+            "Every part changes more than in null particles, in which nothing does: null ratio "
+            f"{worst:.2f} at most (0: noise shows nothing of it, 1: as much)."
         )
     return tuple(said), serious
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cryoparts.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

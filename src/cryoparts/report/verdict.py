@@ -9,7 +9,7 @@ import numpy as np
 
 from cryoparts.palette import part_colour, part_title
 from cryoparts.parts.part_kinds import AMPLITUDE_CHANGES, DISPLACEMENT_CHANGES_ANGSTROM
-from cryoparts.report.wording import counted, listed, percent, signed_percent
+from cryoparts.report.wording import amount, counted, listed, percent, signed_percent
 
 if TYPE_CHECKING:
     from cryoparts.figures.part_states import PartStates
@@ -25,6 +25,14 @@ SMALL_GAIN = 0.01
 OVERFIT_RATIO = 3.0
 """Gain of the FRC on the training particles over that on held-out ones, beyond which the page
 warns of overfitting."""
+
+PLURAL = {
+    "comes and goes": "come and go",
+    "moves": "move",
+    "comes and goes, and moves": "come and go, and move",
+    "changes slightly": "change slightly",
+}
+"""What several parts do, by what one does."""
 
 Trust = Literal["none", "caution", "good"]
 
@@ -47,8 +55,14 @@ class Finding:
     colour: str
     mass_share: float
     gaussians: int
-    change: str
+    kind: str
+    numbers: str
     states: str
+
+    @property
+    def change(self) -> str:
+        """What it does, with the numbers that say so."""
+        return f"{self.kind} ({self.numbers})" if self.numbers else self.kind
 
 
 def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verdict:
@@ -83,13 +97,23 @@ def judge(results: RunResults, particles: int | None, leaks: list[Leak]) -> Verd
     return Verdict("good", "The model explains particles it has never seen.", tuple(notes))
 
 
+UNCHANGING = {
+    "mean model": "one unchanging molecule, the mean of all particles",
+    "neutral model": "the neutral model, as it was before the training",
+}
+"""What stands against the trained model, in words."""
+
+
 def frc_line(training: Training | None) -> str:
     """The held-out FRC of the best epoch against that of a model that does not change."""
     if training is None or training.best_row is None or training.unchanging_frc is None:
         return "The held-out FRC was not measured."
     best, still = float(training.held_out_frc[training.best_row]), training.unchanging_frc
     change = f" ({signed_percent((best - still) / abs(still))})" if still else ""
-    return f"Held-out FRC {best:.4f} against {still:.4f} of the {training.unchanging_name}{change}."
+    return (
+        f"Held-out FRC (particles never trained on) {best:.4f}, against {still:.4f} of "
+        f"{UNCHANGING[training.unchanging_name]}{change}."
+    )
 
 
 def _judge_training(training: Training) -> tuple[list[str], list[str]]:
@@ -154,10 +178,13 @@ def headline(results: RunResults, verdict: Verdict) -> str:
     count = results.parts.n_parts
     if count == 0:
         return "No part changes that stands out from the noise."
-    share = sum(finding.mass_share for finding in findings(results))
+    found = findings(results)
+    share = percent(sum(finding.mass_share for finding in found))
+    kinds = list(dict.fromkeys(finding.kind for finding in found))
     if count == 1:
-        return f"One part changes: {percent(share)} of the molecule's mass."
-    return f"{count} parts change, together {percent(share)} of the molecule's mass."
+        return f"One part {kinds[0]}: {share} of the molecule’s mass."
+    doing = PLURAL[kinds[0]] if len(kinds) == 1 else "change"
+    return f"{count} parts {doing}, together {share} of the molecule’s mass."
 
 
 def findings(results: RunResults) -> list[Finding]:
@@ -172,21 +199,26 @@ def findings(results: RunResults) -> list[Finding]:
         found.append(
             Finding(
                 label,
-                part_title(label).capitalize(),
+                _capital(part_title(label, results.parts.name(label))),
                 part_colour(label),
                 float(amplitude[members].sum()) / total,
                 int(members.sum()),
-                _change(results, label),
+                *_change(results, label),
                 _states(results.states.get(label)),
             )
         )
     return found
 
 
-def _change(results: RunResults, label: int) -> str:
-    """What kind of change, with the numbers that say so."""
+def _capital(title: str) -> str:
+    """A title with a large first letter; a user's name keeps its own."""
+    return title[:1].upper() + title[1:]
+
+
+def _change(results: RunResults, label: int) -> tuple[str, str]:
+    """What kind of change, and the numbers that say so."""
     if results.parts is None:
-        return ""
+        return "", ""
     members = results.parts.members(label)
     amplitude = float(results.parts.amplitude_change[members].mean())
     moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
@@ -197,9 +229,9 @@ def _change(results: RunResults, label: int) -> str:
         kind = "comes and goes"
     else:
         kind = "moves" if moves else "changes slightly"
-    numbers = [f"amplitude ± {percent(amplitude)}"] if amplitude > 0 else []
-    numbers += [f"displacement {moved:.1f} Å r.m.s."] if moved > 0 else []
-    return f"{kind} ({', '.join(numbers)} over the particles)" if numbers else kind
+    numbers = [f"its amount by ± {percent(amplitude)}"] if fades else []
+    numbers += [f"its place by {moved:.1f} Å r.m.s."] if moves else []
+    return kind, ", ".join(numbers)
 
 
 def _states(part: PartStates | None) -> str:
@@ -210,11 +242,22 @@ def _states(part: PartStates | None) -> str:
     described = []
     for row in state_rows(part):
         resolution = f", map to {row.resolution}" if row.resolution != "–" else ""
-        doing = f", {row.amplitude} of the neutral amplitude" if row.amplitude != "–" else ""
+        doing = f", {row.there}" if row.there else ""
         described.append(
             f"state {row.state}: {row.count} particles ({row.share}){doing}{resolution}"
         )
     return "; ".join(described)
+
+
+ABSENT, WHOLE = 0.15, 0.85
+"""Amounts below and above which a part is called absent and there."""
+
+
+def _there(share: float) -> str:
+    """In words, how much of a part a state has."""
+    if share <= ABSENT:
+        return "part absent"
+    return "part there" if share >= WHOLE else f"{percent(share)} of the part there"
 
 
 @dataclass(frozen=True)
@@ -227,22 +270,29 @@ class StateRow:
     amplitude: str
     displacement: str
     resolution: str
+    there: str
+    fraction: float
+    shade: str
 
 
 def state_rows(part: PartStates) -> list[StateRow]:
     """The table of a part's states."""
     rows = []
-    for state in part.states:
+    for state, shade in part.shades.items():
         chosen = part.focused.states == state
         amplitude, moved = part.relative_amplitude, part.displacement_angstrom
+        mean = np.nan if amplitude is None else float(np.nanmean(amplitude[chosen]))
         rows.append(
             StateRow(
                 state,
                 f"{int(chosen.sum()):,}",
                 percent(float(chosen.mean())),
-                "–" if amplitude is None else percent(float(np.nanmean(amplitude[chosen]))),
+                amount(mean) if np.isfinite(mean) else "–",
                 "–" if moved is None else f"{float(np.nanmean(moved[chosen])):.1f} Å",
                 part.resolution_text(state),
+                _there(mean) if np.isfinite(mean) else "",
+                float(chosen.mean()),
+                shade,
             )
         )
     return rows

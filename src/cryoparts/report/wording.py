@@ -29,6 +29,11 @@ def signed_percent(change: float) -> str:
     return f"{100 * change:+.1f}%"
 
 
+def amount(share: float) -> str:
+    """How much of a part is there: never less than nothing, whatever the noise says."""
+    return percent(max(share, 0.0)) if share >= 0.0005 else "0%"
+
+
 def listed(items: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -12,6 +12,7 @@ from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.occupancy.composition import Composition
+from cryoparts.particles.pose_change import PoseChange, pose_changes
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.run.result_options import kept_options
@@ -96,6 +97,12 @@ class Run:
         """The P working images with poses, CTFs, half sets and names."""
         return PreparedParticles.open(self.directory.particles_path)
 
+    @property
+    def pose_change(self) -> PoseChange | None:
+        """What was found to be wrong with the given poses; None where they stay as given."""
+        found = pose_changes(self.directory.particles_path)
+        return PoseChange.load(found[-1]) if found else None
+
     @cached_property
     def split(self) -> Split:
         """Which particles were trained on and which were held out."""
@@ -175,8 +182,9 @@ class Run:
         return self.decoder.batches(rows, gaussians)
 
     def forget_training(self) -> None:
-        """Open networks and scales anew when next asked for: a training has gone on."""
-        self.__dict__.pop("decoder", None)
+        """Open networks, scales and poses anew when next asked for: a training has gone on."""
+        for name in ("decoder", "setup", "particles"):
+            self.__dict__.pop(name, None)
 
     @property
     def has_parts(self) -> bool:

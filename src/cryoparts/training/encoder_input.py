@@ -7,6 +7,7 @@ published encoder gets the gradients themselves, in half precision.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,7 @@ from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
+from cryoparts.particles.pose_change import FINAL, pose_change_path, pose_changes
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.principal_components import (
     PrincipalComponents,
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.image_model.losses import Objective
 
-VALUES = "encoder_input.npy"
+VALUES = "encoder_input"
 MAP = "encoder_input.npz"
+WHAT = "the encoder's input"
+CURE = "Run `cryoparts train` again on a new folder."
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,20 @@ class InputMap:
 
     scale: Tensor
     components: PrincipalComponents | None
+
+    @classmethod
+    def open(cls, folder: Path, device: torch.device) -> Self:
+        """Open what `compute_encoder_input` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or damaged.
+        """
+        arrays = read_npz(folder / MAP, WHAT, CURE)
+        with reading(folder / MAP, WHAT, CURE):
+            scale = torch.as_tensor(arrays.pop("scale"), device=device)
+            return cls(scale, PrincipalComponents(**arrays) if arrays else None)
 
     def of_gradients(self, gradients: Tensor) -> Tensor:
         """Inputs (n, width) of bare gradients (n, N, 4)."""
@@ -106,17 +124,25 @@ class EncoderInput:
         InputError
             If a file is missing or damaged.
         """
-        what, cure = "the encoder's input", "Run `cryoparts train` again on a new folder."
-        arrays = read_npz(folder / MAP, what, cure)
-        with reading(folder / VALUES, what, cure):
-            scale = torch.as_tensor(arrays.pop("scale"), device=device)
-            components = PrincipalComponents(**arrays) if arrays else None
-            return cls(ArrayFile.open(folder / VALUES), InputMap(scale, components))
+        known, values = InputMap.open(folder, device), values_path(folder)
+        with reading(values, WHAT, CURE):
+            return cls(ArrayFile.open(values), known)
 
     @classmethod
     def is_complete(cls, folder: Path) -> bool:
         """Whether both files are there; the values are written last."""
-        return (folder / MAP).is_file() and (folder / VALUES).is_file()
+        return (folder / MAP).is_file() and values_path(folder).is_file()
+
+
+def values_path(folder: Path) -> Path:
+    """File of the values in the poses that are trained on: the given ones, or refined ones.
+
+    Its name tells after which epoch these were found. A change that was found after the
+    training changes no input of the encoder.
+    """
+    changes = [path for path in pose_changes(folder) if path != pose_change_path(folder, FINAL)]
+    found_after = changes[-1].stem.removeprefix("pose_change") if changes else ""
+    return folder / f"{VALUES}{found_after}.npy"
 
 
 def compute_encoder_input(
@@ -150,7 +176,8 @@ def compute_encoder_input(
     progress : callable or None
         Told the number of particles done, and their total, after each batch.
     """
-    gradients = _Gradients(forward, objective, neutral, training, progress)
+    scale = channel_scale(forward, objective, neutral, training)
+    gradients = _Gradients(forward, objective, neutral, scale, progress)
     rest = np.arange(len(forward.particles))
     if bare:
         mapping, known = InputMap(gradients.scale, None), None
@@ -172,16 +199,62 @@ def compute_encoder_input(
         del sample
     _write_map(folder / MAP, mapping)
     width = len(neutral.amplitudes) * CHANNELS if known is None else known.shape[1]
-    dtype = np.float16 if bare else np.float32
-    with write_atomically(folder / VALUES) as temporary:
-        shape = (len(forward.particles), width)
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+    with _new_values(folder, len(forward.particles), width, bare=bare) as stored:
         if known is not None:
             stored[rows] = known
         for place, of_rows in gradients.batches(rest):
-            stored[rest[place]] = mapping.of_scaled(of_rows).cpu().numpy().astype(dtype)
-        stored.flush()
+            stored[rest[place]] = mapping.of_scaled(of_rows).cpu().numpy().astype(stored.dtype)
     return EncoderInput.open(folder, forward.device)
+
+
+def in_new_poses(
+    known: InputMap,
+    forward: ForwardModel,
+    objective: Objective,
+    neutral: Gaussians,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> EncoderInput:
+    """Compute and store the inputs of all particles in refined poses, by a map that is known.
+
+    The map stays as it is, so that an encoder that has learned from it learns on.
+
+    Parameters
+    ----------
+    known : InputMap
+        Of the same particles in the poses before.
+    forward, objective, neutral, folder, progress
+        As in `compute_encoder_input`; `forward` has the refined poses.
+    """
+    rows = np.arange(len(forward.particles))
+    bare = known.components is None
+    width = (
+        len(neutral.amplitudes) * CHANNELS
+        if known.components is None
+        else len(known.components.directions)
+    )
+    gradients = _Gradients(forward, objective, neutral, known.scale, progress)
+    with _new_values(folder, len(rows), width, bare=bare) as stored:
+        for place, of_rows in gradients.batches(rows):
+            stored[place] = known.of_scaled(of_rows).cpu().numpy().astype(stored.dtype)
+    return EncoderInput.open(folder, forward.device)
+
+
+@contextmanager
+def _new_values(
+    folder: Path, count: int, width: int, *, bare: bool
+) -> Iterator[NDArray[np.floating]]:
+    """A file of values to be filled; it is there once all are."""
+    dtype = np.float16 if bare else np.float32
+    path = values_path(folder)
+    with write_atomically(path) as temporary:
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
+        yield stored
+        stored.flush()
+    for other in folder.glob(f"{VALUES}*.npy"):
+        if other != path:
+            other.unlink()
 
 
 class _Gradients:
@@ -192,11 +265,11 @@ class _Gradients:
         forward: ForwardModel,
         objective: Objective,
         neutral: Gaussians,
-        rows: NDArray[np.int64],
+        scale: Tensor,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._forward, self._objective, self._neutral = forward, objective, neutral
-        self.scale = channel_scale(forward, objective, neutral, rows)
+        self.scale = scale
         self._progress, self._done = progress, 0
 
     def batches(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:

@@ -17,9 +17,16 @@ from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import Objective, resolution_band
 from cryoparts.io.derived import content_checksum, derived, file_state
+from cryoparts.particles.pose_change import pose_changes
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
 from cryoparts.seeds import Purpose, random_for
-from cryoparts.training.encoder_input import EncoderInput, compute_encoder_input
+from cryoparts.training.encoder_input import (
+    MAP,
+    EncoderInput,
+    InputMap,
+    compute_encoder_input,
+    in_new_poses,
+)
 from cryoparts.training.split import Split, split_particles
 from cryoparts.version import __version__
 
@@ -84,6 +91,12 @@ def prepare_training(
     objective = Objective.make(config.loss, band, noise)
     if EncoderInput.is_complete(run.particles_path):
         encoder_input = EncoderInput.open(run.particles_path, device)
+    elif (run.particles_path / MAP).is_file() and pose_changes(run.particles_path):
+        # broken off between the refined poses and their inputs
+        known = InputMap.open(run.particles_path, device)
+        encoder_input = in_new_poses(
+            known, forward, objective, neutral, run.particles_path, progress=progress
+        )
     else:
         (run.particles_path / SPLIT_OWN_SEED).touch()
         encoder_input = compute_encoder_input(

@@ -32,10 +32,12 @@ from cryoparts.training.epoch_choice import chosen_epoch
 from cryoparts.training.memory import peak_memory_mib
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
+from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses
 from cryoparts.training.schedule import learning_rate
+from cryoparts.training.setup import prepare_training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -53,6 +55,10 @@ LATENT_NOISE = 0.01
 
 SMALLEST_RATE_FACTOR = 0.1
 """The rate is halved three times; a loss that is still no number has another cause."""
+
+
+def _nobody(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 class Progress(Protocol):
@@ -111,7 +117,13 @@ class Trainer:
         self.rows: list[dict[str, float]] = []
         self._rate_factor = 1.0
 
-    def train(self, progress: Progress, *, resume: bool = False) -> list[dict[str, float]]:
+    def train(
+        self,
+        progress: Progress,
+        *,
+        resume: bool = False,
+        sweep: Callable[[str, int, int], None] = _nobody,
+    ) -> list[dict[str, float]]:
         """Train to the last epoch; every epoch leaves a checkpoint.
 
         Parameters
@@ -121,6 +133,8 @@ class Trainer:
         resume : bool
             Go on after the newest checkpoint. A resumed run gives the weights
             that an unbroken one gives.
+        sweep : callable
+            Told of sweeps over the particles between epochs: what is done, how many, of how many.
 
         Returns
         -------
@@ -136,10 +150,13 @@ class Trainer:
         if newest is not None:
             self._restore(newest)
         else:
+            self._in_poses_of(0)
             self._start_from_principal_components()
             self.rows = [self._neutral_row()]
             progress.epoch(self.rows[0], self.config.epochs)
         while (epoch := len(self.rows)) <= self.config.epochs:
+            if epoch - 1 in self.config.pose_rounds and self._poses_found_after() < epoch - 1:
+                self.setup = refine_poses(self.setup, self.networks, self.config, epoch - 1, sweep)
             try:
                 row = self._epoch(epoch, progress)
             except _DivergedError as fault:
@@ -177,6 +194,7 @@ class Trainer:
         self.networks = self._build()
         self.optimiser = make_optimiser(self.networks)
         if newest is None:
+            self._in_poses_of(0)
             self._start_from_principal_components()
         else:
             self._restore(newest)
@@ -189,6 +207,15 @@ class Trainer:
             len(self.rows) - 1,
             factor,
         )
+
+    def _poses_found_after(self) -> int:
+        """The epoch after which the poses in use were found; 0 of given ones."""
+        return poses_found_after(self.run.particles_path)
+
+    def _in_poses_of(self, epoch: int) -> None:
+        """Take the poses that were in use after this epoch, and its round."""
+        if forget_rounds_after(self.run.particles_path, epoch):
+            self.setup = prepare_training(self.run, self.config)
 
     def _start_from_principal_components(self) -> None:
         deviation = self.setup.encoder_input.deviation
@@ -224,6 +251,7 @@ class Trainer:
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "learning_rate_factor": self._rate_factor,
             "particles_per_second": done / seconds,
+            "poses_found_after": self._poses_found_after(),
             "seconds": seconds,
             "peak_memory_mib": peak_memory_mib(),
         }
@@ -331,15 +359,20 @@ class Trainer:
         )
         restore_optimiser(self.optimiser, checkpoint.optimiser)
         self.rows = list(checkpoint.rows)
+        self._in_poses_of(checkpoint.epoch)
         self._rate_factor = self.rows[-1].get("learning_rate_factor", 1.0)
         LOG.info("resumed after epoch %d", checkpoint.epoch)
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int:
-    """Epoch whose networks are kept (`chosen_epoch`); the last one where nothing is held out."""
-    trained = rows[1:]
-    if not trained:
+    """Epoch whose networks are kept (`chosen_epoch`); the last one where nothing is held out.
+
+    Of those in the poses that were found last: the networks know no others.
+    """
+    if len(rows) < 2:
         return 0
+    poses = rows[-1].get("poses_found_after", 0)
+    trained = [row for row in rows[1:] if row.get("poses_found_after", 0) == poses]
     scores = np.array([row["held_out_frc"] for row in trained])
     if not np.isfinite(scores).all():
         return int(trained[-1]["epoch"])

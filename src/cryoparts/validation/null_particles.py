@@ -83,7 +83,7 @@ class NullImaging:
         for start in range(0, len(sample), BATCH):
             rows = sample[start : start + BATCH]
             batch = forward.batch(rows)
-            for kind, gaussians in enumerate((mean, _own_gaussians(trained, setup, rows))):
+            for kind, gaussians in enumerate((mean, trained.gaussians_of(setup.neutral, rows))):
                 model = forward.images_of(gaussians, batch)
                 cross, _, power = ring_statistics(batch.data, model)
                 sums[2 * kind] += cross.sum(dim=0)
@@ -124,7 +124,7 @@ class NullImaging:
         forward = self.setup.forward
         box = forward.particles.box_size
         ring = ring_index(box, forward.device).clamp(max=ring_count(box) - 1)
-        own = forward.images_of(_own_gaussians(self.trained, self.setup, rows), batch)
+        own = forward.images_of(self.trained.gaussians_of(self.setup.neutral, rows), batch)
         return batch.data - own * self.scale_trained[ring]
 
     def batches(self, indices: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
@@ -161,6 +161,7 @@ class NullImaging:
             _images=images,
             _image=numbered(real.image[indices]),
             _working_image=working,
+            _given=None,
         )
 
 
@@ -169,14 +170,6 @@ def _mean_gaussians(trained: TrainedDecoder, setup: TrainingSetup) -> Gaussians:
     mean = trained.latent_of(setup.split.training).mean(dim=0, keepdim=True)
     still = deform(setup.neutral, trained.networks.decoder(mean), trained.config.vary)
     return single(still, setup.neutral)
-
-
-def _own_gaussians(
-    trained: TrainedDecoder, setup: TrainingSetup, rows: NDArray[np.int64]
-) -> Gaussians:
-    """The Gaussians of each of the chosen particles."""
-    offsets = trained.networks.decoder(trained.latent_of(rows))
-    return deform(setup.neutral, offsets, trained.config.vary)
 
 
 def _phases(batch: ParticleBatch, generator: torch.Generator) -> Tensor:

@@ -66,3 +66,5 @@ def show_training(trained: Trained) -> None:
             "probably not what the model describes, or not in their given poses: no level, part "
             'or statistic is of them (column "probability"); the others are in selections/good'
         )
+    for sentence in trained.limits.sentences():
+        say(sentence)

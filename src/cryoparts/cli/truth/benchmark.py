@@ -99,6 +99,46 @@ def realistic(
     _benchmark(of, config, output, data, structure, None, options)
 
 
+@benchmark.command
+@show_information("cryoparts.benchmark")
+def maps(
+    *,
+    config: ConfigFile,
+    output: OutputFolder,
+    data: DataFolder = None,
+    cases: Annotated[tuple[str, ...], Parameter(help="Only these cases. Default: all.")] = (),
+    seeds: Annotated[tuple[int, ...], Parameter(help="In place of the file's.")] = (),
+    particles: Annotated[int | None, Parameter(help="In place of the file's.")] = None,
+) -> None:
+    """Maps at rest against the true structure: regions that turn, a bend, nothing, noise."""
+    from cryoparts.benchmark.maps.cases import read_maps_benchmark
+    from cryoparts.benchmark.maps.measure import measure_case
+    from cryoparts.benchmark.maps.table import HEADER, rows_of, write_tables
+    from cryoparts.benchmark.results import machine
+
+    chosen = read_maps_benchmark(config).chosen(cases, seeds, particles)
+    places = [Path(), *([data] if data is not None else []), config.resolve().parent]
+    structure = next(
+        (p / chosen.structure for p in places if (p / chosen.structure).is_file()), None
+    )
+    if structure is None:
+        raise InputError(
+            "--data", f"there is no file {chosen.structure} in it", "Name the folder that holds it."
+        )
+    records = []
+    for case in chosen.cases:
+        for seed in chosen.seeds:
+            say(f"{case.name}, seed {seed}")
+            tables = config.resolve().parent
+            records.append(measure_case(chosen, case, seed, structure, tables, output))
+            written = write_tables(output, records, machine())
+            rows = [row for row in rows_of(records) if row[0] == case.name]
+            show_table(
+                f"{case.name}: FSC 0.5 with the truth, 1/Å", HEADER[1:], [r[1:] for r in rows]
+            )
+    say(f"table: {written}")
+
+
 @show_information("cryoparts.benchmark")
 def _benchmark(
     kind: Kind,

@@ -22,7 +22,7 @@ export function axes(pen, scatter, rows, margin) {
   pen.beginPath();
   pen.rect(margin.left, margin.top, width, height);
   pen.clip();
-  if (scatter.marked >= 0) ring(pen, scatter, rows, colour("--ink"));
+  if (scatter.marked >= 0) ring(pen, scatter, colour("--ink"));
   if (scatter.path) {
     pen.beginPath();
     scatter.path.forEach(([x, y]) => pen.lineTo(x, y));
@@ -85,9 +85,8 @@ function triad(pen, scatter, rows, margin, colour) {
   });
 }
 
-function ring(pen, scatter, [a, b], ink) {
-  const at = 3 * scatter.marked, p = scatter.place;
-  const [x, y] = [a, b].map((row) => row[0] * p[at] + row[1] * p[at + 1] + row[2] * p[at + 2] + row[3]);
+function ring(pen, scatter, ink) {
+  const [x, y] = scatter.whereIs(scatter.marked);
   if (!Number.isFinite(x) || !Number.isFinite(y)) return;
   pen.beginPath();
   pen.arc(x, y, 8, 0, 7);

@@ -6,13 +6,22 @@ const SCALE = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80",
 
 export function rgb(hex) { return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)); }
 
+/** Colour of a whole number of a column: brighter where the page is dark and it would not be seen. */
+export function stateColour(run, column, number) {
+  const palette = run.columns.find((c) => c.name === column)?.colours ?? ["#777777"];
+  const hex = palette[(number - 1 + palette.length) % palette.length];
+  if (document.documentElement.dataset.theme !== "dark") return hex;
+  const light = rgb(hex).reduce((sum, v, i) => sum + [0.299, 0.587, 0.114][i] * v, 0), share = Math.max(0, (105 - light) / 255);
+  return "#" + rgb(hex).map((v) => Math.round(v + share * (255 - v)).toString(16).padStart(2, "0")).join("");
+}
+
 function onScale(share) {
   const place = Math.min(Math.max(share, 0), 1) * (SCALE.length - 1), below = Math.min(Math.floor(place), SCALE.length - 2);
   return SCALE[below].map((v, i) => v + (place - below) * (SCALE[below + 1][i] - v));
 }
 
 /** Colours (4 bytes a point) of a column, and what its legend says. */
-export function coloured(values, { name, isCounted, palette, missing }) {
+export function coloured(values, { name, isCounted, run, missing }) {
   const rgba = new Uint8Array(4 * values.length), opacity = values.length > 20000 ? 140 : 200, absent = rgb(missing);
   let lacking = 0;
   const paint = (i, colour, alpha) => { rgba.set(colour, 4 * i); rgba[4 * i + 3] = alpha; };
@@ -20,7 +29,7 @@ export function coloured(values, { name, isCounted, palette, missing }) {
     const counts = new Map();
     for (const v of values) if (Number.isFinite(v)) counts.set(v, (counts.get(v) ?? 0) + 1);
     const found = [...counts.keys()].sort((a, b) => a - b);
-    const shade = new Map(found.map((v) => [v, rgb(palette[(v - 1 + palette.length) % palette.length])]));
+    const shade = new Map(found.map((v) => [v, rgb(stateColour(run, name, v))]));
     values.forEach((v, i) => { if (shade.has(v)) paint(i, shade.get(v), opacity); else { lacking++; paint(i, absent, opacity / 2); } });
     return { rgba, lacking, name, groups: found.map((v) => ({ value: v, count: counts.get(v), colour: `rgb(${shade.get(v)})` })) };
   }

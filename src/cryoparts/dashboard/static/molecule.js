@@ -8,7 +8,8 @@ export class Molecule {
   /** `picked` is told the part of a ball that is clicked. */
   constructor(host, model, picked) {
     Object.assign(this, { host, model, picked, part: null, balls: true, surface: null, places: null });
-    this.viewer = $3Dmol.createViewer(host, { backgroundAlpha: 0, antialias: true, disableFog: false });
+    host.dataset.places = "neutral";
+    this.viewer = $3Dmol.createViewer(host, { backgroundAlpha: 0, antialias: true, upscale: false, disableFog: false });
     this.atoms = model.x.map((x, i) => ({
       elem: "C", serial: i, x, y: model.y[i], z: model.z[i], clickable: true,
       callback: (atom) => this.picked(model.part[atom.serial]),
@@ -31,7 +32,12 @@ export class Molecule {
   show(balls) { this.balls = balls; this.#dress(); }
 
   /** Place the balls: x, y, z (Å) and relative amplitude of each; null for the neutral model. */
-  place(values) { this.places = values; this.#dress(); }
+  place(values) {
+    this.places = values;
+    // for who asks whether it moved
+    this.host.dataset.places = values ? values.reduce((sum, v, i) => sum + v * (1 + (i % 97)), 0).toFixed(3) : "neutral";
+    this.#dress();
+  }
 
   recolour() {
     const style = getComputedStyle(this.host);
@@ -56,18 +62,34 @@ export class Molecule {
     this.viewer.render();
   }
 
-  /** A surface: vertices (Å) and normals, three numbers each, triangles, and a part of each vertex's colour. */
+  /** A surface: vertices (Å), normals, triangles, and the colour of each vertex; null for none. */
   setSurface(mesh) {
     if (this.surface) this.viewer.removeShape(this.surface);
     this.surface = null;
-    if (mesh) {
-      const points = (values) => Array.from({ length: values.length / 3 }, (_, i) => ({ x: values[3 * i], y: values[3 * i + 1], z: values[3 * i + 2] }));
-      this.surface = this.viewer.addCustom({
-        vertexArr: points(mesh.vertices), normalArr: points(mesh.normals), faceArr: Array.from(mesh.faces),
-        color: mesh.colour, opacity: mesh.opacity,
-      });
-    }
+    if (mesh) this.surface = this.viewer.addCustom({ vertexArr: mesh.vertices, normalArr: mesh.normals, faceArr: mesh.faces, color: mesh.colours, opacity: mesh.opacity });
     this.viewer.render();
+  }
+
+  /** Colour of the nearest Gaussian's part at each place; grey where none is within some radii. */
+  coloursAt(places, radii) {
+    const reach = radii * this.model.radius / 0.7, cells = new Map(), { part, colours } = this.model, grey = { r: 0.76, g: 0.8, b: 0.84 };
+    const cell = (x, y, z) => `${Math.floor(x / reach)},${Math.floor(y / reach)},${Math.floor(z / reach)}`;
+    const shades = Object.fromEntries(Object.entries(colours).map(([label, hex]) => [label, hex === colours[0] ? grey : Object.fromEntries(rgb(hex).map((v, i) => ["rgb"[i], v / 255]))]));
+    for (const atom of this.atoms) {
+      const key = cell(atom.x, atom.y, atom.z);
+      if (!cells.has(key)) cells.set(key, []);
+      cells.get(key).push(atom);
+    }
+    return places.map((p) => {
+      let best = null, least = reach * reach;
+      for (let dx = -1; dx < 2; dx++) for (let dy = -1; dy < 2; dy++) for (let dz = -1; dz < 2; dz++) {
+        for (const atom of cells.get(cell(p.x + dx * reach, p.y + dy * reach, p.z + dz * reach)) ?? []) {
+          const d = (atom.x - p.x) ** 2 + (atom.y - p.y) ** 2 + (atom.z - p.z) ** 2;
+          if (d < least) [best, least] = [atom, d];
+        }
+      }
+      return best === null || (this.part !== null && part[best.serial] !== this.part) ? grey : shades[part[best.serial]];
+    });
   }
 
   turn(axis, degrees) { this.viewer.rotate(degrees, axis); this.viewer.render(); }

@@ -1,14 +1,19 @@
 // The page of a run: its parts, its particles, and what is chosen of them.
 import { $, ask, counted, element, numbers } from "./api.js";
 import { coloured, legend } from "./colours.js";
+import { Curve } from "./curve.js";
+import { Jobs } from "./jobs.js";
 import { Molecule } from "./molecule.js";
+import { Particle } from "./particle.js";
 import { Scatter } from "./scatter.js";
 import { Chooser } from "./selection.js";
+import { Summary } from "./summary.js";
 import { theme } from "./theme.js";
+import { Volumes } from "./volumes.js";
 
 const AXES = ["x", "y", "z", "colour"];
 const cache = new Map();
-let run, scatter, molecule, chooser, drawing = 0;
+let run, scatter, molecule, chooser, curve, jobs, particle, volumes, drawing = 0;
 
 export function say(text) { $("status").textContent = text; }
 export function complain(text) { $("problem").textContent = text; $("problem").hidden = !text; }
@@ -57,9 +62,9 @@ async function draw() {
 }
 
 function paint(values, name) {
-  const isCounted = run.columns.some((c) => c.name === name && c.counted);
+  const isCounted = run.columns.some((c) => c.name === name && c.colours);
   const missing = getComputedStyle(document.body).getPropertyValue("--missing").trim();
-  const shades = coloured(values, { name, isCounted, palette: run.stateColours, missing });
+  const shades = coloured(values, { name, isCounted, run, missing });
   scatter.setColours(shades.rgba);
   legend($("legend"), shades, (condition) => { $("condition").value = condition; chooser.choose({ condition }); });
 }
@@ -82,6 +87,27 @@ function look(part) {
   for (const row of $("parts").querySelectorAll("button")) row.setAttribute("aria-pressed", String(Number(row.dataset.part) === next));
   const view = next === null ? run.views[0] : run.views.find((v) => v.x === `x:part_${next}`);
   if (view) show(view);
+  const focused = next !== null && run.columns.some((c) => c.name === `coordinate:part_${next}`);
+  curve.show(focused && run.trained ? next : null, run.parts.find((p) => p.part === next)?.title);
+}
+
+/** After a job: what it has made is here. */
+async function refresh() {
+  const fresh = await ask("content");
+  Object.assign(run, fresh);
+  cache.clear();
+  curve.forget();
+  fillColumns();
+  fillViews();
+  listParts();
+  chooser.list();
+  jobs.list();
+  volumes.list(true);
+  await attempt(draw);
+}
+
+function fillViews() {
+  $("view").replaceChildren(...run.views.map((v, i) => element("option", { value: i }, v.title)));
 }
 
 function listParts() {
@@ -116,21 +142,27 @@ async function start() {
   run = await ask("content");
   $("facts").textContent = `${counted(run.particles)} particles · ${counted(run.model.x.length)} Gaussians`;
   fillColumns();
-  $("view").replaceChildren(...run.views.map((v, i) => element("option", { value: i }, v.title)));
+  fillViews();
   listParts();
   scatter = new Scatter($("scatter"), {
     lasso: (lasso) => chooser.choose({ lasso }),
-    pick: () => {},
-    hover: () => {},
+    pick: (row) => particle.show(row),
+    hover: (row) => { $("scatter").title = row < 0 ? "" : `particle ${counted(row + 1)}: click to see it`; },
   });
   molecule = new Molecule($("model"), run.model, look);
-  chooser = new Chooser(run, scatter, { say, complain, attempt, changed: (name) => { cache.delete(`selection:${name}`); fillColumns(); } });
+  const page = { say, complain, attempt, changed: (name) => { cache.delete(`selection:${name}`); fillColumns(); jobs.list(); } };
+  volumes = new Volumes(run, molecule, page);
+  curve = new Curve(molecule, volumes, page);
+  particle = new Particle(run, scatter, molecule, curve, page);
+  chooser = new Chooser(run, scatter, new Summary(run, page, (row) => particle.show(row)), page);
+  jobs = new Jobs(run, page, () => attempt(refresh));
   tools();
   $("view").onchange = () => show(run.views[$("view").value]);
   for (const id of ["x", "y", "z"]) $(id).onchange = () => { $("view").selectedIndex = -1; attempt(draw); };
   $("colour").onchange = () => attempt(recolour);
   theme($("theme"), () => { molecule.recolour(); attempt(recolour); scatter.draw(); });
   await show(run.views[0]);
+  document.body.scatter = scatter;  // for the console, and for tests
   document.body.dataset.ready = "true";
 }
 

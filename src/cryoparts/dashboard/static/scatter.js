@@ -153,6 +153,12 @@ export class Scatter {
     this.draw();
   }
 
+  /** Pixel of a point, from the corner of the whole. */
+  whereIs(row) {
+    const p = this.place.subarray(3 * row, 3 * row + 3);
+    return this.#pixels().map((r) => r[0] * p[0] + r[1] * p[1] + r[2] * p[2] + r[3]);
+  }
+
   /** Row of the point nearest to a pixel, -1 where none is near. */
   nearest([px, py]) {
     const [a, b] = this.#pixels(), p = this.place;

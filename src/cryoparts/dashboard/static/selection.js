@@ -2,8 +2,8 @@
 import { $, counted, element, tell, unpacked } from "./api.js";
 
 export class Chooser {
-  constructor(run, scatter, page) {
-    Object.assign(this, { run, scatter, page, asked: null, mask: null, turn: 0 });
+  constructor(run, scatter, summary, page) {
+    Object.assign(this, { run, scatter, summary, page, asked: null, mask: null, turn: 0 });
     $("ask").onsubmit = (e) => { e.preventDefault(); this.choose({ condition: $("condition").value }); };
     $("keep").onsubmit = (e) => { e.preventDefault(); this.save(); };
     $("clear").onclick = () => { this.page.complain(""); this.clear(); };
@@ -21,7 +21,7 @@ export class Chooser {
     const mine = ++this.turn;
     this.page.complain("");
     try {
-      const answer = await tell("choose", this.#whole(request));
+      const whole = this.#whole(request), answer = await tell("choose", whole);
       if (mine !== this.turn) return;
       this.asked = request;
       this.mask = unpacked(answer.mask, this.run.particles);
@@ -29,6 +29,7 @@ export class Chooser {
       $("count").textContent = `${counted(answer.count)} particles chosen (${share}%)`
         + (answer.undecided ? `; ${counted(answer.undecided)} lack a value that the condition needs and are not` : "");
       this.redraw();
+      this.summary.show(whole, answer.count);
     } catch (error) {
       if (mine !== this.turn) return;
       // what was chosen before is not what is asked for now, and must not be saved for it
@@ -42,6 +43,7 @@ export class Chooser {
     Object.assign(this, { asked: null, mask: null });
     $("count").textContent = "nothing chosen";
     this.redraw();
+    this.summary.show(null, 0);
   }
 
   redraw() {
@@ -58,8 +60,8 @@ export class Chooser {
       [this.run.selections, this.run.columns] = [saved.selections, saved.columns];
       this.page.changed(name);
       this.list();
-      this.page.complain("");
-      this.page.say(`saved ${counted(saved.count)} particles: ${saved.particle_file ?? saved.saved}`);
+      this.page.complain(saved.by_name_only ? "The particles are saved by their names alone: the particle file of the run was not found (run.log says more)." : "");
+      this.page.say(`saved ${counted(saved.count)} particles: ${saved.file}`);
     });
   }
 
@@ -67,7 +69,8 @@ export class Chooser {
     $("selections").replaceChildren(...this.run.selections.map((s) => {
       const button = element("button", { type: "button", className: "link" }, s.name);
       button.onclick = () => { const condition = `\`selection:${s.name}\``; $("condition").value = condition; this.choose({ condition }); };
-      return element("li", {}, button, element("span", { className: "muted" }, ` ${counted(s.count)} particles`));
+      const files = s.files.map((suffix) => element("a", { href: `file?${new URLSearchParams({ name: s.name, suffix })}`, download: "" }, suffix));
+      return element("li", {}, button, element("span", { className: "muted" }, ` ${counted(s.count)} particles `), ...files);
     }));
     $("no-selections").hidden = this.run.selections.length > 0;
     const before = $("with").value;

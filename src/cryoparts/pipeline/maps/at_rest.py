@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +24,12 @@ from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
 from cryoparts.at_rest.run_regions import make_regions, molecule_mask
 from cryoparts.config.steps import AtRestOptions
 from cryoparts.errors import InputError
+from cryoparts.export.at_rest_session import write_at_rest_session
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.motion.run_motion import CHUNK
 from cryoparts.particles.original_images import OriginalImages
 from cryoparts.parts.part_labels import CORE
+from cryoparts.pipeline.maps.part_files import write_part_files
 from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
 from cryoparts.run.result_options import keep_options
@@ -137,7 +139,10 @@ def reconstruct_at_rest(
 
     made = make_maps(source, groups, regions, run.model, mask, making, advance)
     folder = run.directory.at_rest_path
-    _write(run, folder, made, regions, mask, source.pixel_size_angstrom, residual)
+    start_folder(folder)
+    centres = write_part_files(folder, run.config, source, bodies, regions, made)
+    notes = {"left_by_neighbourhoods_angstrom": residual, "files_are_about_angstrom": centres}
+    _write(run, folder, made, regions, mask, source.pixel_size_angstrom, notes)
     keep_options(folder, options)
     return AtRestResult(
         folder,
@@ -189,9 +194,8 @@ def _write(
     regions: list[Region],
     mask: Map,
     pixel: float,
-    residual: float | None,
+    notes: dict[str, Any],
 ) -> None:
-    start_folder(folder)
     frame = MapFrame.load(run.root)
     composite = made.composite
     maps: dict[str, Map] = {
@@ -213,6 +217,8 @@ def _write(
         maps |= {name: volumes.whole, f"{name}_half1": volumes.half1}
         maps |= {f"{name}_half2": volumes.half2}
     write_maps(folder, maps, pixel, frame)
+    local = made.local_before, made.local_after
+    write_at_rest_session(folder, composite.shown, local, mask)
     box = len(mask)
     curves = {"consensus": made.before, "composite": made.after}
     for one in made.judged:
@@ -238,10 +244,10 @@ def _write(
             "b_factor_applied": made.b_factor,
             "box_size": box,
             "pixel_size_angstrom": pixel,
-            "left_by_neighbourhoods_angstrom": residual,
             "halves_trained_apart": False,
             "independence": INDEPENDENCE,
-        },
+        }
+        | notes,
     )
 
 

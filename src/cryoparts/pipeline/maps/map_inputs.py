@@ -17,6 +17,7 @@ from cryoparts.inference.decode import particle_probability
 from cryoparts.io.atomic_models import is_structure, read_structure
 from cryoparts.io.mrc import read_map
 from cryoparts.io.names import rows_of_names
+from cryoparts.particles.pose_change import pose_changes
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.selection.selection import named_rows, read_names
@@ -147,11 +148,15 @@ def independence(inputs: MapInputs) -> dict[str, Any]:
         else f"the training saw half {half} only; the states of half {3 - half} come from a "
         "network that never saw its images"
     )
+    refined = bool(pose_changes(inputs.particles.folder))
+    posed = "poses are those of the particle file" + (
+        ", refined under a model that both halves were trained on" if refined else ""
+    )
     return {
         "half_maps": {
             "halves": drawn.get(str(source), "not recorded"),
             "independent": "the two half maps share no image",
-            "not_independent": f"poses are those of the particle file; {seen}",
+            "not_independent": f"{posed}; {seen}",
         }
     }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cryoparts.image_model.deformation import deform
-from cryoparts.inference.latent_refinement import LatentRefinement, _secant
+from cryoparts.refinement.particle_refinement import ParticleRefinement, _secant
 from cryoparts.training.setup import prepare_training
 from training_example import QUICK, make_example
 
@@ -29,7 +29,7 @@ class TwoHalves(torch.nn.Module):
 def case(tmp_path_factory):
     example = make_example(tmp_path_factory.mktemp("refine") / "run", QUICK)
     setup = prepare_training(example.run, QUICK)
-    refinement = LatentRefinement(
+    refinement = ParticleRefinement(
         setup.forward,
         setup.objective,
         setup.neutral,
@@ -112,7 +112,7 @@ def test_a_bent_decoder_is_solved_better_with_more_steps_of_one_tangent(case, mo
     start = torch.full((96, 2), -1.0)
 
     def score(steps):
-        monkeypatch.setattr("cryoparts.inference.latent_refinement.STEPS_A_TANGENT", steps)
+        monkeypatch.setattr("cryoparts.refinement.particle_refinement.STEPS_A_TANGENT", steps)
         refined = refinement.refine(start, EVERYONE, steps=1)
         batch = refinement.forward.batch(EVERYONE)
         gaussians = deform(refinement.neutral, refinement.decoder(refined), refinement.vary)

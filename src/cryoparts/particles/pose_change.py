@@ -1,0 +1,123 @@
+"""What was found to be wrong with the poses that a file gives, particle by particle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from cryoparts.conventions import Poses
+from cryoparts.io.array_file import read_npz
+from cryoparts.io.atomic import write_atomically
+from cryoparts.io.files import reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CURE = "Run `cryoparts train` again on a new folder."
+FINAL = "final"
+"""What was found after the training, with each particle's latent vector."""
+
+
+def pose_change_path(folder: Path, after: int | str) -> Path:
+    """File of the change found after an epoch, or `FINAL`."""
+    return folder / f"pose_change_{after if isinstance(after, str) else f'{after:04d}'}.npz"
+
+
+def pose_changes(folder: Path) -> list[Path]:
+    """All that were found, oldest first; poses are by the last of them."""
+    return sorted(folder.glob("pose_change_*.npz"))
+
+
+@dataclass(frozen=True)
+class PoseSpread:
+    """How far the given poses are from the true ones: deviations along each axis.
+
+    Parameters
+    ----------
+    turn : float
+        Radians.
+    shift_angstrom : float
+    """
+
+    turn: float
+    shift_angstrom: float
+
+
+@dataclass(frozen=True)
+class PoseChange:
+    """Small turns and shifts that lead from the given poses to the refined ones.
+
+    Parameters
+    ----------
+    turn : float array, shape (P, 3)
+        Rotation vectors in the frame of the image (z towards the viewer), radians.
+    shift_angstrom : float array, shape (P, 2)
+        Added to the given shifts.
+    spread : PoseSpread
+        Of the errors of the given poses, as learned from the data.
+    """
+
+    turn: NDArray[np.floating]
+    shift_angstrom: NDArray[np.floating]
+    spread: PoseSpread
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Of poses that are as good as refined ones would be."""
+        return cls(np.zeros((0, 3)), np.zeros((0, 2)), PoseSpread(0.0, 0.0))
+
+    def __len__(self) -> int:
+        return len(self.turn)
+
+    def applied(self, given: Poses) -> Poses:
+        """The refined poses: the turn comes after the given rotation, the shifts are added."""
+        if not len(self):
+            return given
+        turned = Rotation.from_rotvec(self.turn).as_matrix() @ given.rotation
+        return Poses(turned, given.shift_angstrom + self.shift_angstrom)
+
+    @property
+    def angle_degrees(self) -> NDArray[np.float64]:
+        """Angle (P,) by which each particle is turned."""
+        angle: NDArray[np.float64] = np.linalg.norm(self.turn.astype(np.float64), axis=1)
+        return np.rad2deg(angle)
+
+    @property
+    def distance_angstrom(self) -> NDArray[np.float64]:
+        """Length (P,) of the change of each particle's shift, Å."""
+        length: NDArray[np.float64] = np.linalg.norm(self.shift_angstrom.astype(np.float64), axis=1)
+        return length
+
+    def save(self, path: Path) -> None:
+        """Write an .npz."""
+        with write_atomically(path) as temporary:
+            np.savez(
+                temporary,
+                turn=self.turn.astype(np.float32),
+                shift_angstrom=self.shift_angstrom.astype(np.float32),
+                spread=np.array([self.spread.turn, self.spread.shift_angstrom]),
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If it is missing or damaged.
+        """
+        arrays = read_npz(path, "refined poses", CURE)
+        with reading(path, "refined poses", CURE):
+            turn, shift = arrays["turn"], arrays["shift_angstrom"]
+            spread = arrays["spread"]
+            if turn.shape[1:] != (3,) or shift.shape != (len(turn), 2) or spread.shape != (2,):
+                raise ValueError(f"arrays of shapes {turn.shape}, {shift.shape}, {spread.shape}")
+            if not (np.isfinite(turn).all() and np.isfinite(shift).all()):
+                raise ValueError("turns or shifts that are no numbers")
+            return cls(turn, shift, PoseSpread(float(spread[0]), float(spread[1])))

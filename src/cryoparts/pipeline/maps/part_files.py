@@ -1,0 +1,107 @@
+"""Each part at rest for other programs: particles in its own poses, its mask and map about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.at_rest.bodies import recentred
+from cryoparts.export.part_poses import (
+    centred_on,
+    nearest_voxel,
+    write_posed_cs,
+    write_posed_star,
+)
+from cryoparts.io.map_frame import ABOUT_BOX_CENTRE
+from cryoparts.particle_files.mending import Mending
+from cryoparts.pipeline.input_checks import mending_of
+from cryoparts.statistics.trusted import TRUSTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cryoparts.at_rest.bodies import Body
+    from cryoparts.at_rest.composite import Region
+    from cryoparts.at_rest.make_maps import MapsAtRest
+    from cryoparts.config import RunConfig
+    from cryoparts.particles.original_images import OriginalImages
+
+
+def write_part_files(
+    folder: Path,
+    config: RunConfig,
+    source: OriginalImages,
+    bodies: Sequence[Body],
+    regions: Sequence[Region],
+    made: MapsAtRest,
+) -> dict[str, list[float]]:
+    """Write part_k.star (and .cs), part_k_centred.mrc and mask_part_k_centred.mrc.
+
+    Particles are those that more probably than not have the part.
+
+    Parameters
+    ----------
+    folder : Path
+    config : RunConfig
+    source : OriginalImages
+    bodies : sequence of Body
+    regions : sequence of Region
+        With a mask of each body.
+    made : MapsAtRest
+
+    Returns
+    -------
+    dict of str to list of float
+        Of each part: the point (x, y, z) about which its files are, Å about the box centre.
+    """
+    masks = {region.name: region.mask for region in regions}
+    pixel = source.pixel_size_angstrom
+    centres = {}
+    for body in bodies:
+        centre = nearest_voxel(body.motion.centre, pixel)
+        centres[body.name] = centre.tolist()
+        rows = np.flatnonzero(body.weight > TRUSTED)
+        _write_particles(folder / body.name, config, source, rows, body, centre)
+        for name, density in (
+            (f"{body.name}_centred", made.bodies[body.name].whole),
+            (f"mask_{body.name}_centred", masks[body.name]),
+        ):
+            ABOUT_BOX_CENTRE.write(
+                folder / f"{name}.mrc", centred_on(density, centre, pixel), pixel
+            )
+    return centres
+
+
+def _write_particles(
+    stem: Path,
+    config: RunConfig,
+    source: OriginalImages,
+    chosen: NDArray[np.int64],
+    body: Body,
+    centre: NDArray[np.float64],
+) -> None:
+    composed = body.motion.take(chosen).composed(source.poses.take(chosen))
+    rows, poses = source.rows[chosen], recentred(composed, centre)
+    order = np.argsort(rows, kind="stable")
+    rows, poses = rows[order], poses.take(order)
+    particles = source.particles
+    half = particles.table.half_set.copy()
+    half[source.rows] = source.half_set
+    table = replace(
+        particles.table, magnification=particles.magnification, half_set=half.astype(np.int8)
+    )
+    file = Path(config.particles)
+    # else the program's table is no longer the file's, row by row
+    untouched = (
+        mending_of(config) == Mending() and config.symmetry is None and config.selection is None
+    )
+    kind = file.suffix.lower()
+    relion = file if untouched and kind == ".star" and config.poses is None else None
+    write_posed_star(stem.with_suffix(".star"), table, rows, poses, relion)
+    if untouched and kind == ".cs" and not config.skip_blank:
+        write_posed_cs(stem.with_suffix(".cs"), file, rows, poses)

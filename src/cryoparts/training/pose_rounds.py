@@ -1,0 +1,154 @@
+"""Refined poses while the networks learn: told wrong poses, a decoder learns to make up for them.
+
+What the decoder knows after some epochs places each particle better than the consensus map
+did that the given poses come from. With the better poses it learns on, before it spends
+its displacements on errors of the whole particle. The given poses stay the prior of every
+round, with the spread that the data show, and where that is less than one image can tell
+nothing is changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.image_model.forward_model import ForwardModel
+from cryoparts.particles.pose_change import (
+    FINAL,
+    PoseChange,
+    pose_change_path,
+    pose_changes,
+)
+from cryoparts.refinement.particle_refinement import TURNS, ParticleRefinement
+from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
+from cryoparts.training.encoder_input import in_new_poses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cryoparts.config import TrainingConfig
+    from cryoparts.particles.pose_change import PoseSpread
+    from cryoparts.refinement.particle_refinement import Refined
+    from cryoparts.training.networks import Networks
+    from cryoparts.training.setup import TrainingSetup
+
+LOG = logging.getLogger(__name__)
+
+STEPS_A_TANGENT = 2
+"""In a round: the poses are refined again when more is known."""
+
+
+def refine_poses(
+    setup: TrainingSetup,
+    networks: Networks,
+    config: TrainingConfig,
+    epoch: int,
+    progress: Callable[[str, int, int], None],
+) -> TrainingSetup:
+    """The setup in refined poses, or the same where refining them is not worth it.
+
+    Writes what was changed and the encoder's input in the new poses.
+
+    Parameters
+    ----------
+    setup : TrainingSetup
+        In the poses of the rounds before.
+    networks : Networks
+        As trained so far.
+    config : TrainingConfig
+    epoch : int
+        Epochs done.
+    progress : callable
+        Told what is done, how many particles of it, and of how many.
+    """
+    networks.encoder.eval()
+    networks.decoder.eval()
+    particles = setup.forward.particles
+    everyone = np.arange(len(particles))
+    with torch.no_grad():
+        chunks = np.array_split(everyone, -(-len(everyone) // config.batch_size))
+        rows_of = setup.encoder_input.rows
+        latent = torch.cat(
+            [networks.encoder(rows_of(rows, setup.forward.device)) for rows in chunks]
+        )
+    refinement = ParticleRefinement(
+        setup.forward,
+        setup.objective,
+        setup.neutral,
+        networks.decoder,
+        config.vary,
+        latent.mean(dim=0),
+        torch.eye(latent.shape[1], device=latent.device),
+        latent_held=True,
+    )
+    sample = spread_sample(setup.split.training)
+    refinement = about_given_poses(refinement)
+    spread = learned_spread(refinement, latent[sample], sample)
+    if spread is None:
+        return setup
+    known = current_change(particles.folder)
+    refined = replace(refinement, pose_spread=spread).solve(
+        latent,
+        everyone,
+        pose=start_of(known, latent),
+        progress=lambda done, total: progress("poses", done, total),
+        steps_a_tangent=STEPS_A_TANGENT,
+    )
+    change = change_of(refined, spread)
+    LOG.info(
+        "after epoch %d: given poses are off by about %.2f° and %.2f Å (along each axis); refined",
+        epoch,
+        np.rad2deg(spread.turn),
+        spread.shift_angstrom,
+    )
+    forward = ForwardModel(particles.with_pose_change(change), setup.forward.device)
+    change.save(pose_change_path(particles.folder, epoch))
+    encoder_input = in_new_poses(
+        setup.encoder_input.map,
+        forward,
+        setup.objective,
+        setup.neutral,
+        particles.folder,
+        progress=lambda done, total: progress("encoder input", done, total),
+    )
+    return replace(setup, forward=forward, encoder_input=encoder_input)
+
+
+def change_of(refined: Refined, spread: PoseSpread) -> PoseChange:
+    """What refinement has changed, as it is kept."""
+    pose = refined.pose.cpu().numpy()
+    return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread)
+
+
+def current_change(folder: Path) -> PoseChange:
+    """What the poses that are in use differ by from the given ones."""
+    found = pose_changes(folder)
+    return PoseChange.load(found[-1]) if found else PoseChange.nothing()
+
+
+def start_of(change: PoseChange, latent: Tensor) -> Tensor | None:
+    """The change as unknowns (P, 5) of a refinement; None of given poses."""
+    if not len(change):
+        return None
+    return latent.new_tensor(np.concatenate([change.turn, change.shift_angstrom], axis=1))
+
+
+def poses_found_after(folder: Path) -> int:
+    """The epoch after which the poses that are trained in were found; 0 of given ones."""
+    found = [p for p in pose_changes(folder) if p != pose_change_path(folder, FINAL)]
+    return int(found[-1].stem.rpartition("_")[2]) if found else 0
+
+
+def forget_rounds_after(folder: Path, epoch: int) -> bool:
+    """Delete the changes that were found after later epochs than this; True if there were any."""
+    later = [p for p in pose_changes(folder) if p.stem > pose_change_path(folder, epoch).stem]
+    for path in later:
+        path.unlink()
+    return bool(later)
