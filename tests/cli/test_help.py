@@ -58,13 +58,14 @@ def test_main_options_are_options_of_run(capsys):
 @pytest.mark.parametrize("command", EVERY, ids="-".join)
 def test_nothing_is_negated_twice_or_emptied(capsys, command):
     options = set(OPTION.findall(said(capsys, *command, "--help-all")))
-    assert not [o for o in options if re.match(r"--(no-without|no-no-|empty|no-skip)", o)]
-    negated = {o for o in options if o.startswith("--no-")}
-    assert negated <= {"--no-normalise", "--no-refine", "--no-oracle", "--no-open-browser"}
+    doubled = re.compile(r"--(empty-|no-(without|no|not|skip|invert|as|transpose|mirror)(-|$))")
+    assert [option for option in options if doubled.match(option)] == []
 
 
 def test_what_is_on_by_default_can_be_turned_off(capsys):
-    assert "--no-normalise" in said(capsys, "run", "--help-all")
+    text = said(capsys, "run", "--help-all")
+    assert "--no-normalise" in text
+    assert "--no-refine-poses" in text
     assert "--no-refine" in said(capsys, "motion", "--help")
 
 

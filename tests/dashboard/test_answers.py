@@ -151,3 +151,14 @@ def test_a_run_without_parts_and_latents_is_shown_as_far_as_it_is(tmp_path):
     content = RunView.of(run).content()
     assert content["parts"] == []
     assert content["views"][0]["x"] == "defocus"
+
+
+def test_a_page_that_is_loaded_anew_shows_what_has_changed_and_reads_nothing_else(server):
+    run = server.folders.alone
+    first = run.load()
+    assert run.load() is first
+    (run.directory.composition_path).mkdir()
+    run.directory.presence_path.write_text(
+        "name,part_1\n" + "".join(f'"{name}",0.25\n' for name in names_of())
+    )
+    assert "presence:part_1" in run.load().columns.values

@@ -98,7 +98,7 @@ class InputOptions:
 Inputs = Annotated[InputOptions, Parameter(name="*", group=INPUT)]
 Preprocessing = Annotated[PreprocessingConfig, Parameter(name="*", group=INPUT, negative_bool=ON)]
 Modelling = Annotated[ModelConfig, Parameter(name="*", group=MODEL)]
-Training = Annotated[TrainingConfig, Parameter(name="*", group=TRAINING)]
+Training = Annotated[TrainingConfig, Parameter(name="*", group=TRAINING, negative_bool=ON)]
 Parting = Annotated[PartsConfig, Parameter(name="*", group=PARTS)]
 Focusing = Annotated[FocusConfig, Parameter(name="*", group=PARTS)]
 Reconstructing = Annotated[ReconstructionConfig, Parameter(name="*", group=OUTPUT)]

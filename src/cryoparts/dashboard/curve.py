@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 POINTS = 15
 """Places along the curve at which the slider stops."""
 
+PARTICLES_A_POINT = 60
+"""Whose mean is shown at a place: a person waits for 900 decoded particles, 1 to 2 s."""
+
 BINS = 60
 """Of the histogram that shows where the particles are."""
 
@@ -81,6 +84,6 @@ def _sampled(run: OpenRun, part: int) -> tuple[Trajectory, NDArray[np.float64]]:
                 decoded = decoder.decode(rows[chosen])
                 return decoded.relative_amplitudes, decoder.displacements_from_neutral(decoded)
 
-            along = sample_trajectory(focused.coordinate, decode, POINTS)
+            along = sample_trajectory(focused.coordinate, decode, POINTS, PARTICLES_A_POINT)
             run.curves[part] = (along, focused.coordinate)
         return run.curves[part]

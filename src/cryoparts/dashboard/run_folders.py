@@ -12,6 +12,7 @@ from cryoparts.dashboard.images import ParticleImages
 from cryoparts.dashboard.jobs import Jobs
 from cryoparts.dashboard.run_view import RunView
 from cryoparts.errors import InputError
+from cryoparts.io.lock import LOCK
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.run.run import Run
 from cryoparts.training.checkpoint import BEST
@@ -49,6 +50,7 @@ class OpenRun:
     computing: threading.RLock = field(default_factory=threading.RLock)
     curves: dict[int, tuple[Trajectory, NDArray[np.float64]]] = field(default_factory=dict)
     _view: RunView | None = None
+    _loaded: dict[str, tuple[int, int]] = field(default_factory=dict)
     _opened: Run | None = None
     _images: ParticleImages | None = None
 
@@ -65,7 +67,10 @@ class OpenRun:
         InputError
             If it has nothing to show yet, or a file of it cannot be read.
         """
-        self._view = RunView.of(self.directory)
+        state = _state_of(self.directory)
+        if self._view is not None and state == self._loaded:
+            return self._view
+        self._view, self._loaded = RunView.of(self.directory), state
         with self.computing:
             self._opened = self._images = None
             self.curves.clear()
@@ -98,8 +103,26 @@ class OpenRun:
 
     def reload_selections(self) -> RunView:
         """The same with the selections that are saved now."""
-        self._view = self.view.refreshed()
+        self._view, self._loaded = self.view.refreshed(), _state_of(self.directory)
         return self._view
+
+
+def _state_of(run: RunDirectory) -> dict[str, tuple[int, int]]:
+    """Time and size of every file that a page is made from; maps are listed each time."""
+    folders = (run.particles_path, run.parts_path, run.motion_path, run.composition_path)
+    paths = [
+        *run.root.glob("*"),
+        *(path for folder in folders for path in folder.glob("*")),
+        *run.root.glob("focus/*/particles.csv"),
+        *run.selections_path.glob("*"),
+        *run.checkpoints_path.glob(f"{BEST}.*"),
+    ]
+    found = {}
+    for path in paths:
+        if path.is_file() and path != run.log_path and path.name != LOCK:
+            stat = path.stat()
+            found[str(path)] = (stat.st_mtime_ns, stat.st_size)
+    return found
 
 
 @dataclass

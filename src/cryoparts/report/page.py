@@ -16,7 +16,7 @@ from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
 from cryoparts.io.atomic import write_together
 from cryoparts.io.names import rows_or_absent
-from cryoparts.report.conclusion import conclude
+from cryoparts.report.conclusion import SURE, conclude
 from cryoparts.report.environment import render
 from cryoparts.report.part_section import PartSection, part_sections
 from cryoparts.report.particle_facts import read_particle_facts
@@ -191,7 +191,7 @@ def _compose(results: RunResults) -> Page:
         name=folder.name,
         folder=str(results.folder),
         headline=trusted.headline or headline(results, verdict),
-        sure=SURE[verdict.trust] + verdict.title,
+        sure=_sure(verdict),
         next=concluded.next,
         verdict=verdict,
         sections=_sections(
@@ -230,12 +230,10 @@ def _compose(results: RunResults) -> Page:
     )
 
 
-SURE = {
-    "none": "How sure: not at all. ",
-    "caution": "How sure: with care. ",
-    "good": "How sure: well supported. ",
-}
-"""How sure the result is, before the reason for it."""
+def _sure(verdict: Verdict) -> str:
+    """How sure the result is, and why, before the reasons."""
+    why = {"none": "Why not:", "caution": "What is doubtful, and what speaks for it:"}
+    return f"How sure: {SURE[verdict.trust]}. {why.get(verdict.trust, verdict.title)}"
 
 
 def _sections(

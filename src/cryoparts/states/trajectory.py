@@ -132,12 +132,17 @@ class Trajectory:
             ) from fault
 
 
-def sample_trajectory(coordinate: ArrayLike, decode: Decode, n_points: int = POINTS) -> Trajectory:
+def sample_trajectory(
+    coordinate: ArrayLike,
+    decode: Decode,
+    n_points: int = POINTS,
+    most_particles: int = MOST_PARTICLES_A_POINT,
+) -> Trajectory:
     """Mean decoder output of the particles near points spread evenly along a coordinate.
 
     The points lie evenly between the 2nd and the 98th percentile of the
     coordinate, so that its few outermost particles do not make the ends. Each
-    takes the particles not farther than half a step, at most the 200 nearest, and
+    takes the particles not farther than half a step, at most the nearest (200), and
     the one nearest particle where the curve has a gap.
 
     Parameters
@@ -147,12 +152,14 @@ def sample_trajectory(coordinate: ArrayLike, decode: Decode, n_points: int = POI
         Given rows (n,) of particles, returns their relative amplitudes (n, N) and
         displacements (n, N, 3) from the neutral positions, None for what does not vary.
     n_points : int
+    most_particles : int
+        Of a point.
     """
     values = np.asarray(coordinate, dtype=np.float64)
     low, high = np.quantile(values, [0.02, 0.98])
     stations = np.linspace(low, high, n_points)
     reach = 0.5 * (high - low) / max(n_points - 1, 1)
-    rows = [_nearest(values, station, reach) for station in stations]
+    rows = [_nearest(values, station, reach, most_particles) for station in stations]
     means = [_mean_output(chosen, decode) for chosen in rows]
     amplitudes, displacements = zip(*means, strict=True)
     return Trajectory(
@@ -163,9 +170,9 @@ def sample_trajectory(coordinate: ArrayLike, decode: Decode, n_points: int = POI
     )
 
 
-def _nearest(values: FloatArray, station: float, reach: float) -> IntArray:
+def _nearest(values: FloatArray, station: float, reach: float, most: int) -> IntArray:
     distance = np.abs(values - station)
-    order = np.argsort(distance, kind="stable")[:MOST_PARTICLES_A_POINT]
+    order = np.argsort(distance, kind="stable")[:most]
     near = order[distance[order] <= reach]
     return np.sort(near if len(near) else order[:1])
 
