@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,movies]'
 	# another program's reader, to compare with; of pyarrow, which it names, it imports nothing
 	$(BIN)/python -m pip install --quiet --no-deps 'starfile>=0.5.10,<0.6'
 	touch $@

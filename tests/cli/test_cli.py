@@ -115,6 +115,16 @@ def test_a_model_without_a_part_and_no_motion_that_was_not_measured(run_folder, 
     assert "cryoparts motion" in capsys.readouterr().err
 
 
+def test_a_movie_of_the_states_of_a_part(run_folder, tmp_path, capsys):
+    target = tmp_path / "part.gif"
+    short = ("--seconds", 0.4, "--size", 48)
+    assert call("movie", run_folder, "--part", "part_1", "-o", target, *short) == 0
+    assert target.stat().st_size > 0
+    assert "states of part 1" in capsys.readouterr().out
+    assert call("movie", run_folder, "--part", "part_1", "--of", "motion") == 2
+    assert call("movie", run_folder, "--part", "part_1", "-o", tmp_path / "a.avi") == 2
+
+
 def test_decode_writes_all_or_the_chosen_particles(run_folder, tmp_path):
     assert call("decode", run_folder, "-o", tmp_path / "all.npz") == 0
     everything = np.load(tmp_path / "all.npz")

@@ -18,6 +18,7 @@ from cryoparts.errors import InputError
 from cryoparts.reconstruction.half_maps import Reconstruction
 from cryoparts.reconstruction.phase_randomisation import FscCurves
 from cryoparts.report.page import write_report
+from enlarged_run import enlarge_run
 
 LOADS = {"src", "href", "srcset", "data", "poster", "action"}
 
@@ -90,6 +91,14 @@ def test_the_viewer_is_inlined_exactly_once_and_only_where_it_is_needed(whole, f
     bare = fake_run("bare", steps=())
     (bare.folder / "gaussians.npz").unlink()
     assert "root.Surfaces =" not in write_report(bare.folder).read_text()
+
+
+def test_the_page_does_not_grow_with_the_particles(tmp_path, fake_run):
+    made = fake_run("small", parts=1)
+    enlarge_run(made.folder, tmp_path / "large", 30_000)
+    small, large = (write_report(path) for path in (made.folder, tmp_path / "large"))
+    assert "30,000" in inspected(large).text
+    assert large.stat().st_size < 1.2 * small.stat().st_size
 
 
 def test_every_figure_is_also_a_readable_png_file(whole):

@@ -54,6 +54,7 @@ COMMANDS = {  # in the order of the work; verb: its folder of this package, what
     "select": ("results", "Choose particles and save them as a selection"),
     "export": ("results", "Particles of states or selections for other programs"),
     "morph": ("results", "The atomic model along a part's motion, or without a part"),
+    "movie": ("results", "What a part does, as .mp4 or .gif"),
     "relion": ("results", "Everything, as an External job of RELION calls it"),
     "simulate": ("truth", "Particles with ground truth: composition, motion, bend, both, maps"),
     "evaluate": ("truth", "Compare a run with simulated ground truth"),
