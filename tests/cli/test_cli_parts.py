@@ -65,6 +65,7 @@ def run(tmp_path, monkeypatch):
     run = RunDirectory.create(tmp_path / "run", config, [])
     model = gaussians_from_structure(structure, 64, 12.0, BOX, PIXEL)
     model.save(run.gaussians_path)
+    np.save(run.latent_path, np.zeros((PARTICLES, 4), np.float32))
     labels = np.argmin(((model.positions[:, None] - centres) ** 2).sum(axis=2), axis=1)
     PartLabels(
         labels, rng.normal(size=(64, 2)), model.positions.astype(float),

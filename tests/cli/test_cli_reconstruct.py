@@ -40,6 +40,7 @@ def run(tmp_path_factory) -> Path:
     """Twenty of forty Gaussians, chain B, come and go; the states are the truth."""
     root = tmp_path_factory.mktemp("reconstruct") / "run"
     example = make_example(root, QUICK)
+    np.save(example.run.latent_path, np.zeros((PARTICLES, QUICK.latent_dimensions), np.float32))
     model = GaussianModel.load(example.run.gaussians_path)
     structure = root.parent / "model.cif"
     write_structure(

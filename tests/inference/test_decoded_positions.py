@@ -12,6 +12,7 @@ from cryoparts.config import FocusConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import displacement
 from cryoparts.inference.decode import TrainedDecoder
+from cryoparts.inference.latents import write_latents
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline import composition as composition_step
 from cryoparts.pipeline import focus as focus_step
@@ -32,7 +33,9 @@ def run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("moved") / "run"
     example = make_example(folder, CONFIG, noise=0.1, displaced=away)
-    Trainer(example.run, prepare_training(example.run, CONFIG), CONFIG).train(Silent())
+    setup = prepare_training(example.run, CONFIG)
+    Trainer(example.run, setup, CONFIG).train(Silent())
+    write_latents(example.run, setup)
     model = GaussianModel.load(example.run.gaussians_path)
     label = example.optional.astype(np.int64)
     nothing = np.zeros(len(label))

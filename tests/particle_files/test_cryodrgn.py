@@ -83,7 +83,7 @@ def test_a_list_of_stacks_and_poses_beside_a_star_file(
         ((rotations(), np.zeros((COUNT, 3))), "translations must be"),
         (np.zeros((4, 9)), r"\(P, 3, 3\)"),
         ({"a": 1}, "must hold arrays"),
-        (np.array(["x"]), "must hold arrays"),
+        (np.array(["x"]), "an array of U1"),
     ],
 )
 def test_bad_poses_say_why(tmp_path: Path, stack: Path, poses: object, problem: str) -> None:

@@ -50,6 +50,7 @@ def run(tmp_path, monkeypatch) -> RunDirectory:
     positions = np.random.default_rng(0).normal(size=(GAUSSIANS, 3)).astype(np.float32)
     model = GaussianModel(positions, np.ones(GAUSSIANS, "f4"), np.ones(GAUSSIANS, "f4"))
     model.save(run.gaussians_path)
+    np.save(run.latent_path, np.zeros((PARTICLES, 2), np.float32))
     PartLabels(
         LABELS, np.zeros((GAUSSIANS, 2)), positions.astype(float), np.zeros(GAUSSIANS),
         np.zeros(GAUSSIANS), "pca",

@@ -232,7 +232,7 @@ def _run_folder(folder: Path) -> Path:
     return unpacked(VERSIONS[0], folder)
 
 
-def _read_run(root: Path) -> Run:
+def read_run(root: Path) -> Run:
     """All that the folder of a run tells, as the verbs ask for it."""
     run = Run.open(root)
     directory = run.directory
@@ -282,6 +282,6 @@ READERS = {
         Reader("pdb", lambda folder: _structure(folder, ".pdb"), read_structure, _sound_structure),
         Reader("cif", lambda folder: _structure(folder, ".cif"), read_structure, _sound_structure),
         Reader("model", _model, GaussianModel.load, _sound_model),
-        Reader("run", _run_folder, _read_run, _sound_run, RUN_FILES),
+        Reader("run", _run_folder, read_run, _sound_run, RUN_FILES),
     )
 }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cryoparts.coordination.coordination import Pair
 
 
+PAIRS = "pairs.csv"
+
+
 def save_coordination(
     folder: Path,
     pairs: Sequence[Pair],
@@ -37,7 +40,7 @@ def save_coordination(
     assembly : AssemblyGraph or None
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "pairs.csv", _pair_columns(pairs, part_names, particles))
+    write_table(folder / PAIRS, _pair_columns(pairs, part_names, particles))
     summary: dict[str, Any] = {
         "particles": particles,
         "pairs": len(pairs),

@@ -11,14 +11,16 @@ import numpy as np
 from cryoparts.difference_maps.changed_regions import changes, power_by_part
 from cryoparts.difference_maps.peak_files import write_changes, write_peaks
 from cryoparts.difference_maps.peaks import find_peaks
-from cryoparts.io.atomic import write_text
+from cryoparts.io.atomic import write_text, write_together
 from cryoparts.io.map_frame import ABOUT_BOX_CENTRE, MapFrame
 from cryoparts.io.run_directory import write_csv
 from cryoparts.reconstruction.fsc import shell_frequencies
+from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryoparts.config import ReconstructionConfig
     from cryoparts.difference_maps.difference_map import DifferenceMap
     from cryoparts.difference_maps.part_maps import GroupMap, PartMaps
     from cryoparts.difference_maps.surroundings import Surroundings
@@ -37,6 +39,7 @@ def write_part_maps(
     surroundings: Surroundings,
     notes: dict[str, Any],
     frame: MapFrame = ABOUT_BOX_CENTRE,
+    options: ReconstructionConfig | None = None,
 ) -> None:
     """Write what was reconstructed, and take away what an earlier time left.
 
@@ -60,15 +63,25 @@ def write_part_maps(
         independent of what.
     frame : MapFrame
         By default the box centre is at (0, 0, 0) Å.
+    options : ReconstructionConfig, optional
+        Kept beside them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).unlink(missing_ok=True)
-    densities = _densities(maps)
+    own = [path.name for path in folder.glob("*.mrc") if OWN_MAPS.fullmatch(path.name)]
+    with write_together(folder, last=SUMMARY, replaces=own) as new:
+        _write(new, maps, surroundings, notes, frame)
+        if options is not None:
+            keep_options(new, options)
+
+
+def _write(
+    folder: Path,
+    maps: PartMaps,
+    surroundings: Surroundings,
+    notes: dict[str, Any],
+    frame: MapFrame,
+) -> None:
     pixel = next(iter(maps.groups.values())).reconstruction.pixel_size_angstrom
-    for path in folder.glob("*.mrc"):
-        if OWN_MAPS.fullmatch(path.name) and path.stem not in densities:
-            path.unlink()
-    for name, density in densities.items():
+    for name, density in _densities(maps).items():
         frame.write(folder / f"{name}.mrc", density, pixel)
     _write_fsc(folder / "fsc.csv", maps)
     peaks = {difference_name(*pair): find_peaks(d, surroundings)

@@ -64,6 +64,7 @@ def evaluate_run(
     InputError
         If the truth is unreadable or of other particles.
     """
+    run.require_latents()
     trained = TrainedDecoder(run)
     truth = align_truth(load_truth(truth_path), trained.particles.names, str(run.root))
     results = RunResults(run, trained, truth.good)

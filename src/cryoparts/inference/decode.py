@@ -122,6 +122,12 @@ class TrainedDecoder:
         other.particle_weights = np.ones(len(particles))
         return other
 
+    def with_latent(self, latent: Tensor, particles: PreparedParticles) -> TrainedDecoder:
+        """The same networks with latent vectors (P, Z) and refined poses of the run's particles."""
+        other = copy(self)
+        other.particles, other._latent, other._calibration = particles, latent, None
+        return other
+
     def latent(self) -> NDArray[np.float32]:
         """Latent vectors (P, Z) of all particles: the refined ones where there are any."""
         return self.latent_of(np.arange(len(self.particles))).cpu().numpy()

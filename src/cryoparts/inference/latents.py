@@ -12,9 +12,9 @@ from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
-from cryoparts.io.atomic import write_atomically
+from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
-from cryoparts.io.tables import write_table
+from cryoparts.io.tables import save_array, write_table
 from cryoparts.particles.pose_change import FINAL, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
@@ -33,13 +33,21 @@ if TYPE_CHECKING:
     from cryoparts.training.setup import TrainingSetup
 
 
+def forget_latents(run: RunDirectory) -> None:
+    """Remove latent vectors, probabilities and last poses: the networks they are of will differ."""
+    final = pose_change_path(run.particles_path, FINAL)
+    for path in (run.latent_path, run.probability_path, final):
+        path.unlink(missing_ok=True)
+
+
 def write_latents(
     run: RunDirectory, setup: TrainingSetup, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Encode every particle with the best networks and refine; judge which are particles.
 
-    Writes latent.npy and latent.csv, what was found to be wrong with the poses, and
-    `write_probabilities`.
+    Writes what was found to be wrong with the poses, probability.npy and .csv (with the
+    agreements that it comes from), latent.csv and, last, latent.npy: a training without it has
+    not come to its end.
 
     Parameters
     ----------
@@ -50,33 +58,43 @@ def write_latents(
     progress : callable or None
         Told the particles refined, and their total.
     """
-    run.latent_path.unlink(missing_ok=True)  # of a training that went on since
-    run.probability_path.unlink(missing_ok=True)
-    pose_change_path(run.particles_path, FINAL).unlink(missing_ok=True)
+    forget_latents(run)
     trained = TrainedDecoder(run)
     setup = replace(setup, forward=ForwardModel(trained.particles, trained.device))
     everyone = np.arange(len(trained.particles))
     encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
-    known = current_change(run.particles_path)
+    change = current_change(run.particles_path)
     problem = refinement(trained, setup)
     spread = _pose_spread(problem, setup, encoded, trained.config)
+    posed = trained.particles
     if spread is None:
         refined = problem.solve(encoded, everyone, steps, progress)
     else:
         problem = about_given_poses(problem, spread)
-        refined = problem.solve(encoded, everyone, steps, progress, pose=start_of(known, encoded))
+        refined = problem.solve(encoded, everyone, steps, progress, pose=start_of(change, encoded))
         change = change_of(refined, spread)
-        change.save(pose_change_path(run.particles_path, FINAL))
-        posed = trained.particles.with_pose_change(change)
+        posed = posed.with_pose_change(change)
         setup = replace(setup, forward=ForwardModel(posed, trained.device))
     latent = refined.latent.cpu().numpy()
-    with write_atomically(run.latent_path) as temporary:
-        np.save(temporary, latent)
-    write_probabilities(run, setup)
+    known = trained.with_latent(refined.latent, posed)
+    own_spread = change.spread if len(change) else None
+    probability, features = _probabilities(known, setup, own_spread)
+    names = trained.particles.names
+    columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
+    table = {"name": names, "probability": probability}
     header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
-    rows = ((name, *vector) for name, vector in zip(trained.particles.names, latent, strict=True))
-    write_csv(run.latent_csv_path, header, rows)
+    rows = ((name, *vector) for name, vector in zip(names, latent, strict=True))
+    with write_together(run.root, last=run.latent_path.name) as new:
+        if spread is not None:
+            folder = new / run.particles_path.name
+            folder.mkdir()
+            change.save(pose_change_path(folder, FINAL))
+        save_array(new / run.probability_path.name, probability)
+        path = new / run.probability_csv_path.name
+        write_table(path, table | dict(zip(columns, features.T, strict=False)))
+        write_csv(new / run.latent_csv_path.name, header, rows)
+        save_array(new / run.latent_path.name, latent)
 
 
 def _pose_spread(
@@ -89,39 +107,20 @@ def _pose_spread(
     return learned_spread(about_given_poses(problem), encoded[rows], rows)
 
 
-def write_probabilities(run: RunDirectory, setup: TrainingSetup) -> NDArray[np.float64]:
-    """Judge which particles are what the model describes, in their poses.
+def _probabilities(
+    trained: TrainedDecoder, setup: TrainingSetup, spread: PoseSpread | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability (P,) that each particle is what the model describes, in its pose.
 
-    Writes probability.npy and probability.csv (with the agreements that it comes from).
-
-    Parameters
-    ----------
-    run : RunDirectory
-        With latent vectors.
-    setup : TrainingSetup
-        Of the run.
-
-    Returns
-    -------
-    array, shape (P,)
+    Also the agreements (P, K) that it is judged by.
     """
-    run.probability_path.unlink(missing_ok=True)
-    trained = TrainedDecoder(run)
-    names = trained.particles.names
-    probability, features = np.ones(len(names)), np.zeros((len(names), 0))
-    if len(names) >= FEWEST:
-        change = current_change(run.particles_path)
-        spread = None if not len(change) else change.spread
-        own = replace(refinement(trained, setup), pose_spread=spread)
-        measure = AgreementMeasure(trained, setup, own)
-        features = measure.of_particles()
-        probability = probability_of_fit(features, measure.of_strangers(trained.config.seed))
-    with write_atomically(run.probability_path) as temporary:
-        np.save(temporary, probability)
-    columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
-    table = {"name": names, "probability": probability}
-    write_table(run.probability_csv_path, table | dict(zip(columns, features.T, strict=False)))
-    return probability
+    count = len(trained.particles)
+    if count < FEWEST:
+        return np.ones(count), np.zeros((count, 0))
+    own = replace(refinement(trained, setup), pose_spread=spread)
+    measure = AgreementMeasure(trained, setup, own)
+    features = measure.of_particles()
+    return probability_of_fit(features, measure.of_strangers(trained.config.seed)), features
 
 
 def refinement(

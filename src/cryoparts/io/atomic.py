@@ -1,7 +1,7 @@
 """Outputs that are whole or absent: write beside, then rename.
 
-What a killed process was writing stays beside its target under a hidden name with the
-process in it, and is removed by the next that writes the same target.
+What a killed process was writing stays beside its target under a hidden name, and is
+removed by the next that writes the same target.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from cryoparts.errors import InputError
 from cryoparts.io.lock import LOCK, is_locked, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+TOGETHER = ".new.partial"
+"""Hidden folder of files that shall come together."""
 
 
 @contextmanager
@@ -73,6 +76,49 @@ def make_folder_atomically(folder: Path) -> Iterator[Path]:
             partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def write_together(folder: Path, *, last: str, replaces: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield a hidden folder; the files written there take their places if the block succeeds.
+
+    Until then `folder` stays as it was. Then the old files go, and only then do the new ones come,
+    `last` behind all others: a process that is killed leaves old files or new ones, never
+    some of each, and `last` is there only beside all that belongs to it.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if absent; one process at a time (`locked`).
+    last : str
+        A file that the block must write; readers require it.
+    replaces : iterable of str
+        Glob patterns of further files of `folder` that go: what earlier results had and the new
+        ones may not have.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = folder / TOGETHER
+    shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
+    try:
+        staging.mkdir()
+        yield staging
+        names = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
+        new = sorted(names, key=lambda name: (str(name) == last, name))
+        if not new or str(new[-1]) != last:
+            raise ValueError(f"{last} was not written")
+        old = {path for pattern in replaces for path in folder.glob(pattern) if path.is_file()}
+        for path in (folder / last, *old, *(folder / name for name in new)):
+            path.unlink(missing_ok=True)
+        for name in new:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).rename(folder / name)
+        for emptied in {path.parent for path in old} - {folder}:
+            if not any(emptied.iterdir()):
+                emptied.rmdir()
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

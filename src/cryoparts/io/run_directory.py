@@ -298,6 +298,16 @@ class RunDirectory:
             )
         return path
 
+    def require_latents(self) -> None:
+        """Raise InputError where the training has not come to its end: latent.npy is its last."""
+        if not self.latent_path.is_file():
+            raise InputError(
+                str(self.latent_path),
+                "is missing: the training of this run has not come to its end",
+                f"Give the command that made the run again with --resume: it is in "
+                f"{self.root / 'command.txt'}.",
+            )
+
     def metrics(self) -> list[dict[str, float]]:
         """Rows of metrics.jsonl, one an epoch, epoch 0 being the neutral model."""
         if not self.metrics_path.exists():

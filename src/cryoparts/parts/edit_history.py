@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.io.atomic import write_text
+from cryoparts.io.atomic import write_text, write_together
 from cryoparts.io.files import reading
 from cryoparts.io.tables import load_array, save_array
-from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.part_labels import LABELS, PartLabels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +34,7 @@ FILES_BY_PART = (
 )
 OF_ALL_PARTS = (
     "motion/motions.json",
+    "motion/motions.csv",
     "motion/arrows.bild",
     "parts/masks/core.mrc",
     "composition",
@@ -42,8 +45,14 @@ OF_ALL_PARTS = (
 """Results that look at all parts together, or name them by number."""
 
 
-REWRITTEN = ("parts/description.csv", "parts/chains.csv")
+REWRITTEN = ("parts/description.csv", "parts/chains.csv", "gaussians.cif")
 """Whoever changes parts describes them anew: removed without a word."""
+
+RECORD = (EDITS, "history/*.npy")
+"""Edits by hand, in the folder of the parts."""
+
+ASIDE = ".moving."
+"""Begins the names of results on their way to a new number."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +96,8 @@ def apply_edit(run: RunDirectory, before: PartLabels, edit: Edit, command: str) 
             "new_number_of_unchanged_parts": {str(k): v for k, v in edit.kept.items()},
         }
     )
-    changed = not np.array_equal(before.labels, edit.labels.labels)
-    told = bring_up_to_date(run, before, edit.kept) if changed else Downstream((), ())
-    edit.labels.save(folder)
-    write_text(folder / EDITS, json.dumps({"edits": edits}, indent=2) + "\n")
+    with replaced_parts(run, before, edit.labels, edit.kept) as (new, told):
+        write_text(new / EDITS, json.dumps({"edits": edits}, indent=2) + "\n")
     return told
 
 
@@ -112,14 +119,11 @@ def undo_edits(run: RunDirectory, *, every: bool) -> Downstream:
     before = PartLabels.load(folder)
     labels = load_array(folder / "history" / f"labels_{step}.npy").astype(np.int64)
     after = replace(before, labels=labels, names=tuple(edits[step]["names_before"]))
+    forgotten = RECORD if step == 0 else ()
     kept = same_parts(before.labels, after.labels)
-    changed = not np.array_equal(before.labels, after.labels)
-    told = bring_up_to_date(run, before, kept) if changed else Downstream((), ())
-    after.save(folder)
-    if step == 0:
-        forget_edits(folder)
-    else:
-        write_text(folder / EDITS, json.dumps({"edits": edits[:step]}, indent=2) + "\n")
+    with replaced_parts(run, before, after, kept, forgotten) as (new, told):
+        if step:
+            write_text(new / EDITS, json.dumps({"edits": edits[:step]}, indent=2) + "\n")
     return told
 
 
@@ -138,12 +142,6 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
         return [dict(edit) for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]]
 
 
-def forget_edits(folder: Path) -> None:
-    """Remove the record: the parts were found anew."""
-    (folder / EDITS).unlink(missing_ok=True)
-    shutil.rmtree(folder / "history", ignore_errors=True)
-
-
 def same_parts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[int, int]:
     """New number of each old part that has the same Gaussians in both."""
     kept = {}
@@ -155,8 +153,66 @@ def same_parts(before: NDArray[np.int64], after: NDArray[np.int64]) -> dict[int,
     return kept
 
 
-def bring_up_to_date(run: RunDirectory, before: PartLabels, kept: dict[int, int]) -> Downstream:
-    """Remove the results of parts that changed; those of others move to their new number."""
+@contextmanager
+def replaced_parts(
+    run: RunDirectory,
+    before: PartLabels | None,
+    after: PartLabels,
+    kept: dict[int, int],
+    forgotten: tuple[str, ...] = (),
+) -> Iterator[tuple[Path, Downstream]]:
+    """Put other labels in the place of those that are there, with what leans on them.
+
+    Results of parts that changed are removed before the labels are, and those of others are on
+    their way to their new number meanwhile: a process that is killed leaves no result beside
+    labels of other parts.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    before : PartLabels or None
+        As in the folder; None where nothing leans on them, or there are none.
+    after : PartLabels
+    kept : dict
+        New number of each old part that has not changed.
+    forgotten : tuple of str
+        Files in the folder of the parts that go.
+
+    Yields
+    ------
+    Path
+        Hidden folder of what shall be in parts/ beside the labels.
+    Downstream
+        What goes and what moves when the block ends.
+    """
+    changed = before is not None and not np.array_equal(before.labels, after.labels)
+    removed, moving = _out_of_date(run, before, kept) if changed and before else ([], [])
+    names = [str(path.relative_to(run.root)) for path in removed]
+    moved = [f"{old.relative_to(run.root)} -> {new.relative_to(run.root)}" for old, new in moving]
+    aside = []
+    with write_together(run.parts_path, last=LABELS, replaces=forgotten) as staging:
+        after.save(staging)
+        yield staging, Downstream(tuple(names), tuple(moved))
+        for left in run.root.glob(f"**/{ASIDE}*"):  # by a process that was killed
+            _remove(left)
+        for path in removed:
+            _remove(path)
+        for old, new in moving:
+            # numbers may change places: first all go, then all come
+            on_the_way = old.with_name(f"{ASIDE}{old.name}")
+            old.rename(on_the_way)
+            aside.append((on_the_way, new))
+        if changed or before is None:
+            for name in REWRITTEN:
+                (run.root / name).unlink(missing_ok=True)
+    for on_the_way, new in aside:
+        on_the_way.rename(new)
+
+
+def _out_of_date(
+    run: RunDirectory, before: PartLabels, kept: dict[int, int]
+) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """Results of parts that changed, and old and new places of those of others."""
     removed, moving = [], []
     for part in range(1, before.n_parts + 1):
         for pattern in (*BY_PART, *FILES_BY_PART):
@@ -164,24 +220,14 @@ def bring_up_to_date(run: RunDirectory, before: PartLabels, kept: dict[int, int]
             if not path.exists():
                 continue
             if part not in kept:
-                _remove(path)
-                removed.append(pattern.format(k=part))
+                removed.append(path)
             elif kept[part] != part:
-                # aside first: numbers may change places
-                aside = path.with_name(f".moving.{path.name}")
-                path.rename(aside)
-                moving.append((aside, pattern, part))
-    for aside, pattern, part in moving:
-        aside.rename(run.root / pattern.format(k=kept[part]))
-    several = [str(p.relative_to(run.root)) for p in run.root.glob("focus/part_*+*")]
-    for name in (*OF_ALL_PARTS, *sorted(several)):
-        if (run.root / name).exists():
-            _remove(run.root / name)
-            removed.append(name)
-    for name in REWRITTEN:
-        (run.root / name).unlink(missing_ok=True)
-    moved = [f"{p.format(k=part)} -> {p.format(k=kept[part])}" for _, p, part in moving]
-    return Downstream(tuple(removed), tuple(moved))
+                moving.append((path, run.root / pattern.format(k=kept[part])))
+    with_numbers = ("focus/part_*+*", "motion/part_*.cif")
+    several = sorted(path for glob in with_numbers for path in run.root.glob(glob))
+    of_all = (run.root / name for name in OF_ALL_PARTS)
+    removed += [path for path in (*of_all, *several) if path.exists()]
+    return removed, moving
 
 
 def _remove(path: Path) -> None:

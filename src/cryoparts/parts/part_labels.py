@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from cryoparts.errors import InputError
-from cryoparts.io.atomic import write_text
+from cryoparts.io.atomic import write_text, write_together
 from cryoparts.io.files import reading
 from cryoparts.io.tables import (
     load_array,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 CURE = "Make one with `cryoparts parts`."
+LABELS = "labels.npy"
+"""Written last: its presence means that the folder is whole."""
 UNASSIGNED, CORE = -1, 0
 
 RESERVED_NAME = re.compile(r"(part_?)?\d*|core|unassigned", re.IGNORECASE)
@@ -141,18 +143,18 @@ class PartLabels:
 
     def save(self, folder: Path) -> None:
         """Write labels.npy, embedding.npy, parts.csv, gaussians.csv and summary.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_array(folder / "labels.npy", self.labels)
-        save_array(folder / "embedding.npy", self.embedding.astype(np.float32))
-        write_table(folder / "gaussians.csv", _gaussian_columns(self))
-        write_table(folder / "parts.csv", _part_columns(self))
         summary = {
             "n_gaussians": len(self),
             "n_parts": self.n_parts,
             "unassigned": int(self.members(UNASSIGNED).sum()),
             "embedding": self.method,
         }
-        write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        with write_together(folder, last=LABELS) as new:
+            save_array(new / "embedding.npy", self.embedding.astype(np.float32))
+            write_table(new / "gaussians.csv", _gaussian_columns(self))
+            write_table(new / "parts.csv", _part_columns(self))
+            write_text(new / "summary.json", json.dumps(summary, indent=2) + "\n")
+            save_array(new / LABELS, self.labels)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -169,7 +171,7 @@ class PartLabels:
                 str(key): values.to_numpy(dtype=np.float64)
                 for key, values in read_table(table, cure=CURE).items()
             }
-            labels = load_array(folder / "labels.npy").astype(np.int64)
+            labels = load_array(folder / LABELS).astype(np.int64)
             return cls(
                 labels=labels,
                 embedding=load_array(folder / "embedding.npy").astype(np.float64),

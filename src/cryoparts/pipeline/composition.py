@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryoparts.io.atomic import write_together
 from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.pipeline.progress import Progress, counting, silent
@@ -40,11 +41,13 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
         trusted,
     )
     found = find_composition(measured, labels.part_names, run.particles.image, trusted)
-    found.save(directory.composition_path)
-    parts = range(1, labels.n_parts + 1)
-    focused = {k: directory.focus_path(k) for k in parts if directory.focus_path(k).is_dir()}
-    populations = directory.composition_path / "populations.csv"
-    save_populations(populations, state_populations(focused))
+    paths = {k: directory.focus_path(k) for k in range(1, labels.n_parts + 1)}
+    focused = {k: path for k, path in paths.items() if (path / "particles.csv").is_file()}
+    populations = state_populations(focused)
+    presence = directory.presence_path.name
+    with write_together(directory.composition_path, last=presence) as new:
+        found.save(new)
+        save_populations(new / "populations.csv", populations)
     return found
 
 

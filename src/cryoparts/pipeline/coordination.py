@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from cryoparts.config.steps import CoordinationOptions
 from cryoparts.coordination.assembly_graph import AssemblyGraph, assembly_graph
 from cryoparts.coordination.coordination import Pair, find_coordination
-from cryoparts.coordination.coordination_files import save_coordination
+from cryoparts.coordination.coordination_files import PAIRS, save_coordination
 from cryoparts.coordination.part_signals import read_signals
 from cryoparts.errors import InputError
+from cryoparts.io.atomic import write_together
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.permutation import imaging_strata
@@ -89,8 +90,9 @@ def find_run_coordination(
     if composition is not None and len(composition.optional) >= 2:
         assembly = assembly_graph(composition, pairs, options.exceptions)
     folder = run.directory.coordination_path
-    save_coordination(folder, pairs, labels.part_names, len(particles), assembly)
-    keep_options(folder, options)
+    with write_together(folder, last=PAIRS, replaces=("assembly.*",)) as new:
+        save_coordination(new, pairs, labels.part_names, len(particles), assembly)
+        keep_options(new, options)
     return CoordinationFound(tuple(pairs), names, assembly)
 
 

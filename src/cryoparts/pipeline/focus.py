@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.export.relion import write_selected_star
+from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
-from cryoparts.gaussians.model import GaussianModel
+from cryoparts.io.atomic import write_together
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 LOG = logging.getLogger(__name__)
+
+PARTICLES = "particles.csv"
+OWN_FILES = ("state_*.star", "states.csv", "trajectory/*")
 
 MOST_KEPT = 100_000_000
 """Numbers of the decoder's output kept for the second of two passes (0.4 GB); where there
@@ -108,12 +111,13 @@ def find_states(
     for look, features in zip(wanted, seen, strict=True):
         focused = _focused(decoding.names, features, look.parts, options, run.training.seed)
         folder = directory.focus_on_several_path(focused.parts)
-        focused.save(folder)
-        keep_options(folder, options)
-        shutil.rmtree(folder / "trajectory", ignore_errors=True)
-        if focused.order == "curve":
-            _write_trajectory(directory, trained, focused, labels, options.trajectory_points)
-        _write_states(directory, focused, folder)
+        with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
+            focused.save(new)
+            write_states(new, focused)
+            keep_options(new, options)
+            if focused.order == "curve":
+                _write_trajectory(new, run, focused, labels, options.trajectory_points)
+            _write_states(directory, focused, new, folder.name)
         results.append(FocusResult(folder, focused))
     return tuple(results)
 
@@ -181,29 +185,24 @@ def _focused(
 
 
 def _write_trajectory(
-    run: RunDirectory,
-    trained: TrainedDecoder,
-    focused: FocusedParticles,
-    labels: PartLabels,
-    points: int,
+    folder: Path, run: Run, focused: FocusedParticles, labels: PartLabels, points: int
 ) -> None:
+    trained = run.decoder
+
     def decode(
         rows: NDArray[np.int64],
     ) -> tuple[NDArray[np.floating] | None, NDArray[np.floating] | None]:
         decoded = trained.decode(rows)
         return decoded.relative_amplitudes, trained.displacements_from_neutral(decoded)
 
-    folder = run.focus_on_several_path(focused.parts) / "trajectory"
+    folder = folder / "trajectory"
     trajectory = sample_trajectory(focused.coordinate, decode, points)
     trajectory.save(folder)
-    model = GaussianModel.load(run.gaussians_path)
-    write_trajectory_cif(folder / "trajectory.cif", model, trajectory, labels.labels)
+    write_trajectory_cif(folder / "trajectory.cif", run.model, trajectory, labels.labels)
 
 
-def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) -> None:
-    """A .star file a state where the particles came from one; those of an earlier focus go."""
-    for old in folder.glob("state_*.star"):
-        old.unlink()
+def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path, title: str) -> None:
+    """A .star file a state where the particles came from one."""
     source = Path(run.config().particles)
     if source.suffix != ".star":
         return
@@ -213,4 +212,4 @@ def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path) ->
             target = folder / f"state_{state}.star"
             write_selected_star(source, names, target, run.config().symmetry)
     except InputError as fault:  # the file has moved: the states are found all the same
-        LOG.warning("no .star file of a state of %s: %s", folder.name, fault)
+        LOG.warning("no .star file of a state of %s: %s", title, fault)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import Frame, MotionOptions
-from cryoparts.export.motion_arrows import write_motion_arrows
+from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
+from cryoparts.export.summary_tables import MOTIONS, write_motions
+from cryoparts.io.atomic import write_together
 from cryoparts.motion.motion_files import (
+    SUMMARY,
     write_core_motion,
     write_motion_summary,
     write_part_motion,
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from cryoparts.run.run import Run
 
 LOG = logging.getLogger(__name__)
+
+OWN_FILES = ("part_*.csv", "part_*_angles.npy", "part_*.cif", "core.csv", MOTIONS, ARROWS)
 
 FEWEST_PARTICLES = 10
 """Fewer have no mean motion whose error could be told."""
@@ -86,12 +91,15 @@ def find_motion(
             seed=config.seed,
             progress=counting(progress, "motion, by the images"),
         )
-    for part, one in measured.parts.items():
-        write_part_motion(directory.motion_path, part, run.particles.names, one)
-    if measured.core is not None:
-        write_core_motion(directory.motion_path, run.particles.names, measured.core)
-    write_motion_summary(directory.motion_path, summarise(measured, labels, options.frame))
-    keep_options(directory.motion_path, options)
+    with write_together(directory.motion_path, last=SUMMARY, replaces=OWN_FILES) as new:
+        for part, one in measured.parts.items():
+            write_part_motion(new, part, run.particles.names, one)
+        if measured.core is not None:
+            write_core_motion(new, run.particles.names, measured.core)
+        keep_options(new, options)
+        summary = summarise(measured, labels, options.frame)
+        write_motions(new, summary)
+        write_motion_summary(new, summary)
     write_motion_arrows(directory.root)
     write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import MaskOptions
 from cryoparts.export.chimerax import write_session_script
+from cryoparts.io.atomic import write_together
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.parts.part_chains import original_box
 from cryoparts.parts.part_masks import write_part_masks
 from cryoparts.report.conclusion import conclude
 from cryoparts.report.page import write_report
-from cryoparts.run.result_options import keep_options
+from cryoparts.run.result_options import OPTIONS, keep_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,12 +46,14 @@ def write_masks(run: Run, options: MaskOptions | None = None) -> MasksWritten | 
         return None
     box, pixel = original_box(run.directory)
     folder = run.directory.masks_path
-    written = write_part_masks(
-        folder, run.model, labels, box, pixel, options, MapFrame.load(run.root)
-    )
-    keep_options(folder, options)
+    frame = MapFrame.load(run.root)
+    with write_together(folder, last=OPTIONS, replaces=("part_*.mrc", "core.mrc")) as new:
+        written = write_part_masks(new, run.model, labels, box, pixel, options, frame)
+        keep_options(new, options)
     return MasksWritten(
-        tuple(written), options.box_size or box, options.pixel_size_angstrom or pixel
+        tuple(folder / path.name for path in written),
+        options.box_size or box,
+        options.pixel_size_angstrom or pixel,
     )
 
 

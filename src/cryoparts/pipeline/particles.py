@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.export.selected import write_selected
+from cryoparts.export.selected import save_selection as write_selection
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import require_file
 from cryoparts.io.names import rows_of_names
@@ -149,12 +149,7 @@ def save_selection(run: Run, selection: Selection, name: str) -> SelectionSaved:
 
     A particle file that has moved is warned of, and does not keep the selection from being saved.
     """
-    folder = run.directory.selections_path
-    path, written = selection.save(folder, name), None
-    try:
-        written = write_selected(run.directory, selection.names.tolist(), folder / name)
-    except InputError as fault:
-        LOG.warning("the particles are listed by name only: %s", fault)
+    path, written = write_selection(run.directory, selection, name)
     return SelectionSaved(path, len(selection), len(selection.all_names), written)
 
 

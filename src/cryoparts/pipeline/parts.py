@@ -11,10 +11,10 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.io.structure import write_gaussians_cif
 from cryoparts.parts.edit_history import (
+    RECORD,
     Downstream,
-    bring_up_to_date,
-    forget_edits,
     read_edits,
+    replaced_parts,
     same_parts,
 )
 from cryoparts.parts.part_chains import atoms_of_run
@@ -97,9 +97,9 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
     )
     progress("parts: null particles", 0, 0)
     tested, labels = (None, found) if options.keep_flagged else _without_flagged(run, found)
-    forgotten, downstream = _replace_earlier(run, labels)
-    labels.save(run.directory.parts_path)
-    keep_options(run.directory.parts_path, options)
+    forgotten, downstream = _put_in_place(run, labels, options)
+    if tested is not None:
+        tested.save(run.directory.trust_path)
     progress("parts: describing them", 0, 0)
     described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)
     return PartsFound(labels, described, tested, found.n_parts, forgotten, downstream)
@@ -117,30 +117,28 @@ def describe_run_parts(run: Run) -> PartsFound:
 
 
 def _without_flagged(run: Run, labels: PartLabels) -> tuple[NullTest | None, PartLabels]:
-    """The parts without those that null particles show as well; writes trust/null_test.json."""
-    folder = run.directory.trust_path
+    """The parts without those that null particles show as well."""
     tested, kept = null_test(run, labels, drop=True)
-    if tested is None:
-        (folder / NULL_TEST).unlink(missing_ok=True)
-        if labels.n_parts:
-            LOG.warning("too few particles to tell parts from noise by null particles")
-        return None, labels
-    tested.save(folder)
+    if tested is None and labels.n_parts:
+        LOG.warning("too few particles to tell parts from noise by null particles")
     return tested, kept
 
 
-def _replace_earlier(run: Run, labels: PartLabels) -> tuple[tuple[str, ...], Downstream | None]:
-    """Results of parts that were found before do not hold for others."""
-    if not run.has_parts:
-        return (), None
-    folder, before = run.directory.parts_path, run.parts
-    forgotten = tuple(str(edit["edit"]) for edit in read_edits(folder))
-    if forgotten:
-        forget_edits(folder)
-    if len(before) != len(labels) or np.array_equal(before.labels, labels.labels):
-        return forgotten, None
-    same = same_parts(before.labels, labels.labels)
-    return forgotten, bring_up_to_date(run.directory, before, same)
+def _put_in_place(
+    run: Run, labels: PartLabels, options: PartsConfig
+) -> tuple[tuple[str, ...], Downstream | None]:
+    """Save the parts; results of those that were found before do not hold for others."""
+    before = run.parts if run.has_parts else None
+    folder = run.directory.parts_path
+    forgotten = () if before is None else tuple(str(edit["edit"]) for edit in read_edits(folder))
+    if before is not None and len(before) != len(labels):
+        before = None
+    (run.directory.trust_path / NULL_TEST).unlink(missing_ok=True)
+    same = {} if before is None else same_parts(before.labels, labels.labels)
+    with replaced_parts(run.directory, before, labels, same, RECORD) as (new, told):
+        keep_options(new, options)
+    unchanged = before is None or np.array_equal(before.labels, labels.labels)
+    return forgotten, None if unchanged else told
 
 
 def _describe(

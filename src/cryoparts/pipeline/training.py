@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.errors import InputError
-from cryoparts.export.selected import write_selected
-from cryoparts.inference.latents import write_latents
+from cryoparts.export.selected import save_selection
+from cryoparts.export.summary_tables import write_epochs
+from cryoparts.inference.latents import forget_latents, write_latents
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
 from cryoparts.selection.selection import Selection
 from cryoparts.statistics.trusted import is_trusted
@@ -85,6 +85,7 @@ def train_run(
     progress : callable
         Told how far the steps before and after it are.
     """
+    forget_latents(run.directory)  # those that are there are of the networks as they are now
     progress("measuring the noise", 0, 0)
     setup = run.prepare(counting(progress, "encoder input"))
     progress("training: the model at rest", 0, 0)
@@ -92,6 +93,7 @@ def train_run(
     rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
     write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))
     run.forget_training()
+    write_epochs(run.root, rows)
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]
     trained = Trained(
@@ -127,9 +129,4 @@ def _save_good_ones(run: Run) -> None:
     """The trusted particles as a selection, and as a particle file where there was one."""
     good = is_trusted(run.particle_weights)
     selection = Selection(run.particles.names, good, {"where": "probability > 0.5"})
-    folder = run.directory.selections_path
-    selection.save(folder, GOOD)
-    try:
-        write_selected(run.directory, selection.names.tolist(), folder / GOOD)
-    except (InputError, OSError) as fault:
-        LOG.warning("the good particles are listed by name only: %s", fault)
+    save_selection(run.directory, selection, GOOD)

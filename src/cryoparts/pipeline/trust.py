@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import write_table
 from cryoparts.parts.stability import stability_over_subsamples
@@ -24,7 +25,7 @@ from cryoparts.validation.repeat_training import (
     seed_repeats,
 )
 from cryoparts.validation.trained_again import TrainedAgain, compare_trainings
-from cryoparts.validation.trust_record import PartTrust, TrustRecord
+from cryoparts.validation.trust_record import SUMMARY, PartTrust, TrustRecord
 
 if TYPE_CHECKING:
     from cryoparts.parts.part_labels import PartLabels
@@ -89,15 +90,15 @@ def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     tested = _null_test(run, labels)
     progress("trust: what predicts the imaging", 0, 0)
     leaks = _leaks(run, labels)
-    folder.mkdir(exist_ok=True)
-    write_table(folder / LEAKAGE, as_columns(leaks))
     progress("trust: parts of subsamples", 0, 0)
     parts = _with_subsamples(run, labels, _rows(labels, tested, leaks))
     progress("trust: comparing trainings", 0, 0)
     again = compare_trainings(run, labels)
     parts = [_with_trainings(part, again, number) for number, part in enumerate(parts)]
     record = TrustRecord(tuple(parts), _summary(tested, leaks, again))
-    record.save(folder)
+    with write_together(folder, last=SUMMARY) as new:
+        write_table(new / LEAKAGE, as_columns(leaks))
+        record.save(new)
     return TrustFound(record, tested, tuple(leaks))
 
 

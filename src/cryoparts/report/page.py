@@ -14,7 +14,7 @@ from cryoparts.figures.latent import latent_space
 from cryoparts.figures.parts import gaussian_plane, parts_on_model
 from cryoparts.figures.run_results import read_run
 from cryoparts.figures.training import learning_curve
-from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.atomic import write_together
 from cryoparts.io.names import rows_or_absent
 from cryoparts.report.conclusion import SURE, conclude
 from cryoparts.report.environment import render
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cryoparts.report.verdict import Verdict
     from cryoparts.validation.leakage import Leak
 
+REPORT = "report.html"
 OWN_FIGURES = re.compile(
     r"(learning_curve|latent_space|parts_on_model|gaussian_plane|motion_on_model|assembly_map|trust_\w+|"
     r"composition_\w+|coordination_\w+|junk_\w+|at_rest_\w+|part_\d+_\w+)\.(png|svg)"
@@ -161,23 +162,15 @@ def write_report(run: Path) -> Path:
     """
     page = _compose(read_run(run))
     html = render("report.html.j2", page=page)
-    _write_figures(run / "figures", page.pictures)
-    target = run / "report.html"
-    write_text(target, html)
-    return target
-
-
-def _write_figures(folder: Path, pictures: list[Picture]) -> None:
-    """Write PNGs and SVGs, and take away those of an earlier report that are no more."""
-    folder.mkdir(exist_ok=True)
-    files = {f"{picture.name}.png": picture.png for picture in pictures}
-    files |= {f"{one.name}.svg": one.svg.encode() for one in pictures if one.svg}
-    for name, content in files.items():
-        with write_atomically(folder / name) as temporary:
-            temporary.write_bytes(content)
-    for old in folder.iterdir():
-        if OWN_FIGURES.fullmatch(old.name) and old.name not in files:
-            old.unlink()
+    files = {f"{picture.name}.png": picture.png for picture in page.pictures}
+    files |= {f"{one.name}.svg": one.svg.encode() for one in page.pictures if one.svg}
+    own = [path.name for path in run.glob("figures/*") if OWN_FIGURES.fullmatch(path.name)]
+    with write_together(run, last=REPORT, replaces=[f"figures/{name}" for name in own]) as new:
+        (new / "figures").mkdir()
+        for name, content in files.items():
+            (new / "figures" / name).write_bytes(content)
+        (new / REPORT).write_text(html, encoding="utf-8")
+    return run / REPORT
 
 
 def _compose(results: RunResults) -> Page:

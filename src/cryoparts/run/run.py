@@ -141,7 +141,14 @@ class Run:
 
     @cached_property
     def decoder(self) -> TrainedDecoder:
-        """The trained networks of the best epoch."""
+        """The trained networks of the best epoch.
+
+        Raises
+        ------
+        InputError
+            If the training has not come to its end.
+        """
+        self.directory.require_latents()
         return TrainedDecoder(self.directory)
 
     @property

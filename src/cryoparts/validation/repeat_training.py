@@ -77,7 +77,7 @@ def null_repeat(config: TrainingConfig) -> Repeat:
 
 def is_trained(run: RunDirectory) -> bool:
     """Whether the training in this folder has come to its end."""
-    return run.latent_csv_path.is_file()
+    return run.latent_path.is_file()
 
 
 def repeat_training(

@@ -6,7 +6,7 @@ const NEAR = 1.6;   // spacings of the Gaussians: what lies farther from all has
 export class Volumes {
   constructor(run, molecule, page) {
     Object.assign(this, { run, molecule, page, shown: null, turn: 0, place: null, cache: new Map() });
-    $("map").onchange = () => this.choose();
+    $("map").onchange = () => { if (!this.shown) $("balls").checked = false; this.choose(); };
     $("level").oninput = () => this.#later();
     $("balls").onchange = () => this.#dress();
     this.list();
@@ -27,7 +27,7 @@ export class Volumes {
     const made = this.run.maps.find((m) => !old.has(m.key));
     if (newest) this.cache.clear();
     $("map").value = newest && made ? made.key : [...$("map").options].some((o) => o.value === before) ? before : "";
-    if (newest && $("map").value) this.choose();
+    if (newest && $("map").value) $("map").onchange();
   }
 
   /** Whether the map follows the slider of a part's curve. */
@@ -82,7 +82,7 @@ export class Volumes {
     $("level-said").textContent = Number(level.toPrecision(3)).toString();
     $("level").setAttribute("aria-valuetext", `density ${$("level-said").textContent}`);
     if (!mesh.faces.length) { this.molecule.setSurface(null); return; }
-    this.molecule.setSurface({ ...mesh, colours: this.molecule.coloursAt(mesh.vertices, NEAR), opacity: $("balls").checked ? 0.55 : 1 });
+    this.molecule.setSurface({ ...mesh, colours: this.molecule.coloursAt(mesh.vertices, NEAR), opacity: $("balls").checked ? 0.5 : 1 });
     Object.assign($("model").dataset, { triangles: mesh.faces.length / 3, surface: this.shown.name });
   }
 }

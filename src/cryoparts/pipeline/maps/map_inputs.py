@@ -65,6 +65,7 @@ class MapInputs:
         InputError
             If something is missing or a mask does not fit.
         """
+        run.require_latents()  # and with them, which particles count
         config = run.config()
         chosen = options or config.reconstruction
         particles = PreparedParticles.open(run.particles_path)

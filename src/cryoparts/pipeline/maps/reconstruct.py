@@ -20,7 +20,6 @@ from cryoparts.difference_maps.part_maps import (
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.pipeline.maps.map_inputs import MapInputs, independence, selected_rows
 from cryoparts.reconstruction.windows import effective_count, soft_windows
-from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles
 
 if TYPE_CHECKING:
@@ -282,8 +281,7 @@ def _make(
     results = []
     for each, maps in zip(wanted, made, strict=True):
         notes = independence(inputs) | each.notes
-        write_part_maps(each.folder, maps, inputs.surroundings, notes, frame)
-        keep_options(each.folder, inputs.options)
+        write_part_maps(each.folder, maps, inputs.surroundings, notes, frame, inputs.options)
         results.append(_result(each, maps))
     return tuple(results)
 
