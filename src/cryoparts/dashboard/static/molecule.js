@@ -7,7 +7,7 @@ const THERE = 0.12;   // relative amplitude below which a ball is not drawn
 export class Molecule {
   /** `picked` is told the part of a ball that is clicked. */
   constructor(host, model, picked) {
-    Object.assign(this, { host, model, picked, part: null, balls: true, surface: null, places: null });
+    Object.assign(this, { host, model, picked, part: null, balls: true, surfaces: [], places: null });
     host.dataset.places = "neutral";
     this.viewer = $3Dmol.createViewer(host, { backgroundAlpha: 0, antialias: true, upscale: false, disableFog: false });
     this.atoms = model.x.map((x, i) => ({
@@ -80,11 +80,12 @@ export class Molecule {
     this.viewer.render();
   }
 
-  /** A surface: vertices (Å), normals, triangles, and the colour of each vertex; null for none. */
-  setSurface(mesh) {
-    if (this.surface) this.viewer.removeShape(this.surface);
-    this.surface = null;
-    if (mesh) this.surface = this.viewer.addCustom({ vertexArr: mesh.vertices, normalArr: mesh.normals, faceArr: mesh.faces, color: mesh.colours, opacity: mesh.opacity });
+  /** Surfaces, each with vertices (Å), normals, triangles, one colour or one a vertex, and opacity. */
+  setSurfaces(meshes) {
+    for (const shape of this.surfaces) this.viewer.removeShape(shape);
+    this.surfaces = meshes.filter((mesh) => mesh.faces.length).map((mesh) => this.viewer.addCustom({
+      vertexArr: mesh.vertices, normalArr: mesh.normals, faceArr: mesh.faces, color: mesh.colours, opacity: mesh.opacity,
+    }));
     this.viewer.render();
   }
 
