@@ -78,6 +78,7 @@ class _Pages:
         run = self._run(request)
         if run is None:
             return refusal(request, "absent")
+        self._folders.visit(run)
         return run_page(run.name, alone=self._folders.alone is not None)
 
     async def ask(self, request: Request) -> Response:

@@ -44,4 +44,5 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: Browser = True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("dashboard ended")
+            stopped = server.close()
+            say("; ".join(["dashboard ended", *(f"stopped: {title}" for title in stopped)]))

@@ -21,7 +21,7 @@ function onScale(share) {
 }
 
 /** Colours (4 bytes a point) of a column, and what its legend says. */
-export function coloured(values, { name, isCounted, run, missing }) {
+export function coloured(values, { name, title, isCounted, run, missing }) {
   const rgba = new Uint8Array(4 * values.length), opacity = values.length > 20000 ? 140 : 200, absent = rgb(missing);
   let lacking = 0;
   const paint = (i, colour, alpha) => { rgba.set(colour, 4 * i); rgba[4 * i + 3] = alpha; };
@@ -40,7 +40,7 @@ export function coloured(values, { name, isCounted, run, missing }) {
     if (Number.isFinite(v)) paint(i, table[Math.min(Math.max(Math.round(255 * (v - low) / span), 0), 255)], opacity);
     else { lacking++; paint(i, absent, opacity / 2); }
   });
-  return { rgba, lacking, name, low, high };
+  return { rgba, lacking, name, title, low, high };
 }
 
 /** Legend; the entry of a number chooses its particles. */
@@ -58,7 +58,7 @@ export function legend(host, shades, choose) {
     }
   } else {
     const bar = element("span", { className: "scale", title: "0.5% at either end lie beyond" }), shown = (v) => Number(v.toPrecision(3)).toLocaleString("en");
-    entries.push(element("span", { className: "chip" }, shown(shades.low), bar, shown(shades.high), ` ${shades.name}`));
+    entries.push(element("span", { className: "chip" }, shown(shades.low), bar, shown(shades.high), ` ${shades.title}`));
   }
   if (shades.lacking) entries.push(element("span", { className: "chip muted" }, `${counted(shades.lacking)} without ${shades.name}`));
   host.replaceChildren(...entries);
