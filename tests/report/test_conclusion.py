@@ -20,7 +20,7 @@ def test_five_lines_name_the_parts_the_numbers_and_the_files(fake_run):
     assert lines["found"].startswith("2 parts change, together ")
     for part in ("part 1 ", "part 2 "):
         assert part in lines["found"]
-    assert "Held-out FRC" in lines["how sure"]
+    assert "held-out FRC" in lines["how sure"]
     assert "2 of 2 parts held against null particles" in lines["how sure"]
     assert str(made.folder / "report.html") in lines["report"]
     assert lines["next"].endswith(f"cryoparts trust {made.folder} --halves")
@@ -60,3 +60,8 @@ def test_many_parts_are_summed_up(fake_run):
     found = conclude(fake_run(particles=1500, parts=5).folder).found
     assert found.count("part ") == 3
     assert found.endswith("; 1 more.")  # four of the five fit this molecule
+
+
+def test_what_one_part_does_is_said_once(fake_run):
+    found = conclude(fake_run(particles=1500, parts=1).folder).found
+    assert found.count("comes and goes") == 1

@@ -82,8 +82,8 @@ def conclude(folder: Path) -> Conclusion:
 
 def _found(results: RunResults, verdict: Verdict) -> str:
     said = headline(results, verdict)
-    if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
-        return said
+    if verdict.trust == "none" or results.parts is None or results.parts.n_parts < 2:
+        return said  # of one part the headline says all
     parts = sorted(findings(results), key=lambda one: -one.mass_share)
     doing = [f"{one.title[:1].lower() + one.title[1:]} {one.kind}" for one in parts[:NAMED]]
     if len(parts) > NAMED:
@@ -92,7 +92,8 @@ def _found(results: RunResults, verdict: Verdict) -> str:
 
 
 def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
-    said = [SURE[verdict.trust], frc_line(results.training).removesuffix(".")]
+    frc = frc_line(results.training).removesuffix(".")
+    said = [SURE[verdict.trust], frc[:1].lower() + frc[1:]]
     parts = () if record is None else record.parts
     tested = [part for part in parts if part.tested]
     if parts and not tested:
