@@ -44,5 +44,6 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: Browser = True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            stopped = server.close()
-            say("; ".join(["dashboard ended", *(f"stopped: {title}" for title in stopped)]))
+            say("dashboard ended")
+            for title in server.close():
+                say(f"stopped: {title}")

@@ -19,8 +19,11 @@ export class Molecule {
     this.recolour();
     this.reset();
     host.addEventListener("keydown", (e) => this.#key(e));
-    // a page that scrolls must not be zoomed by the way
-    new ResizeObserver(() => { this.viewer.resize(); if (this.untouched) this.reset(); else this.viewer.render(); }).observe(host);
+    new ResizeObserver(() => {
+      if (!host.clientWidth || !host.clientHeight) return;
+      this.viewer.resize();
+      if (this.untouched) this.reset(); else this.viewer.render();
+    }).observe(host);
     for (const kind of ["pointerdown", "wheel", "keydown"]) host.addEventListener(kind, () => { this.untouched = false; }, { passive: true });
   }
 

@@ -114,6 +114,7 @@ function concluded(told) {
 
 function fillViews() {
   $("view").replaceChildren(...run.views.map((v, i) => element("option", { value: i }, v.title)));
+  $("view").selectedIndex = run.views.findIndex((v) => v.x === $("x").value && v.y === $("y").value && (v.z ?? "") === $("z").value);
 }
 
 function listParts() {
@@ -126,7 +127,7 @@ function listParts() {
       element("span", { title: "standard deviation of the relative amplitude over the particles" }, varies),
       element("span", { title: "Gaussians of the part" }, counted(p.gaussians)));
     button.dataset.part = p.part;
-    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-pressed", String(molecule?.part === p.part));
     button.onclick = () => { look(p.part); if (molecule.part === p.part) molecule.face(p.part); };
     return element("li", {}, button);
   }));
