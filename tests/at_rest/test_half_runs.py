@@ -13,11 +13,13 @@ from cryoparts.at_rest.half_runs import (
     bodies_of_halves,
     keep_apart,
     matched_parts,
+    poses_of_halves,
     weight_of_halves,
 )
 from cryoparts.at_rest.run_bodies import run_bodies
 from cryoparts.config import TrainingConfig
 from cryoparts.config.steps import AtRestOptions
+from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
 from cryoparts.inference.decode import particle_probability
 from cryoparts.motion.motion_files import read_rigid_motion
@@ -77,6 +79,17 @@ def test_each_half_moves_as_its_own_run_says(whole, halves):
     np.testing.assert_allclose(away[half == 2], [[5.0, 0, 0]] * int((half == 2).sum()), atol=1e-4)
     np.testing.assert_allclose(joined.motion.rotation, of_run.motion.rotation, atol=1e-6)
     np.testing.assert_array_equal(joined.members, of_run.members)
+
+
+def test_poses_are_those_of_the_own_half(whole, halves):
+    """Where the second half's run has other poses, its own particles alone are in them."""
+    given = whole.particles.poses
+    moved = replace(halves.second.particles, poses=Poses(given.rotation, given.shift_angstrom + 2))
+    halves.second.__dict__["particles"] = moved
+    found = poses_of_halves(whole, halves)
+    away = found.shift_angstrom - given.shift_angstrom
+    expected = np.where(whole.particles.half_set == 1, 0.0, 2.0)[:, None]
+    np.testing.assert_allclose(away, expected.repeat(2, axis=1), atol=1e-9)
 
 
 def test_a_half_judges_by_its_own_particles(whole, halves):

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cryoparts.at_rest.bodies import Body, BodyMotion
 from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
+from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
 from cryoparts.inference.decode import particle_probability
 from cryoparts.io.tables import save_array
@@ -130,6 +131,16 @@ def bodies_of_halves(run: Run, halves: HalfRuns) -> tuple[Body, ...]:
             "Leave out --halves, or train on more particles.",
         )
     return tuple(bodies)
+
+
+def poses_of_halves(run: Run, halves: HalfRuns) -> Poses:
+    """Poses of the P particles, where refined as the training of their own half refined them."""
+    first, second = (half.particles.poses for half in halves.both)
+    own = run.particles.half_set == 1
+    return Poses(
+        np.where(own[:, None, None], first.rotation, second.rotation),
+        np.where(own[:, None], first.shift_angstrom, second.shift_angstrom),
+    )
 
 
 def weight_of_halves(run: Run, halves: HalfRuns) -> NDArray[np.float64]:

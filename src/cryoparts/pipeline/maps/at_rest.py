@@ -18,7 +18,7 @@ from cryoparts.at_rest.at_rest_files import (
     write_summary,
     write_table,
 )
-from cryoparts.at_rest.half_runs import bodies_of_halves, weight_of_halves
+from cryoparts.at_rest.half_runs import bodies_of_halves, poses_of_halves, weight_of_halves
 from cryoparts.at_rest.make_maps import Making, group_particles, images_to_read, make_maps
 from cryoparts.at_rest.neighbourhoods import corrected_field, find_neighbourhoods, follow
 from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
@@ -57,12 +57,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 SHARED = (
-    "the half maps share no image; poses are those of the particle file, and one training, "
-    "which saw both halves, decided how the parts lie in each particle: halves share one model"
+    "the half maps share no image; poses are those of the particle file or, where refined, of one "
+    "training, which saw both halves and decided how the parts lie in each particle: halves share "
+    "one model"
 )
 APART = (
-    "each half was trained apart, found its own parts and moved its own particles; poses are "
-    "those of the particle file, and the neutral model and the masks are shared"
+    "each half was trained apart, found its own parts and moved its own particles; they share the "
+    "poses of the particle file (where refined, each half's are its own), the neutral model and "
+    "the masks"
 )
 """What is independent of what, for the summary."""
 
@@ -129,6 +131,7 @@ def reconstruct_at_rest(
         open_particles(run.config),
         run.particles,
         run.config.preprocessing,
+        poses=None if halves is None else poses_of_halves(run, halves),
         box_size=options.box_size,
         pixel_size_angstrom=options.pixel_size_angstrom,
     )
