@@ -14,7 +14,7 @@ import pytest
 from cryoparts.at_rest.run_bodies import run_bodies
 from cryoparts.cli.main import main
 from cryoparts.io.mrc import read_map
-from cryoparts.parts.edit_history import bring_up_to_date
+from cryoparts.parts.edit_history import replaced_parts
 from cryoparts.run.run import Run
 from resting_run import BOX, PARTICLES, PIXEL, make_resting_run
 
@@ -117,7 +117,7 @@ def test_maps_of_other_parts_go_with_them(run, folder, tmp_path):
     assert (copy / "reconstruction" / "at_rest" / "composite.mrc").is_file()
     before = Run.open(copy).parts
     after = replace(before, labels=np.where(np.arange(len(before.labels)) % 5, before.labels, 0))
-    with bring_up_to_date(Run.open(copy).directory, before, after, {}, ()):
+    with replaced_parts(Run.open(copy).directory, before, after, {}):
         pass
     assert not (copy / "reconstruction" / "at_rest").exists()
     assert not (copy / "motion" / "core.csv").exists()
