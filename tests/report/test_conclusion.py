@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cryoparts.report.conclusion import conclude
@@ -20,7 +22,7 @@ def test_five_lines_name_the_parts_the_numbers_and_the_files(fake_run):
     assert lines["found"].startswith("2 parts change, together ")
     for part in ("part 1 ", "part 2 "):
         assert part in lines["found"]
-    assert "Held-out FRC" in lines["how sure"]
+    assert "held-out FRC" in lines["how sure"]
     assert "2 of 2 parts held against null particles" in lines["how sure"]
     assert str(made.folder / "report.html") in lines["report"]
     assert lines["next"].endswith(f"cryoparts trust {made.folder} --halves")
@@ -59,4 +61,17 @@ def test_what_was_trained_again_is_not_asked_for_once_more(fake_run):
 def test_many_parts_are_summed_up(fake_run):
     found = conclude(fake_run(particles=1500, parts=5).folder).found
     assert found.count("part ") == 3
-    assert found.endswith("; 1 more.")  # four of the five fit this molecule
+    assert found.endswith(", 1 more.")  # four of the five fit this molecule
+
+
+def test_the_readme_shows_the_end_of_the_demo_in_these_lines(fake_run):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("found     ") :].split("```")[0]
+    keys = [line[:10].strip() for line in shown.splitlines() if not line.startswith(" ")]
+    expected = [what for what, _ in conclude(fake_run(particles=1500).folder).lines()]
+    assert keys == [*expected, "demo done"]
+
+
+def test_what_one_part_does_is_said_once(fake_run):
+    found = conclude(fake_run(particles=1500, parts=1).folder).found
+    assert found.count("comes and goes") == 1

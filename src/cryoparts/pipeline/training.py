@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.export.selected import save_selection
+from cryoparts.export.summary_tables import write_epochs
 from cryoparts.inference.latents import forget_latents, write_latents
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
 from cryoparts.selection.selection import Selection
@@ -92,6 +93,7 @@ def train_run(
     rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
     write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))
     run.forget_training()
+    write_epochs(run.root, rows)
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]
     trained = Trained(
