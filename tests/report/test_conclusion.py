@@ -22,7 +22,7 @@ def test_five_lines_name_the_parts_the_numbers_and_the_files(fake_run):
     assert lines["found"].startswith("2 parts change, together ")
     for part in ("part 1 ", "part 2 "):
         assert part in lines["found"]
-    assert "held-out FRC" in lines["how sure"]
+    assert "Held-out FRC" in lines["how sure"]
     assert "2 of 2 parts held against null particles" in lines["how sure"]
     assert str(made.folder / "report.html") in lines["report"]
     assert lines["next"].endswith(f"cryoparts trust {made.folder} --halves")

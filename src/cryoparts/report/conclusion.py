@@ -89,7 +89,7 @@ def _found(results: RunResults, verdict: Verdict) -> str:
     told = [_named(one, alike=alike) for one in parts[:NAMED]]
     if len(parts) > NAMED:
         told.append(f"{len(parts) - NAMED} more")
-    return said if len(parts) == 1 else f"{said.removesuffix('.')}: {', '.join(told)}."
+    return f"{said.removesuffix('.')}: {', '.join(told)}."
 
 
 def _named(one: Finding, *, alike: bool) -> str:
@@ -99,8 +99,7 @@ def _named(one: Finding, *, alike: bool) -> str:
 
 
 def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
-    frc = frc_line(results.training).removesuffix(".")
-    said = [SURE[verdict.trust], frc[:1].lower() + frc[1:]]
+    said = [SURE[verdict.trust], frc_line(results.training).removesuffix(".")]
     parts = () if record is None else record.parts
     tested = [part for part in parts if part.tested]
     if parts and not tested:
