@@ -48,7 +48,7 @@ class DashboardServer:
                 lifespan="off",
                 http="h11",
                 ws="none",
-                log_level="error",
+                log_level="critical",  # what fails is told by the application itself
                 log_config=None,  # into the log, not onto the terminal
                 access_log=False,
                 proxy_headers=False,
