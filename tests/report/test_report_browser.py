@@ -169,6 +169,14 @@ def test_a_link_unfolds_its_part_and_its_maps_follow_contour_blend_and_slice(ope
     assert "x = " in scene.locator(".controls").nth(1).inner_text()
 
 
+def test_without_webgl_the_still_pictures_stand_in(new_page, written):
+    page = new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null;")
+    page.goto(written.as_uri())
+    assert page.locator(".still svg, .still img").first.is_visible()
+    assert "offers no WebGL" in page.locator("#molecule").inner_text()
+
+
 def test_every_part_is_in_the_menu_at_any_number(new_page, fake_run):
     made = fake_run("many", parts=9, gaussians=400, steps=("train", "parts", "focus"))
     count = int(made.labels.max())
