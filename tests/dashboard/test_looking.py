@@ -71,7 +71,10 @@ def test_a_particle_that_is_clicked_shows_its_images_and_its_model(page):
     number = int(page.input_value("#row"))
     assert f"decoded model of particle {number}" in page.inner_text("#model-said")
     assert placed(page) != neutral
+    page.select_option("#map", "model")
+    wait(page, "n => document.getElementById('model').dataset.surface === `particle ${n}`", number)
     page.click("#forget")
+    wait(page, "() => document.getElementById('model').dataset.surface === 'model'")
     wait(page, "before => document.getElementById('model').dataset.places === before", neutral)
 
 
