@@ -114,6 +114,10 @@ def test_the_molecule_stands_on_the_first_screen_and_shows_a_part_alone(opened):
     plot = drawn(scene)
     box = plot.bounding_box()
     assert box["y"] + 0.6 * box["height"] < 900
+    page.set_viewport_size({"width": 390, "height": 844})
+    box = plot.bounding_box()
+    assert box["y"] + 0.6 * box["height"] < 844, "on a phone, too"
+    page.set_viewport_size({"width": 1440, "height": 900})
     before = picture(plot)
     assert (np.abs(before - [247, 249, 251]).max(axis=2) > 12).mean() > 0.1, "nothing is drawn"
     button = scene.get_by_role("button", name="part 1", exact=True)
