@@ -65,6 +65,17 @@ def test_a_table_with_strangers_is_refused(tmp_path):
         read_columns(run)
 
 
+@pytest.mark.parametrize("file", ["latent.csv", "focus/part_1/particles.csv"])
+def test_a_cell_that_is_no_number_is_refused_not_left_out(tmp_path, file):
+    run = make_run(tmp_path / "run")
+    path = run.root / file
+    rows = path.read_text().split("\n")
+    rows[3] = rows[3][:-1] + "x"
+    path.write_text("\n".join(rows))
+    with pytest.raises(InputError, match="not of numbers"):
+        read_columns(run)
+
+
 CONDITIONS = {
     "amplitude:part_1 < 0.3 and half == 1": (ROW < 12) & (ROW % 2 == 0),
     "amplitude:part1<0.3 or not state:arm == 1": (ROW < 12) | (ROW % 2 == 1),

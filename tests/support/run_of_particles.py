@@ -73,6 +73,7 @@ def make_run(
     )
     latent = np.column_stack([index - index.mean(), np.zeros(count)])
     rows = [f"{_quoted(n)},{a},{b}" for n, (a, b) in zip(names, latent.tolist(), strict=True)]
+    np.save(run.latent_path, latent.astype(np.float32))
     run.latent_csv_path.write_text("name,z1,z2\n" + "\n".join(rows) + "\n")
     return run
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryoparts.errors import InputError
-from cryoparts.io.tables import read_table
+from cryoparts.io.tables import numbers, read_table
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.statistics.principal_components import principal_scores
@@ -220,9 +220,9 @@ def _by_number(path: Path) -> tuple[int, ...]:
 
 def _add(values: dict[str, FloatArray], name: str, table: pd.DataFrame, column: str) -> None:
     if column in table.columns:
-        numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-        if np.isfinite(numbers).any():
-            values[name] = numbers
+        found = table[column].to_numpy(dtype=np.float64)
+        if np.isfinite(found).any():
+            values[name] = found
 
 
 def _read(path: Path, index: pd.Index[Any]) -> pd.DataFrame:
@@ -242,6 +242,8 @@ def _read(path: Path, index: pd.Index[Any]) -> pd.DataFrame:
             f"names {len(strangers)} particles that are not in the run, {strangers[0]} for one",
             cure,
         )
+    for column in table.columns:
+        table[column] = numbers(table, column, path, cure=cure)
     return table.reindex(index)
 
 
