@@ -34,6 +34,9 @@ this, so that the jitter of a decoder that moves nothing is not blown up."""
 _NEIGHBOURS_OF_LOCAL_FIT = 20
 """Gaussians to which a local rigid motion is fitted: a rotation needs three, noise needs more."""
 
+_ROUNDS_OF_COMMON_MOTION = 10
+"""Rounds in which the stillest body and its motion determine each other."""
+
 _PERMUTATIONS = 2
 """Permuted copies of the changes that tell how many components noise alone has."""
 
@@ -121,7 +124,7 @@ def measure_changes(
         amplitude_change = np.sqrt(np.mean(amplitudes**2, axis=0))[:, 0]
         blocks.append(amplitudes)
     if displacements is not None:
-        moves = _centred(displacements, (count, 3))
+        moves = _without_common_motion(where, _centred(displacements, (count, 3)))
         rms = np.sqrt(np.mean(np.sum(moves**2, axis=2), axis=0))
         unit = max(float(np.quantile(rms, 0.9)), SMALLEST_DISPLACEMENT_UNIT)
         blocks.append(moves / unit)
@@ -155,6 +158,34 @@ def gaussian_features(changes: Changes) -> FloatArray:
         parts.append(changes.displacement_modes.reshape(count, -1))
         parts.append(_local_rotation(changes.positions, changes.displacement_modes))
     return np.concatenate(parts, axis=1)
+
+
+def _without_common_motion(positions: FloatArray, moves: FloatArray) -> FloatArray:
+    """Displacements (S, N, 3) less the small rigid motion of the stillest Gaussians.
+
+    What is left of errors of the poses moves all Gaussians of a particle as one body, which
+    defines no part. Weights one over each Gaussian's mean square of what is left find the
+    body that is stillest, a core and not the mean of all (iteratively reweighted least squares).
+    """
+    count = len(positions)
+    if count < 3:
+        return moves
+    arms = positions - positions.mean(axis=0)
+    radius = max(float(np.sqrt(np.mean(np.sum(arms**2, axis=1)))), 1e-9)
+    body = np.zeros((count, 3, 6))
+    body[:, :, :3] = np.eye(3)
+    for axis in range(3):
+        body[:, :, 3 + axis] = np.cross(np.eye(3)[axis], arms) / radius
+    flat = body.reshape(-1, 6)
+    left = moves
+    for _ in range(_ROUNDS_OF_COMMON_MOTION):
+        square = np.mean(np.sum(left**2, axis=2), axis=0)
+        weight = np.repeat(1.0 / (square + max(1e-3 * float(square.mean()), 1e-12)), 3)
+        normal = flat.T @ (weight[:, None] * flat)
+        normal += 1e-9 * np.trace(normal) * np.eye(6)  # points on a line turn about it freely
+        fitted = (moves.reshape(len(moves), -1) * weight) @ flat @ np.linalg.inv(normal)
+        left = moves - (fitted @ flat.T).reshape(moves.shape)
+    return left
 
 
 def _centred(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
