@@ -35,6 +35,17 @@ NO_PAGES = re.compile(r"\[([^\]]+)\]\((?!https?:|docs/|#)[^)]+\)")
 """Links from those files to what is no page of the site."""
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add to the menu what it does not name: results of benchmarks, and new pages of docs/."""
+    named = set(re.findall(r"[\w/]+\.md", str(config.nav)))
+    sections = {name: pages for entry in config.nav or [] for name, pages in entry.items()}
+    results = [name for name in ELSEWHERE if name.startswith("benchmarks/")]
+    sections["Measured"] += [name for name in results if name not in named]
+    own = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    sections["Use"] += [name for name in own if name not in named]
+    return config
+
+
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and those that lie outside docs/."""
     files.append(File.generated(config, "commands.md", content=commands_page()))

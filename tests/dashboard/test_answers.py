@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.client
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
+from cryoparts.dashboard import actions
 from cryoparts.dashboard.run_view import RunView
 from cryoparts.selection.selection import read_names
-from dashboard_of import ask, get, post, run_address
+from dashboard_of import ask, dashboard_of, get, post, run_address
 from run_of_particles import PARTICLES, make_run, names_of
 
 SQUARE = [[-1, -1], [9.5, -1], [9.5, 99], [-1, 99]]
@@ -162,3 +167,39 @@ def test_a_page_that_is_loaded_anew_shows_what_has_changed_and_reads_nothing_els
         "name,part_1\n" + "".join(f'"{name}",0.25\n' for name in names_of())
     )
     assert "presence:part_1" in run.load().columns.values
+
+
+def test_a_fault_of_the_program_is_said_on_the_page_and_shown_in_the_terminal(
+    server, monkeypatch, caplog
+):
+    def broken(_run, _asked):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(actions.QUESTIONS, "content", broken)
+    status, answer = get(server, "content")
+    assert status == 500
+    assert "ZeroDivisionError" in answer["error"]
+    assert "in broken" in caplog.text
+    assert get(server, "job")[0] == 200
+
+
+def test_the_server_ends_without_a_word_while_it_answers(tmp_path, monkeypatch, capfd):
+    waiting = threading.Event()
+
+    def slow(_run, _asked):
+        waiting.set()
+        time.sleep(3)
+        return {}
+
+    def unanswered(server):
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            get(server, "content")
+
+    monkeypatch.setitem(actions.QUESTIONS, "content", slow)
+    with dashboard_of(make_run(tmp_path / "other").root) as server:
+        server._server.config.timeout_graceful_shutdown = 0.1
+        asking = threading.Thread(target=unanswered, args=(server,))
+        asking.start()
+        waiting.wait(10)
+    asking.join()
+    assert capfd.readouterr() == ("", "")

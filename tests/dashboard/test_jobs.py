@@ -45,6 +45,7 @@ def test_commands_are_those_of_the_terminal(view):
     assert command_of(view, {"job": "selection", "selection": "odd"})[1] == [
         "reconstruct", root, "--selection", "odd",
     ]  # fmt: skip
+    assert command_of(view, {"job": "at_rest"})[1] == ["reconstruct", root, "--at-rest"]
     asked = {"job": "focus", "part": "1", "order": "curve", "states": "3"}
     assert command_of(view, asked)[1] == [
         "focus", root, "--part", "part_1", "--order", "curve", "--states", "3",

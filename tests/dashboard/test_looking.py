@@ -68,6 +68,27 @@ def test_a_particle_that_is_clicked_shows_its_images_and_its_model(page):
     wait(page, "before => document.getElementById('model').dataset.places === before", neutral)
 
 
+@pytest.mark.parametrize("shown", ["", "model"])
+def test_a_part_that_is_clicked_on_the_model_brings_its_own_plane(page, shown):
+    page.select_option("#map", shown)
+    if shown:
+        wait(page, "() => document.getElementById('model').dataset.triangles > 100")
+    places = page.evaluate(
+        """() => {
+          const { viewer, atoms, model } = document.body.molecule;
+          const own = atoms.filter((a) => model.part[a.serial] === 1);
+          return viewer.modelToScreen(own.map(({ x, y, z }) => ({ x, y, z })));
+        }"""
+    )
+    assert places
+    for place in places:  # some lie behind others
+        page.mouse.click(place["x"], place["y"])
+        if page.get_attribute("#parts button[data-part='1']", "aria-pressed") == "true":
+            break
+        page.wait_for_timeout(50)
+    wait(page, "() => document.getElementById('x').value === 'x:part_1'")
+
+
 def test_a_slider_along_the_curve_moves_model_and_map(page):
     page.click("#parts button:has-text('part 1')")
     wait(page, "() => !document.getElementById('along').disabled")

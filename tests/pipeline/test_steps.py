@@ -61,7 +61,7 @@ def test_no_step_writes_to_standard_output_or_error(example, capfd, request):
     assert capfd.readouterr() == ("", "")
     assert names == [
         "train", "parts", "masks", "motion", "focus", "composition", "trust", "coordination",
-        "reconstruct", "report",
+        "reconstruct", "at-rest", "report",
     ]  # fmt: skip
     assert told
     assert all(0 <= done <= total for _, done, total in told)

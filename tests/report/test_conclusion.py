@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cryoparts.report.conclusion import conclude
@@ -59,4 +61,12 @@ def test_what_was_trained_again_is_not_asked_for_once_more(fake_run):
 def test_many_parts_are_summed_up(fake_run):
     found = conclude(fake_run(particles=1500, parts=5).folder).found
     assert found.count("part ") == 3
-    assert found.endswith("; 1 more.")  # four of the five fit this molecule
+    assert found.endswith(", 1 more.")  # four of the five fit this molecule
+
+
+def test_the_readme_shows_the_end_of_the_demo_in_these_lines(fake_run):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("found     ") :].split("```")[0]
+    keys = [line[:10].strip() for line in shown.splitlines() if not line.startswith(" ")]
+    expected = [what for what, _ in conclude(fake_run(particles=1500).folder).lines()]
+    assert keys == [*expected, "demo done"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cryoparts.figures.at_rest import BeforeAfter
 from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
+from cryoparts.report.page import write_report
 from cryoparts.report.section_at_rest import at_rest_section
 from resting_run import make_resting_run
 
@@ -45,6 +46,17 @@ def test_three_pictures(section):
         with Image.open(io.BytesIO(picture.png)) as image:
             assert np.asarray(image.convert("L")).std() > 5
         assert picture.caption
+
+
+def test_before_and_after_can_be_turned_on_the_page(run, new_page):
+    page = new_page()
+    page.goto(write_report(run.root).as_uri() + "#at-rest")
+    scene = page.locator("#at-rest .scene.maps")
+    scene.scroll_into_view_if_needed()
+    scene.locator(":scope[data-drawn=yes]").wait_for()
+    assert scene.get_by_role("button", name="consensus").is_visible()
+    assert scene.get_by_role("button", name="every part at rest").is_visible()
+    assert scene.locator("canvas").count() >= 3
 
 
 def test_nothing_better_is_said(run, tmp_path, monkeypatch):

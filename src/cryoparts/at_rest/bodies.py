@@ -63,6 +63,11 @@ class BodyMotion:
         """The motion in the chosen particles (indices or a mask)."""
         return BodyMotion(self.centre, self.rotation[rows], self.shift_angstrom[rows])
 
+    def about(self, point: FloatArray) -> BodyMotion:
+        """The same motion, its shift that of another point (3,), Å."""
+        shift = self.rotation @ point + self.offset_angstrom - point
+        return BodyMotion(point, self.rotation, shift)
+
     def followed_by(self, other: BodyMotion) -> BodyMotion:
         """A motion after another: first this one, about whose centre the result is.
 

@@ -95,6 +95,14 @@ class InputOptions:
     in turn in the place of the first. The model must lie on the group's axes."""
 
 
+Halves = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Train on each half of the particles apart too, in trust/half_1 and half_2: the half "
+        "maps of parts at rest are then independent.",
+    ),
+]
 Inputs = Annotated[InputOptions, Parameter(name="*", group=INPUT)]
 Preprocessing = Annotated[PreprocessingConfig, Parameter(name="*", group=INPUT, negative_bool=ON)]
 Modelling = Annotated[ModelConfig, Parameter(name="*", group=MODEL)]

@@ -12,7 +12,7 @@ from cryoparts.cli.analyse.motion import show_motion
 from cryoparts.cli.analyse.parts import show_parts
 from cryoparts.cli.analyse.trust import show_trust
 from cryoparts.cli.console import DISPLAY, TrainingProgress, progress_bars
-from cryoparts.cli.results.reconstruct import show_maps
+from cryoparts.cli.results.reconstruct import show_at_rest, show_maps
 from cryoparts.cli.results.report import show_report
 from cryoparts.cli.start.train import show_training
 
@@ -32,18 +32,21 @@ SHOWN: dict[str, Callable[[Any], None]] = {
     "trust": show_trust,
     "coordination": show_coordination,
     "reconstruct": show_maps,
+    "at-rest": show_at_rest,
     "report": show_report,
 }
 
 
-def show_steps(run: Run, config: RunConfig, *, resume: bool) -> None:
+def show_steps(run: Run, config: RunConfig, *, resume: bool, halves: bool = False) -> None:
     """Make all steps of a run after its start, and show what each found."""
     from cryoparts.pipeline.steps import STEPS, run_steps
 
     epochs = TrainingProgress(run.training.epochs)
     with progress_bars() as progress:
         DISPLAY.stage(1, len(STEPS))
-        steps = run_steps(run, config, resume=resume, epochs=epochs, progress=progress)
+        steps = run_steps(
+            run, config, resume=resume, halves=halves, epochs=epochs, progress=progress
+        )
         for number, step in enumerate(steps, start=2):
             SHOWN[step.name](step.result)
             DISPLAY.stage(number, len(STEPS))

@@ -130,6 +130,10 @@ class AtRestOptions:
     neighbourhoods: int = 24
     """How many neighbourhoods follow a deformation."""
 
+    halves: bool = False
+    """Train each half of the particles apart, unless that is done, and keep the halves apart
+    to the last step: only then are the half maps independent."""
+
     box_size: int | None = None
     """Box of the maps at rest, pixels; the images are cropped in Fourier space. Default: the
     particles' own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
@@ -122,7 +123,8 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, send_guarded)
             return
-        await self._app(scope, _replay(body, receive), send_guarded)
+        with contextlib.suppress(asyncio.CancelledError):  # the server ends, nobody waits
+            await self._app(scope, _replay(body, receive), send_guarded)
 
     def _refused(self, request: Request) -> Response | None:
         """Why a request is not answered, or where its page is; None where it is let through."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def build_app(folders: RunFolders) -> Starlette:
             Mount("/static/browser", StaticFiles(directory=SHARED)),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={404: _absent, 405: _absent, InputError: _wrong},
+        exception_handlers={404: _absent, 405: _absent, InputError: _wrong, Exception: _failed},
     )
 
 
@@ -78,6 +79,7 @@ class _Pages:
         run = self._run(request)
         if run is None:
             return refusal(request, "absent")
+        self._folders.visit(run)
         return run_page(run.name, alone=self._folders.alone is not None)
 
     async def ask(self, request: Request) -> Response:
@@ -116,3 +118,11 @@ async def _absent(request: Request, _fault: Exception) -> Response:
 async def _wrong(_request: Request, fault: Exception) -> Response:
     """Errors of the user are answered in words, and the page shows them."""
     return JSONResponse({"error": f"{fault}"}, 400)
+
+
+async def _failed(request: Request, fault: Exception) -> Response:
+    """A fault of the program itself: the terminal shows where, and the page says so."""
+    where = "".join(traceback.format_exception(fault))
+    LOG.warning("a fault of the dashboard, at %s:\n%s", request.url.path, where)
+    said = f"The dashboard itself failed ({type(fault).__name__}): the terminal shows where."
+    return JSONResponse({"error": said}, 500)

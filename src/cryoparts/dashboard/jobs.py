@@ -46,7 +46,8 @@ def command_of(view: RunView, asked: Mapping[str, Any]) -> tuple[str, list[str]]
     view : RunView
     asked : dict
         ``{"job": "focus", "part": 1, "order": "curve", "states": 3}``; ``{"job": "states" |
-        "trajectory", "part": 1}``; ``{"job": "selection", "selection": name}``. Without
+        "trajectory", "part": 1}``; ``{"job": "at_rest"}``; ``{"job": "selection",
+        "selection": name}``. Without
         ``part``: every part. ``order`` and ``states`` may be absent.
 
     Raises
@@ -60,6 +61,8 @@ def command_of(view: RunView, asked: Mapping[str, Any]) -> tuple[str, list[str]]
         if name not in saved_selections(view.run):
             raise _wrong(f"there is no selection {name!r}", "Save one first.")
         return f"maps of the selection {name}", ["reconstruct", root, "--selection", name]
+    if job == "at_rest":
+        return "map with every part at rest", ["reconstruct", root, "--at-rest"]
     part, title = _part(view, asked)
     if job == "focus":
         return f"focus on {title}", ["focus", root, *part, *_focus_options(asked)]

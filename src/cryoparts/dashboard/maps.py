@@ -11,7 +11,7 @@ import numpy as np
 from cryoparts.dashboard.curve import frame
 from cryoparts.errors import InputError
 from cryoparts.figures.compact_volumes import coded, grid_around
-from cryoparts.figures.state_maps import contour_level
+from cryoparts.figures.state_maps import contour_level, difference_level
 from cryoparts.gaussians.density import render
 from cryoparts.io.mrc import read_map
 from cryoparts.io.tables import read_json
@@ -36,6 +36,10 @@ MOST_LEVELS = 4.0
 
 SELECTION_MAPS = {"selected": "chosen particles", "rest": "all others"}
 
+AT_REST_MAPS = {"composite": "every part in its own poses", "consensus": "all in one pose"}
+
+DIFFERENCE = re.compile(r"difference_(\d+)_minus_(\d+)")
+
 MODEL_VOXELS = 64
 """Side of the grid that Gaussians are drawn on."""
 
@@ -59,6 +63,10 @@ def run_maps(view: RunView) -> list[RunMap]:
         elif re.fullmatch(r"part_\d+/trajectory", where) and re.fullmatch(r"frame_\d+", name):
             part = view.title(path.parents[1].name)
             found.append((f"{part} along its coordinate", name.replace("_", " "), path))
+        elif re.fullmatch(r"part_\d+", where) and (pair := DIFFERENCE.fullmatch(name)):
+            found.append((view.title(where), f"state {pair[1]} − state {pair[2]}", path))
+        elif where == "at_rest" and name in AT_REST_MAPS:
+            found.append(("at rest", AT_REST_MAPS[name], path))
         elif where.startswith("selection_") and name in SELECTION_MAPS:
             group = f"selection {where.removeprefix('selection_')}"
             found.append((group, SELECTION_MAPS[name], path))
@@ -87,6 +95,9 @@ def volume(run: OpenRun, key: str) -> dict[str, Any]:
     if key not in known:
         raise InputError(f"map {key}", "there is none of this name", "Reload the page.")
     found = read_map(known[key])
+    if pair := DIFFERENCE.fullmatch(known[key].stem):
+        other = read_map(known[key].with_name(f"state_{pair[2]}.mrc"))
+        return _compact_difference(found.density, found.voxel_size, contour_level(other.density))
     return _compact(found.density, found.voxel_size, contour_level(found.density))
 
 
@@ -141,6 +152,20 @@ def _compact(density: NDArray[np.float32], voxel_size: float, level: float) -> d
         "frame": grid.frame(voxel_size, centre),
         "level": level,
         **coded(grid.sampled(density), least, most),
+    }
+
+
+def _compact_difference(
+    density: NDArray[np.float32], voxel_size: float, map_level: float
+) -> dict[str, Any]:
+    """More density and less, each beyond a level that noise does not reach."""
+    level = difference_level(density, map_level, None)
+    grid = grid_around(np.abs(density) > SEEN_SHARE * level, MOST_VOXELS)
+    return {
+        "frame": grid.frame(voxel_size, density.shape[0] // 2),
+        "level": level,
+        "signed": True,
+        **coded(grid.sampled(density), -MOST_LEVELS * level, MOST_LEVELS * level),
     }
 
 

@@ -42,8 +42,8 @@ REFUSALS = {
     "token": Refusal(
         HTTPStatus.FORBIDDEN,
         "The token is missing or of another dashboard",
-        "Whoever can write into the run must show that they started the dashboard.",
-        "Open the whole address that `cryoparts dashboard` printed in the terminal: it ends in "
+        "The page can write into the run, so it opens to those alone who see where it was started.",
+        "Open the whole address that the dashboard printed in the terminal: it ends in "
         "?token=... . The address of an earlier dashboard does not open a new one.",
     ),
     "method": Refusal(

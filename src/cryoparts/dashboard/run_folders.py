@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from cryoparts.states.trajectory import Trajectory
 
+MOST_OPEN = 3
+"""Runs whose tables and networks are kept: some 200 MB each at 131,899 particles."""
+
 DEPTH = 2
 """Levels of folders below the given one in which runs are looked for."""
 
@@ -70,11 +73,16 @@ class OpenRun:
         state = _state_of(self.directory)
         if self._view is not None and state == self._loaded:
             return self._view
-        self._view, self._loaded = RunView.of(self.directory), state
+        self.forget()
+        view = RunView.of(self.directory)
+        self._view, self._loaded = view, state
+        return view
+
+    def forget(self) -> None:
+        """Let go of what was read; it is read again when it is asked for."""
         with self.computing:
-            self._opened = self._images = None
+            self._view = self._opened = self._images = None
             self.curves.clear()
-        return self._view
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -136,6 +144,7 @@ class RunFolders:
 
     root: Path
     _opened: dict[str, OpenRun] = field(default_factory=dict)
+    _visited: list[OpenRun] = field(default_factory=list)
 
     @classmethod
     def of(cls, root: Path) -> RunFolders:
@@ -181,7 +190,16 @@ class RunFolders:
             self._opened[key] = OpenRun(key, shown, RunDirectory(folder))
         return self._opened[key]
 
-    def close(self) -> None:
-        """End the jobs that run."""
-        for run in self._opened.values():
-            run.jobs.stop()
+    def close(self) -> list[str]:
+        """End the jobs that run; returns what they were."""
+        running = [run.jobs.latest for run in self._opened.values() if run.jobs.latest is not None]
+        running = [job for job in running if job.running]
+        for job in running:
+            job.stop()
+        return [job.title for job in running]
+
+    def visit(self, run: OpenRun) -> None:
+        """Note that a run's page is opened; of those opened long ago, what was read is let go."""
+        self._visited = [*(other for other in self._visited if other is not run), run]
+        for other in self._visited[:-MOST_OPEN]:
+            other.forget()

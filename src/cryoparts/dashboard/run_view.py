@@ -10,7 +10,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.palette import STATE_COLOURS, part_colour, part_title, state_shades
+from cryoparts.palette import (
+    GAINED_COLOUR,
+    LOST_COLOUR,
+    STATE_COLOURS,
+    part_colour,
+    part_title,
+    state_shades,
+)
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.selection.particle_columns import meaning
 from cryoparts.selection.selection import (
@@ -81,6 +88,7 @@ class RunView:
             "views": self._views(),
             "parts": self._parts(),
             "model": self._model(),
+            "differences": {"more": GAINED_COLOUR, "less": LOST_COLOUR},
             "selections": self.selections(),
         }
 

@@ -48,7 +48,7 @@ class DashboardServer:
                 lifespan="off",
                 http="h11",
                 ws="none",
-                log_level="error",
+                log_level="critical",  # what fails is told by the application itself
                 log_config=None,  # into the log, not onto the terminal
                 access_log=False,
                 proxy_headers=False,
@@ -80,10 +80,10 @@ class DashboardServer:
         """End `serve_forever`, which runs in another thread."""
         self._server.should_exit = True
 
-    def close(self) -> None:
-        """Give the port back, and end what was started from the page."""
+    def close(self) -> list[str]:
+        """Give the port back and end what was started from the page; returns what that was."""
         self._socket.close()
-        self.folders.close()
+        return self.folders.close()
 
     def serving(self) -> threading.Thread:
         """Answer in a thread of its own, until `shutdown`."""

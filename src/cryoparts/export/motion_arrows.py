@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,44 @@ SHORTEST_ANGSTROM = 0.5
 """Arrows shorter than this are not drawn."""
 
 
+@dataclass(frozen=True)
+class MovingParts:
+    """The parts of a run whose motion is known.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    labels : PartLabels
+    parts : dict
+        Entry of motions.json of each part.
+    """
+
+    model: GaussianModel
+    labels: PartLabels
+    parts: dict[int, dict[str, Any]]
+
+
+def moving_parts(run: Path) -> MovingParts | None:
+    """What motion/ says of each part; None where it has not been made.
+
+    Raises
+    ------
+    InputError
+        If a file of the run is missing or damaged.
+    """
+    folder = RunDirectory.open(run)
+    summary = read_motion_summary(folder.motion_path)
+    if summary is None:
+        return None
+    labels = PartLabels.load(folder.parts_path)
+    known = {part: summary["parts"].get(f"part_{part}") for part in range(1, labels.n_parts + 1)}
+    return MovingParts(
+        GaussianModel.load(folder.gaussians_path),
+        labels,
+        {part: content for part, content in known.items() if content is not None},
+    )
+
+
 def write_motion_arrows(run: Path) -> Path | None:
     """Write ``motion/arrows.bild``: each part's axis, and where its Gaussians go.
 
@@ -52,18 +91,14 @@ def write_motion_arrows(run: Path) -> Path | None:
     InputError
         If a file of the run is missing or damaged.
     """
-    folder = RunDirectory.open(run)
-    summary = read_motion_summary(folder.motion_path)
-    if summary is None:
+    moving = moving_parts(run)
+    if moving is None:
         return None
-    model = GaussianModel.load(folder.gaussians_path)
-    labels = PartLabels.load(folder.parts_path)
     lines = [".comment motion of the parts, written by cryoparts; Angstrom about the box centre"]
-    for part in range(1, labels.n_parts + 1):
-        content = summary["parts"].get(f"part_{part}")
-        if content is not None:
-            lines += _part_lines(part, content, model.positions[labels.members(part)])
-    path = folder.motion_path / ARROWS
+    for part, content in moving.parts.items():
+        positions = moving.model.positions[moving.labels.members(part)]
+        lines += _part_lines(part, content, positions)
+    path = RunDirectory.open(run).motion_path / ARROWS
     write_text(path, "\n".join(lines) + "\n")
     return path
 

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.export.motion_arrows import moving_parts
 from cryoparts.export.trajectory import write_trajectory_cif
-from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.motion.motion_paths import places_along
-from cryoparts.parts.part_labels import PartLabels
 from cryoparts.states.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -36,17 +34,12 @@ def write_motion_models(run: Path) -> list[Path]:
     InputError
         If a file of the run is missing or damaged.
     """
-    folder = RunDirectory.open(run)
-    summary = read_motion_summary(folder.motion_path)
-    if summary is None:
+    moving = moving_parts(run)
+    if moving is None:
         return []
-    model = GaussianModel.load(folder.gaussians_path)
-    labels = PartLabels.load(folder.parts_path)
+    model, labels = moving.model, moving.labels
     written = []
-    for part in range(1, labels.n_parts + 1):
-        content = summary["parts"].get(f"part_{part}")
-        if content is None:
-            continue
+    for part, content in moving.parts.items():
         members = labels.members(part)
         rest = model.positions.astype(np.float64)
         displacements = np.zeros((POINTS, len(model), 3))
@@ -54,7 +47,7 @@ def write_motion_models(run: Path) -> list[Path]:
         displacements[:, members] = places - rest[members]
         share = np.linspace(0.0, 1.0, POINTS)
         moved = Trajectory(share, np.zeros(POINTS, dtype=np.int64), None, displacements)
-        path = folder.motion_path / f"part_{part}.cif"
+        path = RunDirectory.open(run).motion_path / f"part_{part}.cif"
         write_trajectory_cif(path, model, moved, labels.labels)
         written.append(path)
     return written

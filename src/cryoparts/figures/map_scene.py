@@ -13,6 +13,8 @@ from cryoparts.figures.pictures import Scene
 from cryoparts.palette import state_shades
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from cryoparts.figures.compact_volumes import Grid
@@ -38,6 +40,7 @@ def map_scene(
     poster: Picture,
     most_voxels: int,
     towards_viewer: FloatArray,
+    titles: Mapping[int, str] | None = None,
 ) -> Scene | None:
     """The states' maps and their differences; None where all are empty.
 
@@ -54,6 +57,8 @@ def map_scene(
         Of one map.
     towards_viewer : array, shape (3,)
         Unit vector (x, y, z) to the viewer.
+    titles : mapping, optional
+        What the states are called, in place of "state 1" and so on.
     """
     seen = np.any(
         [volume > SEEN_SHARE * maps.levels[s] for s, volume in maps.states.items()], axis=0
@@ -71,7 +76,11 @@ def map_scene(
         "surface": SURFACE_COLOUR,
         "towards": [round(float(value), 4) for value in towards_viewer],
         "states": [
-            {"title": f"state {state}", "level": maps.levels[state], "shade": shade_of[state]}
+            {
+                "title": (titles or {}).get(state, f"state {state}"),
+                "level": maps.levels[state],
+                "shade": shade_of[state],
+            }
             | _state(maps, state, grid)
             for state in maps.states
         ],

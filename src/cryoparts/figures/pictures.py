@@ -134,6 +134,7 @@ def _vectors(figure: Figure, name: str) -> str:
         for dots in axes.collections:
             if len(np.atleast_2d(dots.get_offsets())) > MOST_VECTOR_DOTS:
                 dots.set_rasterized(True)
+    figure.set_layout_engine("none")  # as it was laid out for the pixels: that takes long
     drawn = io.StringIO()
     # text stays text, and names within the file are the same each time
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):

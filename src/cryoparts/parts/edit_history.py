@@ -34,6 +34,7 @@ FILES_BY_PART = (
 )
 OF_ALL_PARTS = (
     "motion/motions.json",
+    "motion/motions.csv",
     "motion/arrows.bild",
     "parts/masks/core.mrc",
     "composition",
@@ -222,7 +223,8 @@ def _out_of_date(
                 removed.append(path)
             elif kept[part] != part:
                 moving.append((path, run.root / pattern.format(k=kept[part])))
-    several = sorted(run.root.glob("focus/part_*+*"))
+    with_numbers = ("focus/part_*+*", "motion/part_*.cif")
+    several = sorted(path for glob in with_numbers for path in run.root.glob(glob))
     of_all = (run.root / name for name in OF_ALL_PARTS)
     removed += [path for path in (*of_all, *several) if path.exists()]
     return removed, moving

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.coordination import find_run_coordination
     from cryoparts.pipeline.editing import edit_run_parts
     from cryoparts.pipeline.evaluating import evaluate
+    from cryoparts.pipeline.exports.morph import morph_parts
+    from cryoparts.pipeline.exports.movie import make_movie
+    from cryoparts.pipeline.exports.particles import (
+        class_of_selection,
+        classes_of_parts,
+        export_particles,
+    )
     from cryoparts.pipeline.focus import find_states
     from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
     from cryoparts.pipeline.maps.reconstruct import (
@@ -42,16 +49,21 @@ __all__ = [
     "CoordinationOptions",
     "MotionOptions",
     "check_sample",
+    "class_of_selection",
+    "classes_of_parts",
     "decode_particles",
     "describe_particles",
     "edit_run_parts",
     "evaluate",
+    "export_particles",
     "find_motion",
     "find_parts",
     "find_run_coordination",
     "find_states",
     "judge_composition",
     "judge_trust",
+    "make_movie",
+    "morph_parts",
     "particle_columns",
     "reconstruct_at_rest",
     "reconstruct_selection",
@@ -73,16 +85,21 @@ _HOME = {
     "CoordinationOptions": "coordination",
     "MotionOptions": "motion",
     "check_sample": "checking",
+    "class_of_selection": "exports.particles",
+    "classes_of_parts": "exports.particles",
     "decode_particles": "particles",
     "describe_particles": "checking",
     "edit_run_parts": "editing",
     "evaluate": "evaluating",
+    "export_particles": "exports.particles",
     "find_motion": "motion",
     "find_parts": "parts",
     "find_run_coordination": "coordination",
     "find_states": "focus",
     "judge_composition": "composition",
     "judge_trust": "trust",
+    "make_movie": "exports.movie",
+    "morph_parts": "exports.morph",
     "particle_columns": "particles",
     "reconstruct_at_rest": "maps.at_rest",
     "reconstruct_selection": "maps.reconstruct",

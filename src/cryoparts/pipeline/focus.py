@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.export.relion import write_selected_star
+from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
 from cryoparts.run.result_options import keep_options
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 PARTICLES = "particles.csv"
-OWN_FILES = ("state_*.star", "trajectory/*")
+OWN_FILES = ("state_*.star", "states.csv", "trajectory/*")
 
 MOST_KEPT = 100_000_000
 """Numbers of the decoder's output kept for the second of two passes (0.4 GB); where there
@@ -112,6 +113,7 @@ def find_states(
         folder = directory.focus_on_several_path(focused.parts)
         with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
             focused.save(new)
+            write_states(new, focused)
             keep_options(new, options)
             if focused.order == "curve":
                 _write_trajectory(new, run, focused, labels, options.trajectory_points)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
+from cryoparts.export.summary_tables import MOTIONS, write_motions
 from cryoparts.io.atomic import write_together
 from cryoparts.motion.motion_files import (
     SUMMARY,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-OWN_FILES = ("part_*.csv", "part_*_angles.npy", "part_*.cif", "core.csv", ARROWS)
+OWN_FILES = ("part_*.csv", "part_*_angles.npy", "part_*.cif", "core.csv", MOTIONS, ARROWS)
 
 FEWEST_PARTICLES = 10
 """Fewer have no mean motion whose error could be told."""
@@ -96,7 +97,9 @@ def find_motion(
         if measured.core is not None:
             write_core_motion(new, run.particles.names, measured.core)
         keep_options(new, options)
-        write_motion_summary(new, summarise(measured, labels, options.frame))
+        summary = summarise(measured, labels, options.frame)
+        write_motions(new, summary)
+        write_motion_summary(new, summary)
     write_motion_arrows(directory.root)
     write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)

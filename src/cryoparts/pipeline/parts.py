@@ -26,7 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.pipeline.progress import Progress, silent
+from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.null_judgement import NULL_TEST, NullTest, null_test
@@ -96,7 +96,9 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         seed=seed,
     )
     progress("parts: null particles", 0, 0)
-    tested, labels = (None, found) if options.keep_flagged else _without_flagged(run, found)
+    tested, labels = (
+        (None, found) if options.keep_flagged else _without_flagged(run, found, progress)
+    )
     forgotten, downstream = _put_in_place(run, labels, options)
     if tested is not None:
         tested.save(run.directory.trust_path)
@@ -116,9 +118,13 @@ def describe_run_parts(run: Run) -> PartsFound:
     return PartsFound(labels, described, None, labels.n_parts)
 
 
-def _without_flagged(run: Run, labels: PartLabels) -> tuple[NullTest | None, PartLabels]:
+def _without_flagged(
+    run: Run, labels: PartLabels, progress: Progress
+) -> tuple[NullTest | None, PartLabels]:
     """The parts without those that null particles show as well."""
-    tested, kept = null_test(run, labels, drop=True)
+    tested, kept = null_test(
+        run, labels, drop=True, progress=counting(progress, "parts: null particles")
+    )
     if tested is None and labels.n_parts:
         LOG.warning("too few particles to tell parts from noise by null particles")
     return tested, kept

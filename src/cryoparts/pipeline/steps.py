@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryoparts.config.steps import AtRestOptions
 from cryoparts.pipeline.composition import judge_composition
 from cryoparts.pipeline.coordination import find_run_coordination
 from cryoparts.pipeline.focus import find_states, part_numbers
+from cryoparts.pipeline.maps.at_rest import at_rest_where_parts_move
 from cryoparts.pipeline.maps.reconstruct import reconstruct_states
 from cryoparts.pipeline.motion import find_motion
 from cryoparts.pipeline.outputs import report_run, write_masks
@@ -34,6 +36,7 @@ STEPS = {
     "trust": "judging trust",
     "coordination": "testing coordination",
     "reconstruct": "reconstructing",
+    "at-rest": "bringing parts to rest",
     "report": "writing the report",
 }
 """Every step, in its order, and what it does."""
@@ -61,6 +64,7 @@ def run_steps(
     *,
     resume: bool = False,
     maps: bool = True,
+    halves: bool = False,
     epochs: TrainingProgress | None = None,
     progress: Progress = silent,
 ) -> Iterator[StepDone]:
@@ -76,6 +80,8 @@ def run_steps(
         Go on with the training that is there.
     maps : bool
         Also masks, trust, maps and report; without them, what numbers need.
+    halves : bool
+        Train each half apart too, so that the half maps at rest are independent.
     epochs, progress
         Told how far the work is.
 
@@ -115,5 +121,9 @@ def run_steps(
         shown = begin("reconstruct")
         made = reconstruct_states(run, parts, config.reconstruction, shown)
         yield StepDone("reconstruct", made)
+        begin("at-rest")
+        options = AtRestOptions(halves=halves)
+        rested = at_rest_where_parts_move(run, options, config.reconstruction, progress, epochs)
+        yield StepDone("at-rest", rested)
         begin("report")
         yield StepDone("report", report_run(run))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.export.selected import save_selection
+from cryoparts.export.summary_tables import write_epochs
 from cryoparts.inference.latents import forget_latents, write_latents
 from cryoparts.missed.missed_parts import find_missed
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
@@ -99,6 +100,7 @@ def train_run(
         second_pass=partial(find_missed, progress=progress),
     )
     run.forget_training()
+    write_epochs(run.root, rows)
     best = best_epoch(rows)
     neutral = rows[0]["held_out_frc"]
     trained = Trained(

@@ -28,6 +28,8 @@ from cryoparts.validation.trained_again import TrainedAgain, compare_trainings
 from cryoparts.validation.trust_record import SUMMARY, PartTrust, TrustRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
     from cryoparts.training.trainer import Progress as TrainingProgress
@@ -87,7 +89,7 @@ def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     """
     labels, folder = run.parts, run.directory.trust_path
     progress("trust: null particles", 0, 0)
-    tested = _null_test(run, labels)
+    tested = _null_test(run, labels, counting(progress, "trust: null particles"))
     progress("trust: what predicts the imaging", 0, 0)
     leaks = _leaks(run, labels)
     progress("trust: parts of subsamples", 0, 0)
@@ -102,12 +104,12 @@ def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     return TrustFound(record, tested, tuple(leaks))
 
 
-def _null_test(run: Run, labels: PartLabels) -> NullTest | None:
+def _null_test(run: Run, labels: PartLabels, shown: Callable[[int, int], None]) -> NullTest | None:
     """The test that was made when the parts were found, or a new one if they are others."""
     known = NullTest.load(run.directory.trust_path)
     if known is not None and known.labels == labels_checksum(labels):
         return known
-    tested, _ = null_test(run, labels, drop=False)
+    tested, _ = null_test(run, labels, drop=False, progress=shown)
     if tested is not None:
         tested.save(run.directory.trust_path)
     return tested

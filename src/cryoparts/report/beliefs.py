@@ -53,6 +53,6 @@ def beliefs_of(folder: Path) -> dict[int, Belief]:
 
 def _belief(part: PartTrust) -> Belief:
     ratio = f"null ratio {part.null_ratio:.2f}" if np.isfinite(part.null_ratio) else ""
-    if not ratio and not np.isfinite(part.least_stable):
-        return UNTESTED
-    return Belief("good" if part.verdict == "holds" else "caution", part.verdict, ratio)
+    if part.verdict == "holds":
+        return Belief("good", part.verdict, ratio)
+    return Belief("caution" if part.flagged or part.unstable else "unknown", part.verdict, ratio)

@@ -9,14 +9,14 @@ import numpy as np
 
 from cryoparts.figures.run_results import read_run
 from cryoparts.report.verdict import findings, frc_line, headline, judge
-from cryoparts.report.wording import counted
+from cryoparts.report.wording import counted, percent
 from cryoparts.validation.trust_record import TrustRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoparts.figures.run_results import RunResults
-    from cryoparts.report.verdict import Trust, Verdict
+    from cryoparts.report.verdict import Finding, Trust, Verdict
 
 NAMED = 3
 """Parts that are described; more would not fit a line."""
@@ -85,10 +85,17 @@ def _found(results: RunResults, verdict: Verdict) -> str:
     if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
         return said
     parts = sorted(findings(results), key=lambda one: -one.mass_share)
-    doing = [f"{one.title[:1].lower() + one.title[1:]} {one.kind}" for one in parts[:NAMED]]
+    alike = len({one.kind for one in parts}) == 1
+    told = [_named(one, alike=alike) for one in parts[:NAMED]]
     if len(parts) > NAMED:
-        doing.append(f"{len(parts) - NAMED} more")
-    return f"{said.removesuffix('.')}: {'; '.join(doing)}."
+        told.append(f"{len(parts) - NAMED} more")
+    return said if len(parts) == 1 else f"{said.removesuffix('.')}: {', '.join(told)}."
+
+
+def _named(one: Finding, *, alike: bool) -> str:
+    """A part with its share of the mass and, unless all do the same, what it does."""
+    does = "" if alike else f"{one.kind}, "
+    return f"{one.title[:1].lower()}{one.title[1:]} ({does}{percent(one.mass_share)})"
 
 
 def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:
@@ -103,7 +110,7 @@ def _sure(results: RunResults, verdict: Verdict, record: TrustRecord | None) -> 
     leaks = [] if record is None else record.summary.get("worrying_leaks", [])
     if leaks:
         said.append("the latent space also tells how the particles were imaged")
-    return "; ".join(said)
+    return f"{said[0]}. {'; '.join(said[1:])}"
 
 
 def _next(folder: Path, results: RunResults, verdict: Verdict, record: TrustRecord | None) -> str:

@@ -10,6 +10,10 @@ from markupsafe import Markup
 
 from cryoparts.at_rest.at_rest_files import CURVES, SUMMARY
 from cryoparts.figures.at_rest import BeforeAfter, rest_fsc, rest_slices, rest_surfaces
+from cryoparts.figures.compact_volumes import VOXELS_ON_PAGE
+from cryoparts.figures.map_scene import map_scene
+from cryoparts.figures.maps import SURFACE_COLOUR
+from cryoparts.figures.state_maps import StateMaps, contour_levels
 from cryoparts.figures.viewpoints import viewpoint_of
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.mrc import read_map
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cryoparts.figures.pictures import Picture
+    from cryoparts.figures.pictures import Picture, Scene
+
+SHARE_OF_PAGE = 8
+"""Each of the two maps has one of so many shares of all voxels on the page."""
 
 CURE = "Run `cryoparts reconstruct --at-rest` again."
 DASH = "–"
@@ -65,7 +72,8 @@ def at_rest_section(folder: Path) -> AtRestSection:
             for row in rows
         },
     )
-    pictures = [drawn, *_maps(run, place, rows)]
+    still, scene = _maps(run, place, rows)
+    pictures = [drawn, *still]
     html = render(
         "section_at_rest.html.j2",
         rows=[_row(row) for row in rows],
@@ -73,15 +81,18 @@ def at_rest_section(folder: Path) -> AtRestSection:
         better=[part_words(str(row["name"])) for row in rows if row["kept"] != "consensus"],
         apart=bool(summary["halves_trained_apart"]),
         pictures=pictures,
+        scene=scene,
     )
     return AtRestSection(html, tuple(pictures))
 
 
-def _maps(run: RunDirectory, place: Path, rows: list[dict[str, Any]]) -> list[Picture]:
-    """Surfaces and slices, seen from the region that has gained most."""
+def _maps(
+    run: RunDirectory, place: Path, rows: list[dict[str, Any]]
+) -> tuple[list[Picture], Scene | None]:
+    """Surfaces and slices, seen from the region that has gained most; and a scene to turn."""
     names = ("consensus", "composite", "local_resolution_consensus", "local_resolution_composite")
     if not all((place / f"{name}.mrc").is_file() for name in (*names, "mask")):
-        return []
+        return [], None
     read = [read_map(place / f"{name}.mrc") for name in names]
     shown = BeforeAfter(
         (read[0].density, read[1].density),
@@ -93,10 +104,23 @@ def _maps(run: RunDirectory, place: Path, rows: list[dict[str, Any]]) -> list[Pi
     members = _members(run, str(best["region"]))
     positions = GaussianModel.load(run.gaussians_path).positions.astype(np.float64)
     seen = viewpoint_of(positions[members], positions[~members])
-    return [
-        rest_surfaces(shown, seen),
+    surfaces = rest_surfaces(shown, seen)
+    still = [
+        surfaces,
         rest_slices(shown, positions[members].mean(axis=0), str(best["region"])),
     ]
+    return still, _scene(shown, surfaces, seen.oblique)
+
+
+def _scene(shown: BeforeAfter, poster: Picture, towards: NDArray[np.float64]) -> Scene | None:
+    """Before and after, to be turned, contoured and sliced alike."""
+    volumes = dict(enumerate(shown.maps, start=1))
+    pair = StateMaps(0, shown.voxel_size, volumes, {}, contour_levels(volumes))
+    nowhere = np.zeros(shown.maps[0].shape)
+    titles = {1: "consensus", 2: "every part at rest"}
+    return map_scene(
+        pair, nowhere, SURFACE_COLOUR, poster, VOXELS_ON_PAGE // SHARE_OF_PAGE, towards, titles
+    )
 
 
 def _members(run: RunDirectory, region: str) -> NDArray[np.bool_]:

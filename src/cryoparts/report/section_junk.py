@@ -30,6 +30,9 @@ JUNK_BELOW = 0.5
 ALIKE = 0.9
 """Where no particle is less probable, there is nothing to show."""
 
+SMALLEST = 0.001
+"""Probabilities below it are not told apart."""
+
 EXAMPLES = 6
 """Images shown of either kind."""
 
@@ -112,7 +115,13 @@ def _example(particles: PreparedParticles, probability: FloatArray, row: int) ->
     image = particles.images([row])[0].numpy()
     return Example(
         str(particles.names[row]),
-        f"{probability[row]:.2g}" if probability[row] < 0.995 else "1.0",
+        _rounded(float(probability[row])),
         tile(image),
         tile(filtered(image, particles.pixel_size_angstrom)),
     )
+
+
+def _rounded(probability: float) -> str:
+    if probability < SMALLEST:
+        return f"below {SMALLEST}"
+    return f"{probability:.2g}" if probability < 1 - 5 * SMALLEST else "1.0"

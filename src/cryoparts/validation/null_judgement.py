@@ -22,6 +22,7 @@ from cryoparts.validation.null_amplitude import (
 from cryoparts.validation.null_test import null_decoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -104,7 +105,13 @@ def labels_checksum(labels: PartLabels) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels.labels, dtype="<i8").tobytes()).hexdigest()
 
 
-def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | None, PartLabels]:
+def null_test(
+    run: Run,
+    labels: PartLabels,
+    *,
+    drop: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[NullTest | None, PartLabels]:
     """Judge the parts by null particles passed through the trained networks.
 
     Parameters
@@ -115,6 +122,8 @@ def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | N
         Parts of its Gaussians.
     drop : bool
         Put flagged parts back into the core.
+    progress : callable or None
+        Told how many null particles are done.
 
     Returns
     -------
@@ -130,9 +139,8 @@ def null_test(run: Run, labels: PartLabels, *, drop: bool) -> tuple[NullTest | N
     if measured.sum() < FEWEST_PARTICLES or (~measured).sum() < FEWEST_PARTICLES:
         return None, labels
     data = run.decoder.decode(rows)
-    null = null_decoder(
-        run.decoder, replace(run.setup, split=run.trusted_split), rows, seed
-    ).decode()
+    setup = replace(run.setup, split=run.trusted_split)
+    null = null_decoder(run.decoder, setup, rows, seed, progress).decode()
     judged = compare_with_null(labels, data, null, measured, seed=seed)
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}

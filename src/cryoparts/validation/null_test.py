@@ -13,6 +13,8 @@ from cryoparts.training.encoder_input import EncoderInput
 from cryoparts.validation.null_particles import NullImaging
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cryoparts.inference.decode import TrainedDecoder
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def null_decoder(
-    trained: TrainedDecoder, setup: TrainingSetup, indices: NDArray[np.int64], seed: int
+    trained: TrainedDecoder,
+    setup: TrainingSetup,
+    indices: NDArray[np.int64],
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> TrainedDecoder:
     """The trained networks, asked about null particles instead of the real ones.
 
@@ -38,6 +44,8 @@ def null_decoder(
         Real particles in whose places the null particles are.
     seed : int
         Of the noise.
+    progress : callable or None
+        Told how many latent vectors are refined.
 
     Returns
     -------
@@ -56,6 +64,6 @@ def null_decoder(
     everyone = np.arange(len(indices))
     encoded = trained.asked_about(particles, encoder_input, None).encoded(everyone)
     refined = refinement(trained, setup, forward).refine(
-        encoded, everyone, trained.config.refinement_steps
+        encoded, everyone, trained.config.refinement_steps, progress
     )
     return trained.asked_about(particles, encoder_input, refined)

@@ -34,6 +34,8 @@ class MapsCase:
         What differs from the benchmark's imaging.
     at_rest : dict
         Options of `reconstruct --at-rest`.
+    sections : dict
+        What differs from the benchmark's options of the runs.
     parts : {"found", "given"}
         Those that the program finds, or the true regions: where nothing moves there is nothing
         to be found, and the question is what the maps would claim of given parts.
@@ -44,6 +46,7 @@ class MapsCase:
     simulation: dict[str, Any] = field(default_factory=dict)
     imaging: dict[str, Any] = field(default_factory=dict)
     at_rest: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, dict[str, Any]] = field(default_factory=dict)
     parts: Literal["found", "given"] = "found"
 
 
@@ -86,10 +89,11 @@ class MapsBenchmark:
         """What is wrong with the particles."""
         return Nuisances(**self.nuisances)
 
-    def run_config(self, particles: Path, model: Path, seed: int) -> RunConfig:
-        """The options of a run."""
+    def run_config(self, case: MapsCase, particles: Path, model: Path, seed: int) -> RunConfig:
+        """The options of a case's run."""
         plain: dict[str, Any] = {"particles": str(particles), "model": str(model)}
-        plain |= {name: dict(values) for name, values in self.sections.items()}
+        for name in {**self.sections, **case.sections}:
+            plain[name] = self.sections.get(name, {}) | case.sections.get(name, {})
         plain["training"] = plain.get("training", {}) | {"seed": seed}
         # whether particles fit the model is not what is measured here, and noise does not
         plain["as_given"] = True
@@ -143,6 +147,6 @@ def read_maps_benchmark(path: Path) -> MapsBenchmark:
             made.simulation(case, path.parent)
             made.imaging_options(case, 1)
             AtRestOptions(**case.at_rest)
+            made.run_config(case, Path("particles.star"), Path("model.cif"), 1)
         made.nuisance_options()
-        made.run_config(Path("particles.star"), Path("model.cif"), 1)
     return made

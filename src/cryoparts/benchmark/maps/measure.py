@@ -75,7 +75,7 @@ def measure_case(
             imaging=benchmark.imaging_options(case, seed),
             nuisances=benchmark.nuisance_options(),
         )
-    config = benchmark.run_config(data / "particles.star", data / "model.cif", seed)
+    config = benchmark.run_config(case, data / "particles.star", data / "model.cif", seed)
     started = time.perf_counter()
     run = start_run(config, folder / "run", resume=(folder / "run").exists())
     if not run.directory.latent_csv_path.is_file():

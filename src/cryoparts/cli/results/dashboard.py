@@ -45,3 +45,5 @@ def dashboard(run: RunFolder, *, port: int = PORT, open_browser: Browser = True)
             server.serve_forever()
         except KeyboardInterrupt:
             say("dashboard ended")
+            for title in server.close():
+                say(f"stopped: {title}")

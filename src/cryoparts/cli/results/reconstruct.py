@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from cryoparts.cli.analyse.focus import PartName
-from cryoparts.cli.console import progress_bar, progress_bars, say, table
+from cryoparts.cli.console import (
+    TrainingProgress,
+    progress_bar,
+    progress_bars,
+    say,
+    table,
+)
 from cryoparts.cli.options import Flat, Reconstructing, RunFolder
 from cryoparts.config import ReconstructionConfig
 from cryoparts.config.steps import FRAMES, AtRestOptions
@@ -73,7 +79,7 @@ def reconstruct(
             return
         if resting != AtRestOptions():
             raise InputError(
-                "--deformable, --neighbourhoods, --box-size, --pixel-size",
+                "--deformable, --neighbourhoods, --halves, --box-size, --pixel-size",
                 "are options of maps at rest",
                 "Give --at-rest too, or leave them out.",
             )
@@ -112,7 +118,8 @@ def _at_rest(
             "Leave those out.",
         )
     with progress_bars() as progress:
-        made = reconstruct_at_rest(run, resting, options, progress)
+        epochs = TrainingProgress(run.training.epochs)
+        made = reconstruct_at_rest(run, resting, options, progress, epochs)
     show_at_rest(made)
 
 

@@ -7,6 +7,7 @@ import time
 from cryoparts.cli.console import progress_bars, say
 from cryoparts.cli.options import (
     Focusing,
+    Halves,
     InputOptions,
     Inputs,
     ModelFile,
@@ -38,6 +39,7 @@ def run(
     model: ModelFile,
     output: OutputFolder,
     resume: Resume = False,
+    halves: Halves = False,
     inputs: Inputs = InputOptions(),
     preprocessing: Preprocessing = PreprocessingConfig(),
     gaussians: Modelling = ModelConfig(),
@@ -56,5 +58,5 @@ def run(
     with progress_bars() as progress:
         opened = start_run(config, output, resume=resume, tell=say, progress=progress)
     with opened.directory.logging():
-        show_steps(opened, config, resume=resume)
+        show_steps(opened, config, resume=resume, halves=halves)
         say(f"done in {duration(time.perf_counter() - started)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryoparts.cli.console import TrainingProgress, progress_bars, say
 from cryoparts.cli.options import (
+    Halves,
     InputOptions,
     Inputs,
     ModelFile,
@@ -29,6 +30,7 @@ def train(
     model: ModelFile,
     output: OutputFolder,
     resume: Resume = False,
+    halves: Halves = False,
     inputs: Inputs = InputOptions(),
     preprocessing: Preprocessing = PreprocessingConfig(),
     gaussians: Modelling = ModelConfig(),
@@ -41,6 +43,7 @@ def train(
     """
     from cryoparts.pipeline.start import start_run
     from cryoparts.pipeline.training import train_run
+    from cryoparts.pipeline.trust import repeats_of, train_again
 
     config = run_config(particles, model, inputs, preprocessing, gaussians, training)
     with progress_bars() as progress:
@@ -50,6 +53,10 @@ def train(
             epochs = TrainingProgress(run.training.epochs)
             trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
         show_training(trained)
+        if halves:
+            for repeat in repeats_of(run, seeds=0, halves=True, null_training=False):
+                with progress_bars() as progress:
+                    train_again(run, repeat, TrainingProgress(repeat.config.epochs), progress)
 
 
 def show_training(trained: Trained) -> None:

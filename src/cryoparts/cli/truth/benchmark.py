@@ -115,6 +115,7 @@ def maps(
     from cryoparts.benchmark.maps.measure import measure_case
     from cryoparts.benchmark.maps.table import HEADER, rows_of, write_tables
     from cryoparts.benchmark.results import machine
+    from cryoparts.io.run_directory import library_versions
 
     chosen = read_maps_benchmark(config).chosen(cases, seeds, particles)
     places = [Path(), *([data] if data is not None else []), config.resolve().parent]
@@ -131,7 +132,7 @@ def maps(
             say(f"{case.name}, seed {seed}")
             tables = config.resolve().parent
             records.append(measure_case(chosen, case, seed, structure, tables, output))
-            written = write_tables(output, records, machine())
+            written = write_tables(output, records, machine() | {"versions": library_versions()})
             rows = [row for row in rows_of(records) if row[0] == case.name]
             show_table(
                 f"{case.name}: FSC 0.5 with the truth, 1/Å", HEADER[1:], [r[1:] for r in rows]

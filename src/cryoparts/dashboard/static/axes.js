@@ -5,7 +5,7 @@ export function ticks(low, high, wanted) {
   const rough = (high - low) / Math.max(wanted, 1), power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? power;
   const found = [];
-  for (let k = Math.ceil(low / step); k * step <= high; k++) found.push(k * step);
+  for (let k = Math.ceil(low / step); k * step <= high; k++) found.push(k * step + 0);
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   return found.map((v) => [v, digits > 6 || Math.abs(v) >= 1e6 ? v.toExponential(1) : v.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })]);
 }
@@ -47,7 +47,7 @@ function frame(pen, scatter, rows, margin, colour) {
   pen.fillStyle = colour("--muted");
   pen.textAlign = "center";
   pen.textBaseline = "top";
-  for (const [v, text] of ticks(value(margin.left, 0), value(right, 0), width / 90)) {
+  for (const [v, text] of ticks(value(margin.left, 0), value(right, 0), width / 70)) {
     const at = Math.round(pixel(v, 0)) + 0.5;
     line(pen, at, bottom, at, bottom + 4);
     pen.fillText(text, at, bottom + 6);

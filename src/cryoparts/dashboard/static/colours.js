@@ -15,13 +15,16 @@ export function stateColour(run, column, number) {
   return "#" + rgb(hex).map((v) => Math.round(v + share * (255 - v)).toString(16).padStart(2, "0")).join("");
 }
 
+const DARK_START = 0.22;   // of the scale: what lies below is not seen on a dark ground
+
 function onScale(share) {
-  const place = Math.min(Math.max(share, 0), 1) * (SCALE.length - 1), below = Math.min(Math.floor(place), SCALE.length - 2);
+  const start = document.documentElement.dataset.theme === "dark" ? DARK_START : 0;
+  const place = (start + (1 - start) * Math.min(Math.max(share, 0), 1)) * (SCALE.length - 1), below = Math.min(Math.floor(place), SCALE.length - 2);
   return SCALE[below].map((v, i) => v + (place - below) * (SCALE[below + 1][i] - v));
 }
 
 /** Colours (4 bytes a point) of a column, and what its legend says. */
-export function coloured(values, { name, isCounted, run, missing }) {
+export function coloured(values, { name, title, isCounted, run, missing }) {
   const rgba = new Uint8Array(4 * values.length), opacity = values.length > 20000 ? 140 : 200, absent = rgb(missing);
   let lacking = 0;
   const paint = (i, colour, alpha) => { rgba.set(colour, 4 * i); rgba[4 * i + 3] = alpha; };
@@ -40,7 +43,7 @@ export function coloured(values, { name, isCounted, run, missing }) {
     if (Number.isFinite(v)) paint(i, table[Math.min(Math.max(Math.round(255 * (v - low) / span), 0), 255)], opacity);
     else { lacking++; paint(i, absent, opacity / 2); }
   });
-  return { rgba, lacking, name, low, high };
+  return { rgba, lacking, name, title, low, high };
 }
 
 /** Legend; the entry of a number chooses its particles. */
@@ -57,8 +60,11 @@ export function legend(host, shades, choose) {
       entries.push(button);
     }
   } else {
-    const bar = element("span", { className: "scale", title: "0.5% at either end lie beyond" }), shown = (v) => Number(v.toPrecision(3)).toLocaleString("en");
-    entries.push(element("span", { className: "chip" }, shown(shades.low), bar, shown(shades.high), ` ${shades.name}`));
+    const bar = element("span", { className: "scale", title: "0.5% at either end lie beyond" });
+    const steps = Array.from({ length: 9 }, (_, i) => `rgb(${onScale(i / 8).map(Math.round)})`);
+    bar.style.background = `linear-gradient(90deg, ${steps})`;
+    const shown = (v) => Number(v.toPrecision(3)).toLocaleString("en");
+    entries.push(element("span", { className: "chip" }, shown(shades.low), bar, shown(shades.high), ` ${shades.title}`));
   }
   if (shades.lacking) entries.push(element("span", { className: "chip muted" }, `${counted(shades.lacking)} without ${shades.name}`));
   host.replaceChildren(...entries);

@@ -7,7 +7,7 @@ const THERE = 0.12;   // relative amplitude below which a ball is not drawn
 export class Molecule {
   /** `picked` is told the part of a ball that is clicked. */
   constructor(host, model, picked) {
-    Object.assign(this, { host, model, picked, part: null, balls: true, surface: null, places: null });
+    Object.assign(this, { host, model, picked, part: null, balls: true, surfaces: [], places: null });
     host.dataset.places = "neutral";
     this.viewer = $3Dmol.createViewer(host, { backgroundAlpha: 0, antialias: true, upscale: false, disableFog: false });
     this.atoms = model.x.map((x, i) => ({
@@ -17,16 +17,35 @@ export class Molecule {
     this.shown = this.viewer.addModel();
     this.shown.addAtoms(this.atoms);
     this.recolour();
-    this.viewer.zoomTo();
-    this.viewer.zoom(0.92);
-    this.viewer.render();
+    this.reset();
     host.addEventListener("keydown", (e) => this.#key(e));
-    // a page that scrolls must not be zoomed by the way
-    new ResizeObserver(() => { this.viewer.resize(); this.viewer.render(); }).observe(host);
+    new ResizeObserver(() => {
+      if (!host.clientWidth || !host.clientHeight) return;
+      this.viewer.resize();
+      if (this.untouched) this.reset(); else this.viewer.render();
+    }).observe(host);
+    for (const kind of ["pointerdown", "wheel", "keydown"]) host.addEventListener(kind, () => { this.untouched = false; }, { passive: true });
   }
 
   /** Look at one part; null for all. */
   look(part) { this.part = part; this.#dress(); }
+
+  /** Turn so that a part is in front. */
+  face(part) {
+    const centre = (atoms) => ["x", "y", "z"].map((axis) => atoms.reduce((sum, a) => sum + a[axis], 0) / Math.max(atoms.length, 1));
+    const own = centre(this.atoms.filter((a) => this.model.part[a.serial] === part)), whole = centre(this.atoms);
+    const d = own.map((v, i) => v - whole[i]), length = Math.hypot(...d);
+    if (length < this.model.radius) return;
+    // the quaternion that turns the part's direction to the viewer's, (0, 0, 1)
+    const [x, y, z] = d.map((v) => v / length), w = 1 + z, norm = Math.hypot(y, x, w) || 1;
+    const view = this.viewer.getView();
+    [view[4], view[5], view[6], view[7]] = w < 1e-6 ? [1, 0, 0, 0] : [y / norm, -x / norm, 0, w / norm];
+    this.viewer.setView(view);
+    // a little from the side: what it is part of is seen too
+    this.viewer.rotate(-24, "y");
+    this.viewer.rotate(14, "x");
+    this.viewer.render();
+  }
 
   /** Show the balls or leave the surface alone. */
   show(balls) { this.balls = balls; this.#dress(); }
@@ -54,7 +73,9 @@ export class Molecule {
       [atom.x, atom.y, atom.z] = p ? [p[4 * i], p[4 * i + 1], p[4 * i + 2]] : [x[i], y[i], z[i]];
       const colour = looked ? colours[part[i]] : mixed(colours[part[i]], this.background, 0.6);
       const size = radius * (looked ? 1 : GHOST) * Math.min(Math.cbrt(Math.max(amplitude, 0)), 1.3);
-      atom.style = { sphere: { color: colour, radius: size, hidden: !this.balls || amplitude < THERE } };
+      // a ball that is not drawn, because a surface is, can be clicked all the same
+      if (amplitude < THERE) atom.style = { sphere: { hidden: true } };
+      else atom.style = this.balls ? { sphere: { color: colour, radius: size } } : { clicksphere: { radius } };
       atom.intersectionShape = { sphere: [], cylinder: [], line: [], triangle: [] };
     }
     // told of one, the viewer draws all anew
@@ -62,17 +83,18 @@ export class Molecule {
     this.viewer.render();
   }
 
-  /** A surface: vertices (Å), normals, triangles, and the colour of each vertex; null for none. */
-  setSurface(mesh) {
-    if (this.surface) this.viewer.removeShape(this.surface);
-    this.surface = null;
-    if (mesh) this.surface = this.viewer.addCustom({ vertexArr: mesh.vertices, normalArr: mesh.normals, faceArr: mesh.faces, color: mesh.colours, opacity: mesh.opacity });
+  /** Surfaces, each with vertices (Å), normals, triangles, one colour or one a vertex, and opacity. */
+  setSurfaces(meshes) {
+    for (const shape of this.surfaces) this.viewer.removeShape(shape);
+    this.surfaces = meshes.filter((mesh) => mesh.faces.length).map((mesh) => this.viewer.addCustom({
+      vertexArr: mesh.vertices, normalArr: mesh.normals, faceArr: mesh.faces, color: mesh.colours, opacity: mesh.opacity,
+    }));
     this.viewer.render();
   }
 
   /** Colour of the nearest Gaussian's part at each place; grey where none is within some radii. */
   coloursAt(places, radii) {
-    const reach = radii * this.model.radius / 0.7, cells = new Map(), { part, colours } = this.model, grey = { r: 0.76, g: 0.8, b: 0.84 };
+    const reach = radii * this.model.radius / 0.7, cells = new Map(), { part, colours } = this.model, grey = { r: 0.69, g: 0.73, b: 0.78 };
     const cell = (x, y, z) => `${Math.floor(x / reach)},${Math.floor(y / reach)},${Math.floor(z / reach)}`;
     const shades = Object.fromEntries(Object.entries(colours).map(([label, hex]) => [label, hex === colours[0] ? grey : Object.fromEntries(rgb(hex).map((v, i) => ["rgb"[i], v / 255]))]));
     for (const atom of this.atoms) {
@@ -94,7 +116,14 @@ export class Molecule {
 
   turn(axis, degrees) { this.viewer.rotate(degrees, axis); this.viewer.render(); }
 
-  reset() { this.viewer.zoomTo(); this.viewer.zoom(0.92); this.viewer.render(); }
+  /** The whole model, with room for what it moves to: the viewer itself looks at the height alone. */
+  reset() {
+    const { clientWidth, clientHeight } = this.host;
+    this.viewer.zoomTo();
+    this.viewer.zoom(0.84 * Math.min(1, clientWidth / Math.max(clientHeight, 1)));
+    this.viewer.render();
+    this.untouched = true;
+  }
 
   #key(e) {
     const turns = { ArrowLeft: ["y", -10], ArrowRight: ["y", 10], ArrowUp: ["x", -10], ArrowDown: ["x", 10] };

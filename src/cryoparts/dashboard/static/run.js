@@ -64,7 +64,7 @@ async function draw() {
 function paint(values, name) {
   const isCounted = run.columns.some((c) => c.name === name && c.colours);
   const missing = getComputedStyle(document.body).getPropertyValue("--missing").trim();
-  const shades = coloured(values, { name, isCounted, run, missing });
+  const shades = coloured(values, { name, title: titled(name), isCounted, run, missing });
   scatter.setColours(shades.rgba);
   legend($("legend"), shades, (condition) => { $("condition").value = condition; chooser.choose({ condition }); });
 }
@@ -106,22 +106,29 @@ async function refresh() {
   await attempt(draw);
 }
 
+/** What the run came to, below its parts. */
+function concluded(told) {
+  const lines = told.problem ? [["problem", told.problem]] : [["found", told.found], ["how sure", told.sure]];
+  $("conclusion").replaceChildren(...lines.flatMap(([what, text]) => [element("dt", {}, what), element("dd", {}, text)]));
+}
+
 function fillViews() {
   $("view").replaceChildren(...run.views.map((v, i) => element("option", { value: i }, v.title)));
+  $("view").selectedIndex = run.views.findIndex((v) => v.x === $("x").value && v.y === $("y").value && (v.z ?? "") === $("z").value);
 }
 
 function listParts() {
   $("parts").replaceChildren(...run.parts.map((p) => {
     const swatch = element("i", { className: "swatch" });
     swatch.style.background = p.colour;
-    const moves = `${p.displacement.toFixed(1)} Å`, varies = `± ${p.amplitude.toFixed(2)}`;
+    const moves = p.displacement ? `${p.displacement.toFixed(1)} Å` : "–", varies = p.amplitude ? `± ${p.amplitude.toFixed(2)}` : "–";
     const button = element("button", { type: "button", className: "part" }, swatch, element("b", {}, p.title),
       element("span", { title: "root mean square displacement over the particles" }, moves),
       element("span", { title: "standard deviation of the relative amplitude over the particles" }, varies),
       element("span", { title: "Gaussians of the part" }, counted(p.gaussians)));
     button.dataset.part = p.part;
-    button.setAttribute("aria-pressed", "false");
-    button.onclick = () => look(p.part);
+    button.setAttribute("aria-pressed", String(molecule?.part === p.part));
+    button.onclick = () => { look(p.part); if (molecule.part === p.part) molecule.face(p.part); };
     return element("li", {}, button);
   }));
   $("no-parts").hidden = run.parts.length > 0;
@@ -162,7 +169,8 @@ async function start() {
   $("colour").onchange = () => attempt(recolour);
   theme($("theme"), () => { molecule.recolour(); attempt(recolour); scatter.draw(); });
   await show(run.views[0]);
-  document.body.scatter = scatter;  // for the console, and for tests
+  ask("verdict").then(concluded, () => {});
+  Object.assign(document.body, { scatter, molecule });  // for the console, and for tests
   document.body.dataset.ready = "true";
 }
 

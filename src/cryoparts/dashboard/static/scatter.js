@@ -41,7 +41,7 @@ export class Scatter {
     Object.assign(this, { names, titles });
     this.space = Boolean(z);
     this.count = x.length;
-    this.ranges = [x, y, z].map((values) => (values ? range(values) : { middle: 0, half: 1 }));
+    this.ranges = [x, y, z].map((values) => (values ? range(values, this.space) : { middle: 0, half: 1 }));
     this.place = new Float32Array(3 * this.count);
     [x, y, z].forEach((values, axis) => {
       const { middle, half } = this.ranges[axis];
@@ -251,10 +251,15 @@ export class Scatter {
   }
 }
 
-function range(values) {
+/** Middle and half width of the values; of all but the outermost where a cloud is looked into. */
+function range(values, inner) {
   let low = Infinity, high = -Infinity;
   for (const v of values) if (Number.isFinite(v)) { if (v < low) low = v; if (v > high) high = v; }
   if (low > high) return { middle: 0, half: 1 };
+  if (inner && values.length > 1000) {
+    const sorted = Float32Array.from(values.filter(Number.isFinite)).sort();
+    [low, high] = [0.005, 0.995].map((q) => sorted[Math.round(q * (sorted.length - 1))]);
+  }
   return { middle: 0.5 * (low + high), half: 0.5 * (high - low) || 0.5 };
 }
 

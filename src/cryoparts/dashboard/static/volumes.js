@@ -6,7 +6,7 @@ const NEAR = 1.6;   // spacings of the Gaussians: what lies farther from all has
 export class Volumes {
   constructor(run, molecule, page) {
     Object.assign(this, { run, molecule, page, shown: null, turn: 0, place: null, cache: new Map() });
-    $("map").onchange = () => this.choose();
+    $("map").onchange = () => { if (!this.shown) $("balls").checked = /difference_/.test($("map").value); this.choose(); };
     $("level").oninput = () => this.#later();
     $("balls").onchange = () => this.#dress();
     this.list();
@@ -27,7 +27,7 @@ export class Volumes {
     const made = this.run.maps.find((m) => !old.has(m.key));
     if (newest) this.cache.clear();
     $("map").value = newest && made ? made.key : [...$("map").options].some((o) => o.value === before) ? before : "";
-    if (newest && $("map").value) this.choose();
+    if (newest && $("map").value) $("map").onchange();
   }
 
   /** Whether the map follows the slider of a part's curve. */
@@ -51,7 +51,7 @@ export class Volumes {
 
   async choose() {
     const mine = ++this.turn, question = this.#question();
-    if (!question) { this.shown = null; this.#dress(); this.molecule.setSurface(null); return; }
+    if (!question) { this.shown = null; this.#dress(); this.molecule.setSurfaces([]); return; }
     await this.page.attempt(async () => {
       const name = JSON.stringify(question);
       if (!this.cache.has(name)) this.cache.set(name, await loaded(question));
@@ -78,18 +78,29 @@ export class Volumes {
   #contour() {
     if (!this.shown) return;
     const level = this.shown.level * Number($("level").value);
-    const mesh = Surfaces.isosurface(this.shown, Math.min(Math.max(level, this.shown.low * 1.001), this.shown.high * 0.999));
+    const within = Math.min(Math.max(level, this.shown.low * 1.001), this.shown.high * 0.999);
+    const meshes = this.shown.signed ? this.#signed(within) : [this.#plain(within)];
     $("level-said").textContent = Number(level.toPrecision(3)).toString();
     $("level").setAttribute("aria-valuetext", `density ${$("level-said").textContent}`);
-    if (!mesh.faces.length) { this.molecule.setSurface(null); return; }
-    this.molecule.setSurface({ ...mesh, colours: this.molecule.coloursAt(mesh.vertices, NEAR), opacity: $("balls").checked ? 0.55 : 1 });
-    Object.assign($("model").dataset, { triangles: mesh.faces.length / 3, surface: this.shown.name });
+    this.molecule.setSurfaces(meshes);
+    Object.assign($("model").dataset, { triangles: meshes.reduce((sum, mesh) => sum + mesh.faces.length / 3, 0), surface: this.shown.name });
+  }
+
+  #plain(level) {
+    const mesh = Surfaces.isosurface(this.shown, level);
+    return { ...mesh, colours: this.molecule.coloursAt(mesh.vertices, NEAR), opacity: $("balls").checked ? 0.5 : 1 };
+  }
+
+  /** More density and less. */
+  #signed(level) {
+    const negative = { ...this.shown, data: this.shown.data.map((v) => -v) }, { more, less } = this.run.differences;
+    return [[this.shown, more], [negative, less]].map(([volume, colours]) => ({ ...Surfaces.isosurface(volume, level), colours, opacity: 0.85 }));
   }
 }
 
 async function loaded(question) {
-  const { frame, low, high, level, codes } = await ask("volume", question);
+  const { frame, low, high, level, signed, codes } = await ask("volume", question);
   const bytes = await Surfaces.unpacked(codes), step = (high - low) / 255;
   // the border is solvent, so that every surface closes
-  return { ...frame, data: Float32Array.from(bytes, (code) => low + step * code), low, high, level };
+  return { ...frame, data: Float32Array.from(bytes, (code) => low + step * code), low, high, level, signed };
 }

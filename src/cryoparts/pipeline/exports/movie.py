@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from cryoparts.errors import InputError
 from cryoparts.export.movie_file import SUFFIXES, require_movie, write_movie, writes_mp4
-from cryoparts.figures.movie_frames import motion_frames, state_frames
 from cryoparts.figures.part_states import read_part_states
 from cryoparts.figures.state_maps import read_state_maps
+from cryoparts.pipeline.exports.movie_frames import motion_frames, state_frames
 from cryoparts.pipeline.progress import Progress, counting, silent
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from cryoparts.export.eman2 import write_selected_lst
 from cryoparts.export.relion import write_selected_star
 from cryoparts.io.names import rows_of_names
 from cryoparts.particle_files.relion_writing import write_relion
+from cryoparts.particle_files.row_identity import COPY_MARK
 from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
 from cryoparts.selection.selection import named_rows, read_names
@@ -164,7 +165,8 @@ def _write(
     if program == "cryosparc":
         target = stem.with_name(f"{stem.name}.cs")
         write_selected_cs(source, chosen, target, symmetry, classes.by_name)
-        write_result_group(stem.with_name(f"{stem.name}.csg"), [target], stem.name)
+        beside = _passthrough(run, chosen, stem)
+        write_result_group(stem.with_name(f"{stem.name}.csg"), [target, *beside], stem.name)
         return target
     target = stem.with_name(f"{stem.name}.star")
     if own_program(run) == "relion":
@@ -175,6 +177,17 @@ def _write(
     numbers = np.array([classes.by_name[name] for name in table.names[rows].tolist()])
     write_relion(target, table.take(rows), numbers)
     return target
+
+
+def _passthrough(run: Run, chosen: Sequence[str], stem: Path) -> list[Path]:
+    """The chosen rows of the files with the columns that the first lacks: CTF, images."""
+    if run.config.symmetry is not None or any(COPY_MARK in name for name in chosen):
+        return []  # copies of a particle share its rows there
+    written = []
+    for number, source in enumerate(run.config.passthrough, start=1):
+        written.append(stem.with_name(f"{stem.name}_passthrough_{number}.cs"))
+        write_selected_cs(Path(source), chosen, written[-1])
+    return written
 
 
 def _for_cryodrgn(run: Run, classes: Sequence[Classes], folder: Path) -> ParticlesExported:

@@ -18,6 +18,7 @@ from cryoparts.at_rest.at_rest_files import (
     write_summary,
     write_table,
 )
+from cryoparts.at_rest.half_runs import bodies_of_halves, poses_of_halves, weight_of_halves
 from cryoparts.at_rest.make_maps import Making, group_particles, images_to_read, make_maps
 from cryoparts.at_rest.neighbourhoods import corrected_field, find_neighbourhoods, follow
 from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
@@ -28,7 +29,9 @@ from cryoparts.export.at_rest_session import write_at_rest_session
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.motion.run_motion import CHUNK
 from cryoparts.particles.original_images import OriginalImages
+from cryoparts.parts.part_kinds import DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.parts.part_labels import CORE
+from cryoparts.pipeline.maps.halves import train_halves
 from cryoparts.pipeline.maps.part_files import write_part_files
 from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
@@ -43,18 +46,27 @@ if TYPE_CHECKING:
 
     from cryoparts.at_rest.bodies import Body
     from cryoparts.at_rest.composite import JudgedRegion, Region
+    from cryoparts.at_rest.half_runs import HalfRuns
     from cryoparts.at_rest.make_maps import MapsAtRest
     from cryoparts.config import ReconstructionConfig
     from cryoparts.run.run import Run
+    from cryoparts.training.trainer import Progress as TrainingProgress
 
     Map = NDArray[np.float32]
 
 LOG = logging.getLogger(__name__)
 
-INDEPENDENCE = (
-    "the half maps share no image; poses are those of the particle file, and one training, "
-    "which saw both halves, decided how the parts lie in each particle: halves share one model"
+SHARED = (
+    "the half maps share no image; poses are those of the particle file or, where refined, of one "
+    "training, which saw both halves and decided how the parts lie in each particle: halves share "
+    "one model"
 )
+APART = (
+    "each half was trained apart, found its own parts and moved its own particles; they share the "
+    "poses of the particle file (where refined, each half's are its own), the neutral model and "
+    "the masks"
+)
+"""What is independent of what, for the summary."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ def reconstruct_at_rest(
     options: AtRestOptions | None = None,
     maps: ReconstructionConfig | None = None,
     progress: Progress = silent,
+    epochs: TrainingProgress | None = None,
 ) -> AtRestResult:
     """Reconstruct every part from all particles, each in the part's own pose; compose them.
 
@@ -99,6 +112,8 @@ def reconstruct_at_rest(
     maps : ReconstructionConfig, optional
         Its padding, memory and B-factor are used. Default: the run's.
     progress : callable
+    epochs : TrainingProgress, optional
+        Told how far the trainings of the halves are.
 
     Raises
     ------
@@ -106,7 +121,8 @@ def reconstruct_at_rest(
         If parts or motion are missing, or the particle file has moved.
     """
     options, maps = options or AtRestOptions(), maps or run.config.reconstruction
-    bodies = run_bodies(run) if run.motions is not None or not options.deformable else ()
+    halves = train_halves(run, epochs, progress) if options.halves else None
+    bodies = _bodies(run, options, halves)
     if not bodies and not options.deformable:
         raise InputError(
             str(run.root), "no part of it moves", "Nothing is to be brought to rest in this run."
@@ -115,6 +131,7 @@ def reconstruct_at_rest(
         open_particles(run.config),
         run.particles,
         run.config.preprocessing,
+        poses=None if halves is None else poses_of_halves(run, halves),
         box_size=options.box_size,
         pixel_size_angstrom=options.pixel_size_angstrom,
     )
@@ -125,8 +142,8 @@ def reconstruct_at_rest(
         run.training.seed,
         maps.b_factor,
     )
-    weight = particle_weight(run)
-    near, residual = _neighbourhoods(run, options, bodies, weight, progress)
+    weight = particle_weight(run) if halves is None else weight_of_halves(run, halves)
+    near, residual = _neighbourhoods(run, options, bodies, weight, halves, progress)
     groups = group_particles(source, weight, bodies, near)
     regions = _regions(run, bodies, source.box_size, source.pixel_size_angstrom)
     mask = molecule_mask(run.model, source.box_size, source.pixel_size_angstrom)
@@ -141,7 +158,12 @@ def reconstruct_at_rest(
     folder = run.directory.at_rest_path
     start_folder(folder)
     centres = write_part_files(folder, run.config, source, bodies, regions, made)
-    notes = {"left_by_neighbourhoods_angstrom": residual, "files_are_about_angstrom": centres}
+    notes: dict[str, Any] = {
+        "halves_trained_apart": halves is not None,
+        "independence": SHARED if halves is None else APART,
+        "left_by_neighbourhoods_angstrom": residual,
+        "files_are_about_angstrom": centres,
+    }
     _write(run, folder, made, regions, mask, source.pixel_size_angstrom, notes)
     keep_options(folder, options)
     return AtRestResult(
@@ -151,8 +173,47 @@ def reconstruct_at_rest(
         made.after.resolution_angstrom,
         source.box_size,
         source.pixel_size_angstrom,
-        independent=False,
+        independent=halves is not None,
     )
+
+
+def parts_that_move(run: Run) -> list[str]:
+    """Names of the parts that move by 1 Å (root mean square) at the least."""
+    summary = run.motions
+    if summary is None or not run.has_parts:
+        return []
+    return [
+        str(part["name"])
+        for part in summary["parts"].values()
+        if part["displacement_rms_angstrom"] >= DISPLACEMENT_CHANGES_ANGSTROM
+    ]
+
+
+def at_rest_where_parts_move(
+    run: Run,
+    options: AtRestOptions | None = None,
+    maps: ReconstructionConfig | None = None,
+    progress: Progress = silent,
+    epochs: TrainingProgress | None = None,
+) -> AtRestResult | None:
+    """As `reconstruct_at_rest`, as a step of a run: nothing where no part moves.
+
+    What keeps the maps from being made is a warning, not the end of the run: the particle file
+    may have been moved since the run was started.
+    """
+    if not parts_that_move(run):
+        return None
+    try:
+        return reconstruct_at_rest(run, options, maps, progress, epochs)
+    except InputError as fault:
+        LOG.warning("no maps at rest: %s", fault)
+        return None
+
+
+def _bodies(run: Run, options: AtRestOptions, halves: HalfRuns | None) -> tuple[Body, ...]:
+    if halves is not None:
+        return bodies_of_halves(run, halves)
+    return run_bodies(run) if run.motions is not None or not options.deformable else ()
 
 
 def _neighbourhoods(
@@ -160,6 +221,7 @@ def _neighbourhoods(
     options: AtRestOptions,
     bodies: tuple[Body, ...],
     weight: NDArray[np.float64],
+    halves: HalfRuns | None,
     progress: Progress,
 ) -> tuple[tuple[Body, ...], float | None]:
     """Bodies that follow what the decoder says of all Gaussians, and what they leave, Å."""
@@ -168,12 +230,22 @@ def _neighbourhoods(
     model, count = run.model, len(run.particles)
     found = find_neighbourhoods(model, options.neighbourhoods, run.training.seed)
 
-    def decoded(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        moved = run.decoder.decode(rows).displacements
+    def of(asked: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        moved = asked.decoder.decode(rows).displacements
         if moved is None:
             raise InputError("--deformable", "positions did not vary in this run", "Leave it out.")
-        progress("displacement field", int(rows[-1]) + 1, count)
         return np.asarray(moved, dtype=np.float64)
+
+    def decoded(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        progress("displacement field", int(rows[-1]) + 1, count)
+        if halves is None:
+            return of(run, rows)
+        moved = np.zeros((len(rows), len(model), 3))
+        for half, asked in enumerate(halves.both, start=1):
+            own = run.particles.half_set[rows] == half
+            if own.any():
+                moved[own] = of(asked, rows[own])
+        return moved
 
     field = corrected_field(model, bodies, decoded, count, CHUNK)
     return follow(model, found, field, weight)
@@ -244,8 +316,6 @@ def _write(
             "b_factor_applied": made.b_factor,
             "box_size": box,
             "pixel_size_angstrom": pixel,
-            "halves_trained_apart": False,
-            "independence": INDEPENDENCE,
         }
         | notes,
     )

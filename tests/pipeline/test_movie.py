@@ -10,12 +10,12 @@ from PIL import Image
 
 from cryoparts.errors import InputError
 from cryoparts.export.movie_file import require_movie, write_movie
-from cryoparts.figures.movie_frames import motion_frames, state_frames
 from cryoparts.figures.state_maps import StateMaps
 from cryoparts.gaussians.density import render
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.palette import part_colour
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.exports.movie_frames import motion_frames, state_frames
 
 BOX, PIXEL = 24, 6.0
 
