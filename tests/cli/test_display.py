@@ -142,7 +142,10 @@ def test_verbose_tells_what_modules_tell(capsys):
     for verbose in (False, True):
         with console.loudness(quiet=False, verbose=verbose):
             module.info("computed again: noise.npz")
-        assert ("computed again" in capsys.readouterr().out) is verbose
+            console.say(SENTENCE)
+        said = capsys.readouterr().out
+        assert ("computed again" in said) is verbose
+        assert said.count(SENTENCE) == 1
 
 
 def test_an_epoch_tells_how_long_all_epochs_take(monkeypatch):

@@ -42,6 +42,15 @@ def test_help_of_run_is_grouped_and_ends_with_two_examples(capsys):
     assert "--help-all" in text
 
 
+def test_help_of_a_verb_says_what_it_writes(capsys):
+    assert "composition/occupancies.csv" in said(capsys, "composition", "--help")
+    assert "motion/motions.json" in said(capsys, "motion", "--help")
+    text = said(capsys, "--help")
+    assert "Presence of each part in each particle" in text
+    assert "Particles with ground truth" in text
+    assert "(particles in each state of focus/" in said(capsys, "composition", "--help")
+
+
 @pytest.mark.parametrize("verb", ["run", "train"])
 def test_help_all_has_every_option_and_help_the_main_ones(capsys, verb):
     brief = set(OPTION.findall(said(capsys, verb, "--help")))

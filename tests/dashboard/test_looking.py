@@ -7,7 +7,8 @@ import re
 import pytest
 
 from archived_run import VERSIONS, unpacked
-from dashboard_of import dashboard_of
+from browser import pages_of
+from dashboard_of import begin_again, dashboard_of
 
 PARTICLES, GAUSSIANS = 120, 48
 
@@ -19,12 +20,18 @@ def trained(tmp_path_factory):
         yield listening
 
 
+@pytest.fixture(scope="module")
+def drawn(trained, chromium):
+    with pages_of(chromium) as new_page:
+        opened = new_page()
+        opened.goto(trained.url)
+        opened.wait_for_selector("body[data-ready]")
+        yield opened
+
+
 @pytest.fixture
-def page(trained, new_page):
-    opened = new_page()
-    opened.goto(trained.url)
-    opened.wait_for_selector("body[data-ready]")
-    return opened
+def page(drawn):
+    return begin_again(drawn)
 
 
 def wait(page, script, arg=None):
@@ -64,7 +71,10 @@ def test_a_particle_that_is_clicked_shows_its_images_and_its_model(page):
     number = int(page.input_value("#row"))
     assert f"decoded model of particle {number}" in page.inner_text("#model-said")
     assert placed(page) != neutral
+    page.select_option("#map", "model")
+    wait(page, "n => document.getElementById('model').dataset.surface === `particle ${n}`", number)
     page.click("#forget")
+    wait(page, "() => document.getElementById('model').dataset.surface === 'model'")
     wait(page, "before => document.getElementById('model').dataset.places === before", neutral)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 
 import numpy as np
 import pytest
 
-from cryoparts.dashboard.maps import run_maps, volume
+from archived_run import VERSIONS, unpacked
+from cryoparts.dashboard.curve import curve
+from cryoparts.dashboard.maps import run_maps, volume, volume_along
 from cryoparts.dashboard.run_folders import RunFolders
 from cryoparts.errors import InputError
 from cryoparts.io.map_frame import MapFrame
@@ -87,3 +90,34 @@ def test_the_density_of_the_model_holds_all_of_it(opened):
 def test_nothing_else_is_read(opened, key):
     with pytest.raises(InputError):
         volume(opened, key)
+
+
+def test_the_slider_shows_the_reconstructed_frame_that_is_nearest(tmp_path):
+    root = unpacked(VERSIONS[0], tmp_path)
+    run = RunFolders.of(root).alone
+    places = curve(run, 1)["coordinate"]
+    with pytest.raises(InputError, match="--along trajectory"):
+        volume_along(run, 1, 0, reconstructed=True)
+    folder = run.directory.trajectory_maps_path(1)
+    folder.mkdir(parents=True)
+    centres = {1: 8, 2: 16}
+    for frame, x in centres.items():
+        MapFrame().write(folder / f"frame_{frame}.mrc", ball((12, 12, x)), VOXEL)
+    means = [
+        {"frame": 1, "mean_coordinate": places[0]},
+        {"frame": 2, "mean_coordinate": places[-1]},
+    ]
+    (folder / "summary.json").write_text(json.dumps({"frames": means}))
+    for point, x in ((0, 8), (len(places) - 1, 16)):
+        values, origin = density(volume_along(run, 1, point, reconstructed=True))
+        seen = origin[0] + VOXEL * np.argwhere(values > 0.5)[:, 2].mean()
+        assert seen == pytest.approx(VOXEL * (x - 12), abs=0.2)
+
+
+def test_the_density_of_the_model_moves_along_the_curve(tmp_path):
+    run = RunFolders.of(unpacked(VERSIONS[0], tmp_path)).alone
+    first, last = (volume_along(run, 1, point, reconstructed=False) for point in (0, 14))
+    assert first["level"] == last["level"]
+    assert first["codes"] != last["codes"]
+    with pytest.raises(InputError, match="15 places"):
+        volume_along(run, 1, 15, reconstructed=False)

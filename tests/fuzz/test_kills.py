@@ -6,11 +6,8 @@ Two kills here; `make fuzz` kills every verb 20 times (CRYOPARTS_KILLS).
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +17,9 @@ import pytest
 
 from archived_run import VERSIONS, unpacked
 from small_runs import small_arguments, small_data
+from worker import Worker, started_worker
 
 KILLS = int(os.environ.get("CRYOPARTS_KILLS", "1"))
-WORKER = Path(__file__).parents[1] / "support" / "kill_worker.py"
 PARTS = ["--embedding", "pca", "--min-part-size", "4", "--keep-flagged"]
 VERBS = {
     "parts": PARTS,
@@ -50,36 +47,10 @@ CHANGING = (
 """Times, paths of this folder and archives with times in them; everything else is compared."""
 
 
-@dataclass(frozen=True)
-class Worker:
-    """Commands in processes of their own."""
-
-    process: subprocess.Popen[str]
-
-    def run(self, *arguments: object, kill_after: float | None = None) -> dict:
-        assert self.process.stdin and self.process.stdout
-        asked = {"arguments": [str(one) for one in arguments], "kill_after": kill_after}
-        print(json.dumps(asked), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def finish(self, *arguments: object) -> float:
-        """How long it takes; it must come to its end."""
-        done = self.run(*arguments)
-        assert done["status"] == 0, done["errors"]
-        return done["seconds"]
-
-    def kill(self, after: float, *arguments: object) -> None:
-        done = self.run(*arguments, kill_after=after)
-        assert done["status"] in (-9, 0), done["errors"]
-
-
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, str(WORKER)], text=True, **pipes) as process:
-        yield Worker(process)
-        assert process.stdin
-        process.stdin.close()
+    with started_worker() as started:
+        yield started
 
 
 @dataclass(frozen=True)
@@ -143,10 +114,10 @@ def test_a_killed_verb_given_again_gives_the_same(tmp_path, worker, undisturbed,
     moment = np.random.default_rng([kill, list(VERBS).index(verb)]).uniform(0.2, 1.0)
     worker.kill(moment * whole.seconds, *command(verb, broken))
     looked = worker.run("columns", broken, "-o", tmp_path / "look.csv")
-    assert looked["status"] in (0, 2), looked["errors"]  # what is there can be read, or is named
+    assert looked.status in (0, 2), looked.errors  # what is there can be read, or is named
     again = worker.run(*command(verb, broken))
-    renamed_already = verb == "edit-parts" and "there is no part 'part_1'" in again["errors"]
-    assert again["status"] == 0 or renamed_already, again["errors"]
+    renamed_already = verb == "edit-parts" and "there is no part 'part_1'" in again.errors
+    assert again.status == 0 or renamed_already, again.errors
     assert checksums(broken) == whole.files
     assert leftovers(broken) == []
 

@@ -11,9 +11,9 @@ import pytest
 
 from cryoparts.config import ModelConfig
 from cryoparts.gaussians.from_file import make_model
-from cryoparts.gaussians.map_placement import place_map, plausible_voxel
+from cryoparts.gaussians.map_placement import padded_to_cube, place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.io.mrc import read_map, write_map
+from cryoparts.io.mrc import DensityMap, read_map, write_map
 
 BOX, PIXEL = 32, 4.0
 BLOB = np.array([20.0, -12.0, 8.0])
@@ -56,6 +56,34 @@ def test_a_map_that_was_cut_out_lies_where_its_header_says(
     told: list[str] = []
     np.testing.assert_allclose(centre(model_of(path, told)), BLOB, atol=1.0)
     assert "placed by its origin" in told[0]
+
+
+@pytest.mark.parametrize("from_centre", [False, True])
+@pytest.mark.parametrize("x", [slice(14, 30), slice(13, 28)])  # even and odd
+def test_a_map_that_is_no_cube_lies_where_its_header_says_and_that_is_said(
+    tmp_path: Path, whole: np.ndarray, from_centre: bool, x: slice
+) -> None:
+    cut = (slice(10, 26), slice(3, 26), x)
+    first = np.array([x.start, 3, 10]) - (BOX // 2 if from_centre else 0)
+    write_map(tmp_path / "cut.mrc", whole[cut], PIXEL, tuple(first * PIXEL))
+    told: list[str] = []
+    np.testing.assert_allclose(centre(model_of(tmp_path / "cut.mrc", told)), BLOB, atol=1.0)
+    assert f"{x.stop - x.start} x 23 x 16 voxels are no cube: padded with zeros to 23" in told[0]
+    assert "placed by its origin" in told[1]
+
+
+@pytest.mark.parametrize("shape", [(4, 7, 5), (6, 5, 5), (3, 3, 8), (2, 9, 4)])
+def test_padding_to_a_cube_keeps_each_voxel_at_its_place(shape: tuple[int, int, int]) -> None:
+    values = np.random.default_rng(0).random(shape, np.float32)
+    origin = np.array([1.0, -20.0, 7.5])
+    padded = padded_to_cube(DensityMap(values, 3.0, origin), 3.0)
+    assert padded.density.shape == (max(shape),) * 3
+    assert padded.density.sum() == pytest.approx(values.sum())
+    place = np.argwhere(padded.density == values[1, 2, 0])[0]
+    moved = padded.origin + place[::-1] * 3.0
+    np.testing.assert_allclose(moved, origin + np.array([0, 2, 1]) * 3.0)
+    centre_of = [padded.density.shape[axis] // 2 for axis in range(3)]
+    assert padded.density[tuple(centre_of)] == values[tuple(n // 2 for n in shape)]
 
 
 def test_a_map_of_the_whole_box_is_centred_whatever_its_origin(

@@ -109,6 +109,11 @@ def test_flipped_stacks_are_known_by_name(tmp_path: Path, images: np.ndarray) ->
     [
         ([(0, "s.hdf", {})], CTF, "no orientations"),
         ([(0, "s.hdf", {"xform.align3d": {}})], CTF, "3D particles"),
+        (
+            [(0, "s.hdf", pose(np.eye(3), (0, 0)) | {"ptcl3d_id": 0, "tilt_id": 3})],
+            CTF,
+            "particles of tilt series",
+        ),
         ([(0, "s.hdf", pose(np.eye(3), (0, 0)))], None, "no defocus U"),
         ([(0, "s.hdf", pose(np.eye(3), (0, 0)))], "broken", "cannot be read"),
         ([(3, "s.hdf", pose(np.eye(3), (0, 0)))], CTF, "no CTF|asks for image 4"),

@@ -260,3 +260,15 @@ def test_premultiplied_images_are_refused(tmp_path: Path) -> None:
     path.write_text(spoil(spoil(text, "1.5 16", "1.5 16 1"), "1.25 20", "1.25 20 1"))
     with pytest.raises(InputError, match="already multiplied"):
         read_particles(path, require_stacks=False)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "2.5", "-1"])
+@pytest.mark.parametrize("row", ["opticsGroup1 ", "000002@s.mrcs "])
+def test_a_number_of_no_optics_group_is_refused(tmp_path, stack_maker, table_maker, number, row):
+    star = tmp_path / "p.star"
+    write_relion(star, table_maker(stack_maker(tmp_path / "s.mrcs")))
+    text = star.read_text()
+    assert text.count(f"{row}1 ") == 1
+    star.write_text(text.replace(f"{row}1 ", f"{row}{number} "))
+    with pytest.raises(InputError, match=r"[Oo]ptics"):
+        read_particles(star)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from cryoparts.at_rest.run_bodies import run_bodies
 from cryoparts.cli.main import main
 from cryoparts.io.mrc import read_map
+from cryoparts.parts.edit_history import replaced_parts
 from cryoparts.run.run import Run
 from resting_run import BOX, PARTICLES, PIXEL, make_resting_run
 
@@ -64,7 +66,13 @@ def test_the_part_is_sharper_at_rest_in_the_particles_own_box(folder):
 def test_a_smaller_box(run, tmp_path, capsys):
     copy = tmp_path / "run"
     shutil.copytree(run.root, copy)
+    (copy / "reconstruction" / "at_rest").mkdir(parents=True, exist_ok=True)
+    for name in ("part_9.mrc", "part_9.star", "mine.mrc"):
+        (copy / "reconstruction" / "at_rest" / name).write_text("of an earlier time")
     assert call("reconstruct", copy, "--at-rest", "--pixel-size", "5") == 0
+    left = {path.name for path in (copy / "reconstruction" / "at_rest").iterdir()}
+    assert "mine.mrc" in left
+    assert not left & {"part_9.mrc", "part_9.star"}
     found = read_map(copy / "reconstruction" / "at_rest" / "composite.mrc")
     assert found.density.shape == (32,) * 3
     assert found.voxel_size == pytest.approx(5.0)
@@ -100,3 +108,16 @@ def test_what_is_missing_or_does_not_go_together_is_said(run, tmp_path, capsys):
     assert "cryoparts motion" in " ".join(capsys.readouterr().err.split())
     (copy / "motion" / "motions.json").unlink()
     assert call("reconstruct", copy, "--at-rest") == 2
+
+
+def test_maps_of_other_parts_go_with_them(run, folder, tmp_path):
+    """Once the parts are others, maps at rest and the core's motion are out of date."""
+    copy = tmp_path / "run"
+    shutil.copytree(run.root, copy)
+    assert (copy / "reconstruction" / "at_rest" / "composite.mrc").is_file()
+    before = Run.open(copy).parts
+    after = replace(before, labels=np.where(np.arange(len(before.labels)) % 5, before.labels, 0))
+    with replaced_parts(Run.open(copy).directory, before, after, {}):
+        pass
+    assert not (copy / "reconstruction" / "at_rest").exists()
+    assert not (copy / "motion" / "core.csv").exists()

@@ -70,3 +70,8 @@ def test_the_readme_shows_the_end_of_the_demo_in_these_lines(fake_run):
     keys = [line[:10].strip() for line in shown.splitlines() if not line.startswith(" ")]
     expected = [what for what, _ in conclude(fake_run(particles=1500).folder).lines()]
     assert keys == [*expected, "demo done"]
+
+
+def test_what_one_part_does_is_said_once(fake_run):
+    found = conclude(fake_run(particles=1500, parts=1).folder).found
+    assert found.count("comes and goes") == 1

@@ -114,6 +114,10 @@ def test_the_molecule_stands_on_the_first_screen_and_shows_a_part_alone(opened):
     plot = drawn(scene)
     box = plot.bounding_box()
     assert box["y"] + 0.6 * box["height"] < 900
+    page.set_viewport_size({"width": 390, "height": 844})
+    box = plot.bounding_box()
+    assert box["y"] + 0.6 * box["height"] < 844, "on a phone, too"
+    page.set_viewport_size({"width": 1440, "height": 900})
     before = picture(plot)
     assert (np.abs(before - [247, 249, 251]).max(axis=2) > 12).mean() > 0.1, "nothing is drawn"
     button = scene.get_by_role("button", name="part 1", exact=True)
@@ -167,6 +171,14 @@ def test_a_link_unfolds_its_part_and_its_maps_follow_contour_blend_and_slice(ope
     assert changed(middle, picture(canvas)) > 0.02
     scene.get_by_label("plane of the slices").select_option("yz plane")
     assert "x = " in scene.locator(".controls").nth(1).inner_text()
+
+
+def test_without_webgl_the_still_pictures_stand_in(new_page, written):
+    page = new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null;")
+    page.goto(written.as_uri())
+    assert page.locator(".still svg, .still img").first.is_visible()
+    assert "offers no WebGL" in page.locator("#molecule").inner_text()
 
 
 def test_every_part_is_in_the_menu_at_any_number(new_page, fake_run):

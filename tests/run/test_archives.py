@@ -9,6 +9,7 @@ import pytest
 
 from archived_run import VERSIONS, unpacked
 from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig
+from cryoparts.errors import InputError
 from cryoparts.pipeline.composition import judge_composition
 from cryoparts.pipeline.coordination import find_run_coordination
 from cryoparts.pipeline.editing import edit_run_parts
@@ -88,3 +89,13 @@ def test_trust_finds_parts_again_with_the_options_that_the_parts_have(archived, 
     monkeypatch.setattr("cryoparts.pipeline.trust.stability_over_subsamples", stability)
     judge_trust(Run.open(archived.root))
     assert used == [7, 77]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+def test_latent_vectors_that_are_no_numbers_are_an_error(archived, value):
+    latent = np.load(archived.directory.latent_path)
+    latent[:] = value
+    np.save(archived.directory.latent_path, latent)
+    (archived.directory.calibration_path).unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"latent\.npy or checkpoints/best"):
+        archived.decoder.decode()

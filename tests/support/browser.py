@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,14 +35,14 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def new_page(chromium):
+@contextmanager
+def pages_of(chromium):
     """A function that opens an empty page of a size; pages must run without an error."""
     contexts, faults = [], []
 
     def opened(width=1440, height=900, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(60_000)  # machines under load
+        context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda fault: faults.append(str(fault)))
@@ -55,3 +56,10 @@ def new_page(chromium):
     for context in contexts:
         context.close()
     assert not faults, faults
+
+
+@pytest.fixture
+def new_page(chromium):
+    """A function that opens an empty page, for one test."""
+    with pages_of(chromium) as opened:
+        yield opened

@@ -49,3 +49,28 @@ def post(server, what, request, **headers):
     """(status, answer) of an action on the first run, from JSON."""
     status, body = ask(server, "POST", run_address(server, what), request, **headers)
     return status, json.loads(body)
+
+
+AS_LOADED = """async () => {
+  const get = (id) => document.getElementById(id);
+  const pressed = document.querySelector('#parts [aria-pressed=true]');
+  get('forget').click();
+  get('clear').click();
+  if (pressed) pressed.click();
+  get('tool-lasso').click();
+  get('map').value = '';
+  get('map').onchange();
+  get('condition').value = '';
+  get('view').value = 0;
+  await get('view').onchange();
+}"""
+"""Puts a page of a run back to where it began: tests share one, as each takes seconds to draw."""
+
+
+def begin_again(page):
+    """The page as it was when it was loaded, but for what was saved."""
+    page.evaluate(AS_LOADED)
+    page.wait_for_function(
+        "() => document.getElementById('count').textContent === 'nothing chosen'"
+    )
+    return page

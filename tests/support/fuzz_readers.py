@@ -24,11 +24,15 @@ from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.relion_writing import write_relion
 from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.pose_change import FINAL, PoseChange, PoseSpread, pose_change_path
 from cryoparts.parts.edit_history import read_edits
 from cryoparts.parts.part_description import read_description
 from cryoparts.run.run import Run
+from cryoparts.selection.selection import Selection, columns_with_selections
+from cryoparts.validation.limits import Limits
 from cryoparts.validation.null_judgement import NullTest
 from cryoparts.validation.trust_record import TrustRecord
+from cryoparts.validation.visible_parts import VisibleParts
 
 COUNT, BOX, PIXEL = 12, 16, 2.5
 
@@ -229,7 +233,19 @@ def _sound_model(model: GaussianModel) -> None:
 
 
 def _run_folder(folder: Path) -> Path:
-    return unpacked(VERSIONS[0], folder)
+    """A run of long ago, with what runs hold since."""
+    root = unpacked(VERSIONS[0], folder)
+    run = Run.open(root)
+    count = len(run.particles)
+    np.save(run.directory.probability_path, np.linspace(0, 1, count))
+    change = PoseChange(np.zeros((count, 3)), np.zeros((count, 2)), PoseSpread(0.01, 0.5))
+    change.save(pose_change_path(run.directory.particles_path, FINAL))
+    chosen = Selection(run.particles.names, np.arange(count) % 2 == 0, {"where": "a test"})
+    chosen.save(run.directory.selections_path, "half")
+    visible = VisibleParts((0.01, 0.1), (0.9, 0.99), (0.8, 0.98), (0.95, 1.0))
+    limits = Limits(0.1, 1.0, 2.0, ((20.0, 0.5), (15.0, 0.1)), visible)
+    limits.save(run.directory.limits_path)
+    return root
 
 
 def read_run(root: Path) -> Run:
@@ -249,6 +265,8 @@ def read_run(root: Path) -> Run:
     read_edits(directory.parts_path)
     TrustRecord.load(directory.trust_path)
     NullTest.load(directory.trust_path)
+    Limits.load(directory.limits_path)
+    columns_with_selections(directory)
     return run
 
 
@@ -265,6 +283,8 @@ RUN_FILES = (
     "motion/part_1.csv", "composition/presence.csv", "composition/occupancies.csv",
     "composition/summary.json", "trust/trust.json", "trust/parts.csv", "particles/particles.npz",
     "particles/preprocessing.json", "particles/images.npy", "particles/encoder_input.npz",
+    "probability.npy", "particles/pose_change_final.npz", "selections/half.csv", "limits.json",
+    "latent.csv",
 )  # fmt: skip
 """Each is damaged in its turn."""
 

@@ -2,15 +2,16 @@
 
     python kill_worker.py
 
-One JSON object a line comes in, {"arguments": [...], "kill_after": seconds or null}, and one
-goes out, {"status": exit status, negative for a signal, "seconds": how long it took,
-"errors": what it said on standard error}.
+One JSON object a line comes in, {"arguments": [...], "kill_after": seconds or null, "limit":
+bytes that a file may have, or 0}, and one goes out, {"status": exit status, negative for a
+signal, "seconds": how long it took, "errors": what it said on standard error}.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -24,8 +25,11 @@ for verb, (folder, _) in COMMANDS.items():  # each child would import them anew
     __import__(f"cryoparts.cli.{folder}.{verb.replace('-', '_')}")
 
 
-def child(arguments: list[str], errors: int) -> None:
+def child(arguments: list[str], errors: int, limit: int) -> None:
     """Does not come back."""
+    if limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond it is an error then
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
@@ -43,12 +47,12 @@ def child(arguments: list[str], errors: int) -> None:
     os._exit(status)
 
 
-def run(arguments: list[str], kill_after: float | None) -> dict[str, object]:
+def run(arguments: list[str], kill_after: float | None, limit: int) -> dict[str, object]:
     with tempfile.TemporaryFile() as errors:
         started = time.monotonic()
         process = os.fork()
         if process == 0:
-            child(arguments, errors.fileno())
+            child(arguments, errors.fileno(), limit)
         if kill_after is not None:
             time.sleep(kill_after)
             os.kill(process, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,16 +28,19 @@ SUMMARY = "summary.json"
 TABLE = "regions.csv"
 CURVES = "fsc.csv"
 
-WHOLE = "molecule"
-"""Name of the whole molecule's row."""
+OWN_FILES = re.compile(
+    r"(composite|consensus|part_\d+)(_half[12]|_sharpened|_centred)?\.mrc"
+    r"|mask(_core|_part_\d+)?(_centred)?\.mrc|local_resolution_\w+\.mrc|part_\d+\.(star|cs)"
+)
+"""What a folder may hold of an earlier time; the user's own files stay."""
 
 
 def start_folder(folder: Path) -> None:
     """Make the folder, and take away what an earlier time has left in it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMMARY).unlink(missing_ok=True)
-    for pattern in ("*.mrc", "*.star", "*.cs"):
-        for path in folder.glob(pattern):
+    for path in folder.iterdir():
+        if OWN_FILES.fullmatch(path.name):
             path.unlink()
 
 

@@ -67,7 +67,8 @@ class _Information(logging.Handler):
     """What modules without a terminal of their own tell, as the user sees it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _out().print(escape(record.getMessage()))
+        if record.name != LOG.name:  # what `say` has said already
+            _out().print(escape(record.getMessage()))
 
 
 @contextmanager

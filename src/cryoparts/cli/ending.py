@@ -26,6 +26,8 @@ CURES = {
     " (`run` and `train` with --resume).",
     errno.EDQUOT: "Your quota is used up: make room and give the same command again"
     " (`run` and `train` with --resume).",
+    errno.EFBIG: "A file may not grow so large here (`ulimit -f`, or the file system): raise that "
+    "limit and give the same command again (`run` and `train` with --resume).",
     errno.EROFS: "The file system is read-only: copy the run to one that can be written.",
     errno.EACCES: "Mend the permissions, or copy the run to a place of yours.",
     errno.EPERM: "Mend the permissions, or copy the run to a place of yours.",

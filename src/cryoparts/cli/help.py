@@ -95,6 +95,17 @@ class _Help(DefaultFormatter):
         if entries:
             super().__call__(console, options, attrs.evolve(panel, entries=entries))
 
+    def render_description(
+        self, console: Console, options: ConsoleOptions, description: Any
+    ) -> None:
+        """Draw what a verb says of itself: its paragraphs, broken where the terminal ends."""
+        text = getattr(description, "primary_renderable", None)
+        if isinstance(text, Text):
+            paragraphs = re.split(r"\n\s*\n", text.plain.strip())
+            flowing = "\n\n".join(re.sub(r"\s*\n\s*", " ", one) for one in paragraphs)
+            description = InlineText(Text(flowing), force_empty_end=True)
+        super().render_description(console, options, description)
+
     def _is_shown(self, entry: HelpEntry) -> bool:
         names = entry.positive_names
         return self._shown is None or not names or bool(self._shown.intersection(names))

@@ -96,13 +96,15 @@ def option_name(parameter: str) -> str:
     return cyclopts.default_name_transform(parameter).removesuffix("-angstrom")
 
 
-def build_app(*, help_all: bool = False) -> cyclopts.App:
+def build_app(*, help_all: bool = False, asked: str | None = None) -> cyclopts.App:
     """The command line; each verb is imported when it is called.
 
     Parameters
     ----------
     help_all : bool
         Whether help lists every option, or those that matter most.
+    asked : str, optional
+        Verb whose help is asked for: then it is all that its function says of itself.
     """
     app = cyclopts.App(
         name="cryoparts",
@@ -123,12 +125,13 @@ def build_app(*, help_all: bool = False) -> cyclopts.App:
         function = name.replace("-", "_")
         # a verb with kinds is an application of its own, and brings its help with it
         own: dict[str, Any] = {} if name in KINDS else {"help_epilogue": epilogue(name)}
+        if name != asked or name in KINDS:
+            own["help"] = summary
         if name in BRIEF and not help_all:
             own["help_formatter"] = brief_help(name)
         app.command(
             f"cryoparts.cli.{folder}.{function}:{function}",
             name=name,
-            help=summary,
             group=GROUPS[folder],
             sort_key=number,
             **own,
@@ -165,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             told_to_stop(),
             loudness(quiet=flags.quiet, verbose=flags.verbose),
         ):
-            app = build_app(help_all=flags.help_all)
+            asked = given[0] if {"--help", "-h"}.intersection(given) else None
+            app = build_app(help_all=flags.help_all, asked=asked)
             command, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
             with _shown(given, flags):
                 command(*bound.args, **bound.kwargs)

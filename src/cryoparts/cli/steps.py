@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from cryoparts.cli.analyse.composition import show_composition
@@ -15,12 +17,15 @@ from cryoparts.cli.console import DISPLAY, TrainingProgress, progress_bars
 from cryoparts.cli.results.reconstruct import show_at_rest, show_maps
 from cryoparts.cli.results.report import show_report
 from cryoparts.cli.start.train import show_training
+from cryoparts.report.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryoparts.config import RunConfig
     from cryoparts.run.run import Run
+
+LOG = logging.getLogger(__name__)
 
 SHOWN: dict[str, Callable[[Any], None]] = {
     "train": show_training,
@@ -47,6 +52,9 @@ def show_steps(run: Run, config: RunConfig, *, resume: bool, halves: bool = Fals
         steps = run_steps(
             run, config, resume=resume, halves=halves, epochs=epochs, progress=progress
         )
+        begun = time.perf_counter()
         for number, step in enumerate(steps, start=2):
             SHOWN[step.name](step.result)
+            LOG.info("%s took %s", STEPS[step.name], duration(time.perf_counter() - begun))
+            begun = time.perf_counter()
             DISPLAY.stage(number, len(STEPS))

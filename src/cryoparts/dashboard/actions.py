@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 from cryoparts.dashboard.answers import coded_mask, numbers
 from cryoparts.dashboard.choosing import choose
 from cryoparts.dashboard.curve import curve
-from cryoparts.dashboard.maps import listed_maps, volume, volume_along
+from cryoparts.dashboard.maps import listed_maps, volume, volume_along, volume_of_particle
 from cryoparts.dashboard.overview import verdict
 from cryoparts.dashboard.particle import look_at_particle
 from cryoparts.dashboard.run_view import SUFFIXES
@@ -110,7 +110,9 @@ def along_curve(run: OpenRun, asked: Asked) -> dict[str, Any]:
 
 
 def density(run: OpenRun, asked: Asked) -> dict[str, Any]:
-    """A map: of the run by its key, or at a place of a part's curve."""
+    """A map: of the run by its key, at a place of a part's curve, or of a particle's model."""
+    if "row" in asked:
+        return volume_of_particle(run, _whole(asked, "row"))
     if "part" not in asked:
         return volume(run, str(asked.get("key", "")))
     part, point = _whole(asked, "part"), _whole(asked, "point")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cryoparts.dashboard.curve import frame
+from cryoparts.dashboard.particle import placed_gaussians, require_particle
 from cryoparts.errors import InputError
 from cryoparts.figures.compact_volumes import coded, grid_around
 from cryoparts.figures.state_maps import contour_level, difference_level
@@ -111,13 +112,7 @@ def volume_along(run: OpenRun, part: int, point: int, *, reconstructed: bool) ->
     """
     placed = frame(run, part, point)
     if not reconstructed:
-        neutral = run.view.model
-        moved = replace(
-            neutral,
-            positions=placed[:, :3].astype(neutral.positions.dtype),
-            amplitudes=(neutral.amplitudes * placed[:, 3]).astype(neutral.amplitudes.dtype),
-        )
-        return _of_model(run, moved)
+        return _of_placed(run, placed)
     folder = run.directory.trajectory_maps_path(part)
     run.directory.require(
         folder / "summary.json",
@@ -127,6 +122,30 @@ def volume_along(run: OpenRun, part: int, point: int, *, reconstructed: bool) ->
     coordinate = run.curves[part][0].coordinate[point]
     nearest = min(frames, key=lambda f: abs(float(f["mean_coordinate"]) - coordinate))
     return volume(run, f"part_{part}/trajectory/frame_{int(nearest['frame'])}.mrc")
+
+
+def volume_of_particle(run: OpenRun, row: int) -> dict[str, Any]:
+    """The density of a particle's decoded model.
+
+    Raises
+    ------
+    InputError
+        If there is no such particle, or nothing has been trained.
+    """
+    require_particle(run, row)
+    with run.computing:
+        placed = placed_gaussians(run, np.array([row]))[0]
+    return _of_placed(run, placed)
+
+
+def _of_placed(run: OpenRun, placed: NDArray[np.float32]) -> dict[str, Any]:
+    neutral = run.view.model
+    moved = replace(
+        neutral,
+        positions=placed[:, :3].astype(neutral.positions.dtype),
+        amplitudes=(neutral.amplitudes * placed[:, 3]).astype(neutral.amplitudes.dtype),
+    )
+    return _of_model(run, moved)
 
 
 def _of_model(run: OpenRun, model: GaussianModel) -> dict[str, Any]:

@@ -34,11 +34,8 @@ def look_at_particle(run: OpenRun, row: int) -> dict[str, Any]:
     InputError
         If there is no such particle.
     """
+    require_particle(run, row)
     columns = run.view.columns
-    if not 0 <= row < len(columns):
-        raise InputError(
-            f"particle {row + 1}", f"the run has {len(columns)} particles", "Choose one of them."
-        )
     rows = np.array([row])
     with run.computing:
         images = run.images
@@ -62,6 +59,15 @@ def look_at_particle(run: OpenRun, row: int) -> dict[str, Any]:
         "neutral_agreement": _correlation(filtered, unchanged),
         "decoded": None if placed is None else coded_numbers(placed),
     }
+
+
+def require_particle(run: OpenRun, row: int) -> None:
+    """Raise InputError unless the run has a particle of this row."""
+    count = len(run.view.columns)
+    if not 0 <= row < count:
+        raise InputError(
+            f"particle {row + 1}", f"the run has {count} particles", "Choose one of them."
+        )
 
 
 def placed_gaussians(run: OpenRun, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cryoparts.report.conclusion import Conclusion
     from cryoparts.states.trajectory import Trajectory
 
 MOST_OPEN = 3
@@ -52,6 +53,7 @@ class OpenRun:
     writing: threading.Lock = field(default_factory=threading.Lock)
     computing: threading.RLock = field(default_factory=threading.RLock)
     curves: dict[int, tuple[Trajectory, NDArray[np.float64]]] = field(default_factory=dict)
+    concluded: tuple[dict[str, tuple[int, int]], Conclusion] | None = None
     _view: RunView | None = None
     _loaded: dict[str, tuple[int, int]] = field(default_factory=dict)
     _opened: Run | None = None
@@ -70,7 +72,7 @@ class OpenRun:
         InputError
             If it has nothing to show yet, or a file of it cannot be read.
         """
-        state = _state_of(self.directory)
+        state = state_of(self.directory)
         if self._view is not None and state == self._loaded:
             return self._view
         self.forget()
@@ -111,13 +113,19 @@ class OpenRun:
 
     def reload_selections(self) -> RunView:
         """The same with the selections that are saved now."""
-        self._view, self._loaded = self.view.refreshed(), _state_of(self.directory)
+        self._view, self._loaded = self.view.refreshed(), state_of(self.directory)
         return self._view
 
 
-def _state_of(run: RunDirectory) -> dict[str, tuple[int, int]]:
+def state_of(run: RunDirectory) -> dict[str, tuple[int, int]]:
     """Time and size of every file that a page is made from; maps are listed each time."""
-    folders = (run.particles_path, run.parts_path, run.motion_path, run.composition_path)
+    folders = (
+        run.particles_path,
+        run.parts_path,
+        run.motion_path,
+        run.composition_path,
+        run.trust_path,
+    )
     paths = [
         *run.root.glob("*"),
         *(path for folder in folders for path in folder.glob("*")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.metrics import adjusted_rand_score
 
+from cryoparts.errors import InputError
 from cryoparts.evaluation.composition_evaluation import evaluate_composition
 from cryoparts.evaluation.motion_evaluation import evaluate_motion
 from cryoparts.evaluation.run_results import RunResults
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.simulation.ground_truth import MapsTruth
 
     Progress = Callable[[int, int], None]
@@ -66,6 +68,7 @@ def evaluate_run(
     """
     run.require_latents()
     trained = TrainedDecoder(run)
+    _require_images(trained.particles, run)
     truth = align_truth(load_truth(truth_path), trained.particles.names, str(run.root))
     results = RunResults(run, trained, truth.good)
     headline: dict[str, str] = {}
@@ -107,3 +110,19 @@ def _maps(results: RunResults, truth: MapsTruth) -> tuple[dict[str, str], dict[s
             states[f"part_{part}"] = {"adjusted_rand_index": score}
             headline[f"states of part_{part} and maps, adjusted Rand index"] = f"{score:.3f}"
     return headline or {"parts": "none found"}, {"states": states}
+
+
+def _require_images(particles: PreparedParticles, run: RunDirectory) -> None:
+    """Refuse rows that are copies of images: the truth knows each image once, as it lies.
+
+    In a row that is turned by an element of a group, another subunit stands at the place of the
+    first; which segment of the truth a Gaussian is then in depends on the row.
+    """
+    if particles.image_names is not None:
+        raise InputError(
+            str(run.root),
+            f"its {len(particles)} rows are copies of {particles.image_count} images (symmetry), "
+            "each with another subunit at one place; the truth knows every image once",
+            "Evaluate a run of the same particles without --symmetry; rows of this one are joined "
+            "to truth.npz by the column `image` of `cryoparts columns`.",
+        )

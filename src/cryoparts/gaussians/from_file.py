@@ -11,7 +11,7 @@ from cryoparts.conventions import box_centre
 from cryoparts.errors import InputError
 from cryoparts.gaussians.from_map import gaussians_from_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
-from cryoparts.gaussians.map_placement import PlacedMap, place_map, plausible_voxel
+from cryoparts.gaussians.map_placement import PlacedMap, padded_to_cube, place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import place_in_box, require_inside_box
 from cryoparts.io.atomic_models import STRUCTURES, is_structure, read_structure
@@ -102,7 +102,10 @@ def make_model(
 def read_model_map(
     path: Path, options: ModelConfig, box_size: int, pixel_size: float
 ) -> tuple[DensityMap, PlacedMap]:
-    """A model map, and where it lies in the particles' box (pixels, Å)."""
+    """A model map, and where it lies in the particles' box (pixels, Å).
+
+    One that is no cube is padded with zeros to one, about its own centre voxel.
+    """
     given = options.model_pixel_size_angstrom
     density = read_map(path, voxel_size=given, may_be_unset=True)
     voxel, note = density.voxel_size, None
@@ -112,7 +115,12 @@ def read_model_map(
     if note is not None:
         density = read_map(path, voxel_size=voxel)  # where NSTART counts in voxels
     placed = place_map(shape, voxel, density.origin, box_size, pixel_size, options.model_origin)
-    return density, placed if note is None else replace(placed, notes=(note, *placed.notes))
+    notes = [] if note is None else [note]
+    if len(set(shape)) > 1:
+        density = padded_to_cube(density, voxel)
+        told = " x ".join(str(n) for n in shape[::-1])
+        notes.append(f"{told} voxels are no cube: padded with zeros to {max(shape)}")
+    return density, replace(placed, notes=(*notes, *placed.notes))
 
 
 def frame_of(path: Path, options: ModelConfig, box_size: int, pixel_size: float) -> MapFrame:

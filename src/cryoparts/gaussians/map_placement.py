@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.conventions import box_centre
+from cryoparts.io.mrc import DensityMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +85,25 @@ def plausible_voxel(
         f"of {pixel_size:g} Å) and counts as not set: {taken:g} Å is taken, the box's side over "
         f"{side_voxels} voxels; --model-pixel-size says otherwise"
     )
+
+
+def padded_to_cube(found: DensityMap, voxel: float) -> DensityMap:
+    """A map with zeros about it, so that all sides are as long as its longest.
+
+    Its centre voxel n // 2 becomes that of the cube along each axis.
+
+    Parameters
+    ----------
+    found : DensityMap
+    voxel : float
+        Å.
+    """
+    shape = np.array(found.density.shape)
+    side = int(shape.max())
+    before = side // 2 - shape // 2
+    widths = np.stack([before, side - shape - before], axis=1)
+    origin = found.origin - before[::-1] * voxel
+    return DensityMap(np.pad(found.density, widths), found.voxel_size, origin)
 
 
 def place_map(

@@ -301,6 +301,7 @@ class TrainedDecoder:
             ]
             sample = np.concatenate(amplitudes)
             reference = reference_gaussians(sample)
+            self._require(bool(reference.any()))
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
             levels = own_levels(sample / scale[:, None])
         if "position" in self.config.vary:
@@ -308,7 +309,19 @@ class TrainedDecoder:
             moved = (displacement(o, self.config.vary) for o in self._offsets(rows))
             sums = [m.sum(dim=0) for m in moved if m is not None]
             mean = (torch.stack(sums).sum(dim=0) / len(rows)).cpu().numpy()
+            self._require(bool(np.isfinite(mean).all()))
         return Calibration(reference, levels, mean)
+
+    def _require(self, sound: bool) -> None:  # noqa: FBT001
+        """Networks whose output is no number were not trained so: a loss of that kind goes back."""
+        if not sound:
+            raise InputError(
+                str(self._run.root),
+                "what the networks say of the particles is no number: latent.npy or "
+                "checkpoints/best.safetensors is damaged",
+                "Give the command of the run again with --resume; if that does not help, remove "
+                "checkpoints/ before.",
+            )
 
     def _spread(self, count: int) -> NDArray[np.int64]:
         """At most `count` trusted particles of the run's own half set, spread over the file."""

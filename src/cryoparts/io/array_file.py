@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from cryoparts.io.files import reading
-from cryoparts.io.positioned import read_rows_at
+from cryoparts.io.positioned import read_rows_at, write_rows_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array on disk of which rows are copied on demand.
+    """An array on disk of which rows are copied, or written, on demand.
 
     Nothing is mapped: every page of a map that was ever touched would count as
     the program's memory, and a mapped file that is cut off kills the process.
@@ -51,6 +51,22 @@ class ArrayFile:
         if not mapped.flags.c_contiguous:
             raise ValueError("its rows are not stored one after the other")
         return cls(Path(path), mapped.shape, mapped.dtype, int(mapped.offset))
+
+    @classmethod
+    def create(cls, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Self:
+        """Make a .npy file whose rows are to be `put`; until then they are 0."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape,
+        }  # fmt: skip
+        with path.open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            offset = stream.tell()
+            stream.truncate(offset + int(np.prod(shape)) * dtype.itemsize)
+        return cls(path, shape, dtype, offset)
+
+    def put(self, indices: NDArray[np.int64], rows: NDArray[Any]) -> None:
+        """Write the chosen rows."""
+        write_rows_at(self.path, indices, rows.astype(self.dtype, copy=False), offset=self.offset)
 
     def __len__(self) -> int:
         return self.shape[0]

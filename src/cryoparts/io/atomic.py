@@ -79,7 +79,9 @@ def make_folder_atomically(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def write_together(folder: Path, *, last: str, replaces: Iterable[str] = ()) -> Iterator[Path]:
+def write_together(
+    folder: Path, *, last: str | None = None, replaces: Iterable[str] = ()
+) -> Iterator[Path]:
     """Yield a hidden folder; the files written there take their places if the block succeeds.
 
     Until then `folder` stays as it was. Then the old files go, and only then do the new ones come,
@@ -90,7 +92,7 @@ def write_together(folder: Path, *, last: str, replaces: Iterable[str] = ()) -> 
     ----------
     folder : Path
         Made if absent; one process at a time (`locked`).
-    last : str
+    last : str, optional
         A file that the block must write; readers require it.
     replaces : iterable of str
         Glob patterns of further files of `folder` that go: what earlier results had and the new
@@ -104,10 +106,11 @@ def write_together(folder: Path, *, last: str, replaces: Iterable[str] = ()) -> 
         yield staging
         names = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
         new = sorted(names, key=lambda name: (str(name) == last, name))
-        if not new or str(new[-1]) != last:
+        if last is not None and (not new or str(new[-1]) != last):
             raise ValueError(f"{last} was not written")
         old = {path for pattern in replaces for path in folder.glob(pattern) if path.is_file()}
-        for path in (folder / last, *old, *(folder / name for name in new)):
+        first = [] if last is None else [folder / last]
+        for path in (*first, *old, *(folder / name for name in new)):
             path.unlink(missing_ok=True)
         for name in new:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from cryoparts.errors import InputError
@@ -33,6 +34,7 @@ def checksum(path: Path) -> str:
 UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, ImportError,
     RuntimeError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error,
+    TokenError, SyntaxError,
 )  # fmt: skip
 """What libraries raise over a damaged file; a text that is no UTF-8 is a ValueError, and a size
 that the header claims and no memory holds a MemoryError."""

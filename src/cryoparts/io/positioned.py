@@ -1,7 +1,8 @@
-"""Rows of a binary file, read where they lie; whether the file is still the one it was.
+"""Rows of a binary file, read and written where they lie; whether it is still the one it was.
 
-A file that is mapped and then shortened kills the process (SIGBUS) without a word.
-Reading at a position gives fewer bytes instead, which is an error that names the file.
+A file that is mapped and then shortened kills the process (SIGBUS) without a word, and so does
+a mapped file that is written to on a full disk. Reading at a position gives fewer bytes instead
+and writing an OSError, which are errors that name the file.
 """
 
 from __future__ import annotations
@@ -120,11 +121,9 @@ def read_rows_at(
         return out
     each = out[0].nbytes
     content = memoryview(out.reshape(-1).view(np.uint8).data)
-    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
-    stops = np.append(starts[1:], len(rows))
     try:
         with path.open("rb", buffering=0) as stream:
-            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            for start, stop in _neighbours(rows):
                 stream.seek(offset + int(rows[start]) * each)
                 _fill(content[start * each : stop * each], stream)
     except FileNotFoundError as fault:
@@ -132,6 +131,43 @@ def read_rows_at(
     except EOFError as fault:
         raise _changed(path, str(fault)) from fault
     return out
+
+
+def write_rows_at(
+    path: Path, rows: NDArray[np.int64], values: NDArray[Any], *, offset: int = 0
+) -> None:
+    """Write rows of an array that begins at `offset` where they belong; others stay.
+
+    Parameters
+    ----------
+    path : Path
+        Must be there.
+    rows : int array, shape (n,)
+    values : array, shape (n, ...)
+        Of the array's own type.
+    offset : int
+        Bytes before the first row.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    if not len(rows):
+        return
+    stored = np.ascontiguousarray(values)
+    each = stored[0].nbytes
+    with path.open("r+b") as stream:
+        for start, stop in _neighbours(rows):
+            stream.seek(offset + int(rows[start]) * each)
+            stream.write(stored[start:stop].data)
+
+
+def _neighbours(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """First places, and places behind the last, of rows that lie one after the other."""
+    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+    stops = np.append(starts[1:], len(rows))
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def _fill(part: memoryview, stream: FileIO) -> None:

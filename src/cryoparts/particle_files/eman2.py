@@ -19,6 +19,7 @@ from cryoparts.io.files import locate_stacks, require_file
 from cryoparts.io.hdf import HdfStack
 from cryoparts.io.mrc import open_stack
 from cryoparts.particle_files.assembly import ParticleRows, ReadOptions, assemble, group_stacks
+from cryoparts.particle_files.other_inputs import TOMO_CURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,8 @@ def read_eman2(path: Path, options: ReadOptions | None = None) -> ParticleTable:
 def read_eman2_rows(path: Path, options: ReadOptions) -> ParticleRows:
     """What the .lst file and the image headers say of the particles."""
     numbers, files, parameters = _read_lines(path)
+    if options.require_stacks:  # who looks at the list alone may
+        _refuse_tilts(path, parameters)
     stacks, stack_of_particle = group_stacks(files)
     rotation, shift = _poses(path, parameters)
     paths = locate_stacks(stacks, path, options.datadir, required=options.require_stacks)
@@ -97,6 +100,18 @@ def _read_lines(path: Path) -> tuple[NDArray[np.int64], list[str], list[dict[str
                 "Write the list again with EMAN2.",
             ) from fault
     return np.array(numbers, dtype=np.int64), files, parameters
+
+
+def _refuse_tilts(path: Path, parameters: list[dict[str, Any]]) -> None:
+    """Several images of one 3D particle, each of a part of the dose, are no single particles."""
+    tilted = [{"ptcl3d_id", "tilt_id"} <= one.keys() for one in parameters]
+    if any(tilted):
+        raise InputError(
+            f"{path}, particle {tilted.index(True) + 1}",
+            "it lists particles of tilt series as 2D images (ptcl3d_id, tilt_id), not single "
+            f"particles ({sum(tilted)} such rows)",
+            TOMO_CURE,
+        )
 
 
 def _poses(

@@ -153,7 +153,16 @@ def _with_optics(
         raise InputError(
             f"{path}, block data_optics", "no column rlnOpticsGroup", "Write the file again."
         )
-    frame["rlnOpticsGroup"] = _numbers(path, "rlnOpticsGroup", frame["rlnOpticsGroup"]).astype(int)
+    numbers = _numbers(path, "rlnOpticsGroup", frame["rlnOpticsGroup"])
+    odd = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.rint(numbers))))
+    if len(odd):
+        raise InputError(
+            f"{path}, block data_optics",
+            f"line {optics.line_of(int(odd[0]))}: rlnOpticsGroup must be a whole number, it is "
+            f"{numbers[odd[0]]:g}",
+            "Correct the file.",
+        )
+    frame["rlnOpticsGroup"] = numbers.astype(int)
     repeated = frame["rlnOpticsGroup"][frame["rlnOpticsGroup"].duplicated()]
     if len(repeated):
         rows = np.flatnonzero(frame["rlnOpticsGroup"] == repeated.iloc[0])
@@ -165,12 +174,13 @@ def _with_optics(
             "Give every optics group its own number, or take the further lines out.",
         )
     groups = _numbers(path, "rlnOpticsGroup", table["rlnOpticsGroup"])
-    position = pd.Index(frame["rlnOpticsGroup"]).get_indexer(pd.Index(groups.astype(int)))
+    known = pd.Index(frame["rlnOpticsGroup"].astype(np.float64))
+    position = np.where(np.isfinite(groups), known.get_indexer(pd.Index(groups)), -1)
     if (position < 0).any():
         first = int(np.flatnonzero(position < 0)[0])
         raise InputError(
             f"{path}, data_{block.name} row {first + 1}",
-            f"optics group {int(groups[first])} is not in data_optics",
+            f"optics group {groups[first]:g} is not in data_optics",
             "Add the group to data_optics.",
         )
     completed = dict(table)

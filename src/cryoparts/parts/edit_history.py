@@ -36,9 +36,11 @@ OF_ALL_PARTS = (
     "motion/motions.json",
     "motion/motions.csv",
     "motion/arrows.bild",
+    "motion/core.csv",
     "parts/masks/core.mrc",
     "composition",
     "coordination",
+    "reconstruction/at_rest",
     "trust/parts.csv",
     "evaluation.json",
 )

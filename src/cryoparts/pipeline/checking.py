@@ -203,7 +203,7 @@ def _box(
         return box_size, pixel_size
     if is_map(file) and file.is_file():
         density = read_map(file, voxel_size=voxel_size)
-        return len(density.density), density.voxel_size
+        return max(density.density.shape), density.voxel_size
     raise InputError(
         "--box-size, --pixel-size",
         "a structure is placed in the particles' box, whose size is not given",

@@ -82,14 +82,14 @@ def conclude(folder: Path) -> Conclusion:
 
 def _found(results: RunResults, verdict: Verdict) -> str:
     said = headline(results, verdict)
-    if verdict.trust == "none" or results.parts is None or not results.parts.n_parts:
-        return said
+    if verdict.trust == "none" or results.parts is None or results.parts.n_parts < 2:
+        return said  # of one part the headline says all
     parts = sorted(findings(results), key=lambda one: -one.mass_share)
     alike = len({one.kind for one in parts}) == 1
     told = [_named(one, alike=alike) for one in parts[:NAMED]]
     if len(parts) > NAMED:
         told.append(f"{len(parts) - NAMED} more")
-    return said if len(parts) == 1 else f"{said.removesuffix('.')}: {', '.join(told)}."
+    return f"{said.removesuffix('.')}: {', '.join(told)}."
 
 
 def _named(one: Finding, *, alike: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import frequency_grid, inverse_transform, ring_weights, transform
 from cryoparts.io.mrc import write_stack
+from cryoparts.io.positioned import read_rows_at, write_rows_at
 from cryoparts.particle_files.particle_table import ParticleTable
 from cryoparts.particle_files.relion import write_relion
 from cryoparts.simulation.nuisances.junk import WIDER, JunkImages
@@ -166,23 +167,20 @@ def _junk_images(
 
 @dataclass(frozen=True)
 class _Scratch:
-    """Images in a file that is mapped anew for every batch, so that none of it stays in memory."""
+    """Images in a file, so that none of them stays in memory."""
 
     path: Path
     count: int
     box_size: int
 
-    def _mapped(self) -> NDArray[np.float32]:
-        shape = (self.count, self.box_size, self.box_size)
-        mode: Literal["r+", "w+"] = "r+" if self.path.exists() else "w+"
-        return np.memmap(self.path, np.float32, mode, shape=shape)
-
     def store(self, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
-        self._mapped()[rows] = images
+        self.path.touch()
+        write_rows_at(self.path, rows, images.astype(np.float32, copy=False))
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The images of `rows`, a copy."""
-        return np.asarray(self._mapped()[rows])
+        shape = (self.count, self.box_size, self.box_size)
+        return read_rows_at(self.path, rows, shape=shape, dtype=np.dtype(np.float32), offset=0)
 
 
 def _noisy(

@@ -201,9 +201,9 @@ def compute_encoder_input(
     width = len(neutral.amplitudes) * CHANNELS if known is None else known.shape[1]
     with _new_values(folder, len(forward.particles), width, bare=bare) as stored:
         if known is not None:
-            stored[rows] = known
+            stored.put(rows, known)
         for place, of_rows in gradients.batches(rest):
-            stored[rest[place]] = mapping.of_scaled(of_rows).cpu().numpy().astype(stored.dtype)
+            stored.put(rest[place], mapping.of_scaled(of_rows).cpu().numpy())
     return EncoderInput.open(folder, forward.device)
 
 
@@ -237,21 +237,17 @@ def in_new_poses(
     gradients = _Gradients(forward, objective, neutral, known.scale, progress)
     with _new_values(folder, len(rows), width, bare=bare) as stored:
         for place, of_rows in gradients.batches(rows):
-            stored[place] = known.of_scaled(of_rows).cpu().numpy().astype(stored.dtype)
+            stored.put(rows[place], known.of_scaled(of_rows).cpu().numpy())
     return EncoderInput.open(folder, forward.device)
 
 
 @contextmanager
-def _new_values(
-    folder: Path, count: int, width: int, *, bare: bool
-) -> Iterator[NDArray[np.floating]]:
+def _new_values(folder: Path, count: int, width: int, *, bare: bool) -> Iterator[ArrayFile]:
     """A file of values to be filled; it is there once all are."""
-    dtype = np.float16 if bare else np.float32
+    dtype = np.dtype(np.float16 if bare else np.float32)
     path = values_path(folder)
     with write_atomically(path) as temporary:
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
-        yield stored
-        stored.flush()
+        yield ArrayFile.create(temporary, (count, width), dtype)
     for other in folder.glob(f"{VALUES}*.npy"):
         if other != path:
             other.unlink()

@@ -17,6 +17,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.inference.latents import write_latents
+from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.missed.missed_parts import find_missed
@@ -170,11 +171,10 @@ def _write_null_particles(imaging: NullImaging, target: Path, seed: int) -> None
     shutil.copyfile(real.folder / PARTICLES, target / PARTICLES)
     rows = first_rows(real.working_image)
     shape = (len(rows), real.box_size, real.box_size)
-    images = np.lib.format.open_memmap(target / IMAGES, mode="w+", dtype=np.float32, shape=shape)
+    images = ArrayFile.create(target / IMAGES, shape, np.dtype(np.float32))
     done = 0
     for batch in imaging.batches(rows, seed):
-        images[done : done + len(batch)] = batch
+        images.put(np.arange(done, done + len(batch)), batch)
         done += len(batch)
-    images.flush()
     details = real.details | {"source": "null particles of " + str(real.details.get("source", ""))}
     (target / PREPROCESSING).write_text(json.dumps(details, indent=2) + "\n", encoding="utf-8")

@@ -44,6 +44,7 @@ export class Curve {
     const said = `${Number(coordinate[point].toPrecision(3))}, mean of ${counted(particles[point])} particles`;
     $("along-said").textContent = said;
     $("along").setAttribute("aria-valuetext", said);
+    $("model-said").textContent = "";
     this.molecule.place(frames.subarray(point * size, (point + 1) * size));
     this.#histogram(coordinate[point]);
     await this.volumes.moved({ part: this.part, point });
@@ -54,6 +55,7 @@ export class Curve {
     this.stop();
     $("along-said").textContent = "neutral model";
     if (this.found) { $("along").value = Math.floor(this.found.coordinate.length / 2); this.#histogram(null); }
+    $("model-said").textContent = "";
     this.molecule.place(null);
     return this.volumes.moved(null);
   }

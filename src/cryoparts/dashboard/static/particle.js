@@ -30,6 +30,7 @@ export class Particle {
     if (found.decoded) {
       this.curve.stop();
       this.molecule.place(new Float32Array(Uint8Array.from(atob(found.decoded), (c) => c.charCodeAt(0)).buffer));
+      this.curve.volumes.moved({ row });
       $("model-said").textContent = `decoded model of particle ${counted(row + 1)}`;
     }
   }

@@ -33,7 +33,7 @@ export class Volumes {
   /** Whether the map follows the slider of a part's curve. */
   get follows() { return $("map").value === "model"; }
 
-  /** Place of the slider that a density of the model is of; null for the neutral model. */
+  /** What the density of the model is of: a place of the slider, or a particle; null for the neutral model. */
   async moved(place) {
     this.place = place;
     const key = $("map").value;
@@ -44,6 +44,7 @@ export class Volumes {
   #question() {
     const key = $("map").value, place = this.place;
     if (!key) return null;
+    if (place?.row !== undefined) return key === "model" ? { row: place.row } : { key };
     if (place && key === "model") return { part: place.part, point: place.point };
     if (place && key.startsWith(`part_${place.part}/trajectory/`)) return { part: place.part, point: place.point, source: "maps" };
     return { key };
@@ -54,9 +55,10 @@ export class Volumes {
     if (!question) { this.shown = null; this.#dress(); this.molecule.setSurfaces([]); return; }
     await this.page.attempt(async () => {
       const name = JSON.stringify(question);
-      if (!this.cache.has(name)) this.cache.set(name, await loaded(question));
+      const found = this.cache.get(name) ?? await loaded(question);
+      if (question.row === undefined) this.cache.set(name, found);  // of particles there are too many
       if (mine !== this.turn) return;
-      this.shown = { ...this.cache.get(name), name: question.key ?? `${question.part}:${question.point}` };
+      this.shown = { ...found, name: question.key ?? (question.row === undefined ? `${question.part}:${question.point}` : `particle ${question.row + 1}`) };
       this.#dress();
       this.#contour();
     });

@@ -20,6 +20,7 @@ from cryoparts.export.cryodrgn import (
 from cryoparts.export.cryosparc import write_result_group, write_selected_cs
 from cryoparts.export.eman2 import write_selected_lst
 from cryoparts.export.relion import write_selected_star
+from cryoparts.io.atomic import write_together
 from cryoparts.io.names import rows_of_names
 from cryoparts.particle_files.relion_writing import write_relion
 from cryoparts.particle_files.row_identity import COPY_MARK
@@ -125,18 +126,26 @@ def export_particles(
     for program in programs:
         place = folder / program
         _require_possible(run, program)
-        place.mkdir(parents=True, exist_ok=True)
-        if program == "cryodrgn":
-            made.append(_for_cryodrgn(run, classes, place))
-            continue
-        files, counts = [], []
-        for number, one in enumerate(classes):
-            progress(f"writing for {program}", number, len(classes))
-            for stem, names in one.files().items():
-                files.append(_write(run, program, one, names, place / stem))
-                counts.append(len(names))
-        made.append(ParticlesExported(program, tuple(files), tuple(counts)))
+        with write_together(place) as new:
+            if program == "cryodrgn":
+                written = _for_cryodrgn(run, classes, new)
+            else:
+                written = _for_program(run, program, classes, new, progress)
+        files = tuple(place / path.name for path in written.files)
+        made.append(replace(written, files=files))
     return tuple(made)
+
+
+def _for_program(
+    run: Run, program: Program, classes: Sequence[Classes], folder: Path, progress: Progress
+) -> ParticlesExported:
+    files, counts = [], []
+    for number, one in enumerate(classes):
+        progress(f"writing for {program}", number, len(classes))
+        for stem, names in one.files().items():
+            files.append(_write(run, program, one, names, folder / stem))
+            counts.append(len(names))
+    return ParticlesExported(program, tuple(files), tuple(counts))
 
 
 def _require_possible(run: Run, program: Program) -> None:
