@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from copy import copy
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
@@ -25,13 +26,15 @@ from cryoparts.inference.calibration import (
     scale_of_particles,
 )
 from cryoparts.inference.decoded import Decoded
+from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.io.tables import load_array
+from cryoparts.networks.extended_decoder import ExtendedDecoder
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.encoder_input import MAP, EncoderInput, values_path
-from cryoparts.training.networks import build_networks
+from cryoparts.training.networks import Networks, build_networks
 from cryoparts.training.setup import choose_device
 from cryoparts.training.split import rows_of_half
 from cryoparts.version import __version__
@@ -77,9 +80,10 @@ class TrainedDecoder:
         self.particles = PreparedParticles.open(run.particles_path)
         run.require(values_path(run.particles_path), f"cryoparts train -o {run.root}")
         self.encoder_input = EncoderInput.open(run.particles_path, self.device)
+        self.neutral = GaussianModel.load(run.gaussians_path)
         self.networks = build_networks(
             self.config,
-            GaussianModel.load(run.gaussians_path),
+            self.neutral,
             self.encoder_input.width,
             channel_count(self.config.vary),
             self.particles.box_size * self.particles.pixel_size_angstrom,
@@ -92,15 +96,32 @@ class TrainedDecoder:
         )
         self.networks.encoder.eval()
         self.networks.decoder.eval()
+        self.extended: ExtendedDecoder | None = None
+        self._extend(MissedRegions.load(run.missed_path, len(self.neutral)))
         self._run = run
         self._calibration: Calibration | None = None
         self._encoded: Tensor | None = None
         self._latent: Tensor | None = None
         count = len(self.particles)
         if run.latent_path.is_file():
-            stored = _stored(run.latent_path, (count, self.config.latent_dimensions))
+            stored = _stored(run.latent_path, (count, self.latent_dimensions))
             self._latent = torch.as_tensor(stored, device=self.device)
         self.particle_weights = particle_probability(run, count)
+
+    def _extend(self, missed: MissedRegions) -> None:
+        self._missed = missed
+        if not len(missed):
+            return
+        regions = torch.as_tensor(missed.members, device=self.device)
+        channel = channel_count(self.config.vary[: self.config.vary.index("amplitude")])
+        self.extended = ExtendedDecoder(self.networks.decoder, regions, channel).eval()
+        self.networks = Networks(self.networks.encoder, self.extended)
+
+    @property
+    def latent_dimensions(self) -> int:
+        """Length of a latent vector, with one dimension for each region that was missed."""
+        further = 0 if self.extended is None else self.extended.further
+        return self.config.latent_dimensions + further
 
     def asked_about(
         self, particles: PreparedParticles, encoder_input: EncoderInput, latent: Tensor | None
@@ -126,6 +147,19 @@ class TrainedDecoder:
         """The same networks with latent vectors (P, Z) and refined poses of the run's particles."""
         other = copy(self)
         other.particles, other._latent, other._calibration = particles, latent, None
+        return other
+
+    def judged(self, probability: NDArray[np.float64]) -> TrainedDecoder:
+        """The same with the probability (P,) that each particle is what the model describes."""
+        other = copy(self)
+        other.particle_weights, other._calibration = probability, None
+        return other
+
+    def extended_by(self, missed: MissedRegions) -> TrainedDecoder:
+        """The same with a latent dimension for each region; latent vectors are the encoder's."""
+        other = copy(self)
+        other._extend(missed)
+        other._latent = other._encoded = other._calibration = None
         return other
 
     def latent(self) -> NDArray[np.float32]:
@@ -162,7 +196,7 @@ class TrainedDecoder:
             self._encoded = torch.as_tensor(stored["latent"], device=self.device)
         return self._encoded
 
-    @cached_property
+    @property
     def _networks_state(self) -> dict[str, object]:
         """What the networks' answers depend on."""
         run = self._run
@@ -170,13 +204,17 @@ class TrainedDecoder:
             "program": __version__,
             "checkpoint": content_checksum(run.checkpoints_path / f"{BEST}.safetensors"),
             "encoder input": content_checksum(run.particles_path / MAP),
+            "missed regions": hashlib.sha256(self._missed.members.tobytes()).hexdigest(),
             "values": file_state(values_path(run.particles_path)),
         }
 
     @torch.no_grad()
     def encoded(self, indices: NDArray[np.int64]) -> Tensor:
         """What the encoder alone says of the chosen particles (n, Z)."""
-        return torch.cat([self.networks.encoder(self._inputs(c)) for c in self._chunks(indices)])
+        chunks = self._chunks(indices)
+        encoded = torch.cat([self.networks.encoder(self._inputs(chunk)) for chunk in chunks])
+        # the encoder knows nothing of regions that were missed
+        return nn.functional.pad(encoded, (0, self.latent_dimensions - encoded.shape[1]))
 
     def decode(
         self, indices: NDArray[np.int64] | None = None, gaussians: NDArray[np.int64] | None = None

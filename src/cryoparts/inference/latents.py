@@ -28,26 +28,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
+    from cryoparts.inference.missed_regions import MissedRegions
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.particles.pose_change import PoseSpread
     from cryoparts.training.setup import TrainingSetup
+
+    SecondPass = Callable[
+        [TrainedDecoder, TrainingSetup], tuple[MissedRegions, NDArray[np.float32]]
+    ]
 
 
 def forget_latents(run: RunDirectory) -> None:
     """Remove latent vectors, probabilities and last poses: the networks they are of will differ."""
     final = pose_change_path(run.particles_path, FINAL)
-    for path in (run.latent_path, run.probability_path, final):
+    for path in (run.latent_path, run.probability_path, run.missed_path, final):
         path.unlink(missing_ok=True)
 
 
 def write_latents(
-    run: RunDirectory, setup: TrainingSetup, progress: Callable[[int, int], None] | None = None
+    run: RunDirectory,
+    setup: TrainingSetup,
+    progress: Callable[[int, int], None] | None = None,
+    second_pass: SecondPass | None = None,
 ) -> None:
     """Encode every particle with the best networks and refine; judge which are particles.
 
     Writes what was found to be wrong with the poses, probability.npy and .csv (with the
-    agreements that it comes from), latent.csv and, last, latent.npy: a training without it has
-    not come to its end.
+    agreements that it comes from), regions that the decoder missed, latent.csv and, last,
+    latent.npy: a training without it has not come to its end.
 
     Parameters
     ----------
@@ -57,6 +65,8 @@ def write_latents(
         Of the run.
     progress : callable or None
         Told the particles refined, and their total.
+    second_pass : callable or None
+        Looks for what the decoder missed, and gives the latent vectors with it.
     """
     forget_latents(run)
     trained = TrainedDecoder(run)
@@ -76,10 +86,12 @@ def write_latents(
         change = change_of(refined, spread)
         posed = posed.with_pose_change(change)
         setup = replace(setup, forward=ForwardModel(posed, trained.device))
-    latent = refined.latent.cpu().numpy()
     known = trained.with_latent(refined.latent, posed)
     own_spread = change.spread if len(change) else None
     probability, features = _probabilities(known, setup, own_spread)
+    latent, missed = refined.latent.cpu().numpy(), None
+    if second_pass is not None:
+        missed, latent = second_pass(known.judged(probability), setup)
     names = trained.particles.names
     columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
     table = {"name": names, "probability": probability}
@@ -93,6 +105,8 @@ def write_latents(
         save_array(new / run.probability_path.name, probability)
         path = new / run.probability_csv_path.name
         write_table(path, table | dict(zip(columns, features.T, strict=False)))
+        if missed is not None and len(missed):
+            missed.save(new / run.missed_path.name)
         write_csv(new / run.latent_csv_path.name, header, rows)
         save_array(new / run.latent_path.name, latent)
 
@@ -142,6 +156,11 @@ def refinement(
     # trainings on two half sets know nothing of each other
     rows = rows_of_half(setup.forward.particles.half_set, trained.config.half)
     encoded = trained.encoded_run()[torch.as_tensor(rows, device=trained.device)]
+    covariance = encoded.T.cov(correction=0).reshape(encoded.shape[1], -1)
+    if trained.extended is not None:
+        # the encoder does not know these; 1 leads most of the way to being there, or away
+        further = torch.arange(encoded.shape[1], device=trained.device)[-trained.extended.further :]
+        covariance[further, further] = 1.0
     return ParticleRefinement(
         forward=forward or setup.forward,
         objective=setup.objective,
@@ -149,5 +168,5 @@ def refinement(
         decoder=trained.networks.decoder,
         vary=trained.config.vary,
         mean=encoded.mean(dim=0),
-        covariance=encoded.T.cov(correction=0).reshape(encoded.shape[1], -1),
+        covariance=covariance,
     )

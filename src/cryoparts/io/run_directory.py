@@ -96,6 +96,11 @@ class RunDirectory:
         return self.root / "probability.csv"
 
     @property
+    def missed_path(self) -> Path:
+        """Regions that the decoder missed and that are latent dimensions of their own."""
+        return self.root / "missed.npz"
+
+    @property
     def limits_path(self) -> Path:
         """Junk, errors of the poses, signal and the smallest part that could be seen."""
         return self.root / "limits.json"

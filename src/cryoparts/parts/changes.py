@@ -31,8 +31,18 @@ SMALLEST_DISPLACEMENT_UNIT = 2.0
 """Å; displacements are measured in units of the typical one, but never below
 this, so that the jitter of a decoder that moves nothing is not blown up."""
 
+AMPLITUDES = (-1.0, 2.0)
+"""Relative amplitudes that count (0 is away, 1 is there): one particle in which what is always
+there nearly vanishes has others of 80, and its pattern would be all that is seen."""
+
+FARTHEST = 4.0
+"""Displacement of a particle that counts, in medians over the particles, root mean square."""
+
 _NEIGHBOURS_OF_LOCAL_FIT = 20
 """Gaussians to which a local rigid motion is fitted: a rotation needs three, noise needs more."""
+
+_ROUNDS_OF_COMMON_MOTION = 10
+"""Rounds in which the stillest body and its motion determine each other."""
 
 _PERMUTATIONS = 2
 """Permuted copies of the changes that tell how many components noise alone has."""
@@ -117,11 +127,13 @@ def measure_changes(
     blocks: list[FloatArray] = []
     amplitude_change, rms, unit = np.zeros(count), np.zeros(count), SMALLEST_DISPLACEMENT_UNIT
     if relative_amplitudes is not None:
-        amplitudes = _centred(relative_amplitudes, (count,))[:, :, None]
+        bounded = np.clip(relative_amplitudes, *AMPLITUDES)
+        amplitudes = _centred(bounded, (count,))[:, :, None]
         amplitude_change = np.sqrt(np.mean(amplitudes**2, axis=0))[:, 0]
         blocks.append(amplitudes)
     if displacements is not None:
-        moves = _centred(displacements, (count, 3))
+        moves = _without_common_motion(where, _centred(displacements, (count, 3)))
+        moves = _without_outliers(moves)
         rms = np.sqrt(np.mean(np.sum(moves**2, axis=2), axis=0))
         unit = max(float(np.quantile(rms, 0.9)), SMALLEST_DISPLACEMENT_UNIT)
         blocks.append(moves / unit)
@@ -155,6 +167,44 @@ def gaussian_features(changes: Changes) -> FloatArray:
         parts.append(changes.displacement_modes.reshape(count, -1))
         parts.append(_local_rotation(changes.positions, changes.displacement_modes))
     return np.concatenate(parts, axis=1)
+
+
+def _without_common_motion(positions: FloatArray, moves: FloatArray) -> FloatArray:
+    """Displacements (S, N, 3) less the small rigid motion of the stillest Gaussians.
+
+    What is left of errors of the poses moves all Gaussians of a particle as one body, which
+    defines no part. Weights one over each Gaussian's mean square of what is left find the
+    body that is stillest, a core and not the mean of all (iteratively reweighted least squares).
+    """
+    count = len(positions)
+    if count < 3:
+        return moves
+    arms = positions - positions.mean(axis=0)
+    radius = max(float(np.sqrt(np.mean(np.sum(arms**2, axis=1)))), 1e-9)
+    body = np.zeros((count, 3, 6))
+    body[:, :, :3] = np.eye(3)
+    for axis in range(3):
+        body[:, :, 3 + axis] = np.cross(np.eye(3)[axis], arms) / radius
+    flat = body.reshape(-1, 6)
+    left = moves
+    for _ in range(_ROUNDS_OF_COMMON_MOTION):
+        square = np.mean(np.sum(left**2, axis=2), axis=0)
+        weight = np.repeat(1.0 / (square + max(1e-3 * float(square.mean()), 1e-12)), 3)
+        normal = flat.T @ (weight[:, None] * flat)
+        normal += 1e-9 * np.trace(normal) * np.eye(6)  # points on a line turn about it freely
+        fitted = (moves.reshape(len(moves), -1) * weight) @ flat @ np.linalg.inv(normal)
+        left = moves - (fitted @ flat.T).reshape(moves.shape)
+    return left
+
+
+def _without_outliers(moves: FloatArray) -> FloatArray:
+    """Displacements (S, N, 3), those of particles that move farthest by far made smaller."""
+    rms = np.sqrt(np.mean(np.sum(moves**2, axis=2), axis=1))
+    most = FARTHEST * float(np.median(rms))
+    if most <= 0:
+        return moves
+    limited: FloatArray = moves * np.minimum(1.0, most / np.maximum(rms, 1e-300))[:, None, None]
+    return limited
 
 
 def _centred(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:

@@ -34,6 +34,9 @@ below which a difference between Gaussians is taken for noise."""
 WEAKEST_PART = 0.2
 """A part changes by at least this fraction of the strongest part's change."""
 
+AS_STILL = 1.25
+"""Factor on the least root mean square change up to which a part may be the core."""
+
 MIXTURE = 0.85
 """A cluster is a border if this part of what it does is a mixture of others."""
 
@@ -123,7 +126,14 @@ def _merge(observed: Observations, labels: IntArray) -> IntArray:
 
 
 def _least_changing(models: list[PartModel]) -> int:
-    return int(np.argmin([model.square / max(model.count, 1) for model in models]))
+    """The core: the largest of the parts that change about as little as the least one does.
+
+    A small piece that changes a little less than the bulk of the molecule, by the noise of
+    the decoder, is no core.
+    """
+    change = np.array([model.square / max(model.count, 1) for model in models])
+    still = np.flatnonzero(change <= AS_STILL**2 * change.min())
+    return int(still[np.argmax([models[k].count for k in still])])
 
 
 def _dissolve_mixtures(observed: Observations, labels: IntArray) -> IntArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from cryoparts.export.selected import save_selection
 from cryoparts.export.summary_tables import write_epochs
 from cryoparts.inference.latents import forget_latents, write_latents
+from cryoparts.missed.missed_parts import find_missed
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
 from cryoparts.selection.selection import Selection
 from cryoparts.statistics.trusted import is_trusted
@@ -91,7 +93,12 @@ def train_run(
     progress("training: the model at rest", 0, 0)
     trainer = Trainer(run.directory, setup, run.training)
     rows = trainer.train(epochs or SilentTraining(), resume=resume, sweep=progress)
-    write_latents(run.directory, trainer.setup, counting(progress, "latent vectors"))
+    write_latents(
+        run.directory,
+        trainer.setup,
+        counting(progress, "latent vectors"),
+        second_pass=partial(find_missed, progress=progress),
+    )
     run.forget_training()
     write_epochs(run.root, rows)
     best = best_epoch(rows)

@@ -20,6 +20,7 @@ from cryoparts.inference.latents import write_latents
 from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import make_folder_atomically
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.missed.missed_parts import find_missed
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.by_image import first_rows
@@ -123,8 +124,9 @@ def repeat_training(
         )
     if not is_trained(made):
         setup = prepare_training(made, repeat.config, shown)
-        Trainer(made, setup, repeat.config).train(progress, resume=True)
-        write_latents(made, setup, shown)
+        trainer = Trainer(made, setup, repeat.config)
+        trainer.train(progress, resume=True)
+        write_latents(made, trainer.setup, shown, second_pass=find_missed)
     return made
 
 
