@@ -41,8 +41,8 @@ VERBS = {
 CHOSEN = VERBS if KILLS > 1 else ("reconstruct",)
 TRAINING = ("train", "run") if KILLS > 1 else ("train",)
 CHANGING = (
-    "run.log", ".lock", "command.txt", "config.yaml", "metrics.jsonl", ".npz", "best.json",
-    "report.html", "edits.json", *(f"epoch_{epoch:04d}.json" for epoch in range(4)),
+    "run.log", ".lock", "command.txt", "config.yaml", "metrics.jsonl", "metrics.csv", ".npz",
+    "best.json", "report.html", "edits.json", *(f"epoch_{epoch:04d}.json" for epoch in range(4)),
 )  # fmt: skip
 """Times, paths of this folder and archives with times in them; everything else is compared."""
 
@@ -129,10 +129,11 @@ def test_a_killed_training_resumed_gives_the_same(tmp_path, worker, verb, kill):
     arguments = [verb, *small_arguments(star, tmp_path)]
     if verb == "run":
         arguments += ["--embedding", "pca", "--min-part-size", "2", "--keep-flagged"]
-    took = worker.finish(*arguments, "-o", tmp_path / "whole")
-    broken = [*arguments, "-o", tmp_path / "broken", "--resume"]
-    worker.kill(took * np.random.default_rng(kill).uniform(0.1, 1.0), *broken)
-    worker.finish(*broken)
-    assert checksums(tmp_path / "broken") == checksums(tmp_path / "whole")
+    whole, broken = tmp_path / "whole" / "run", tmp_path / "broken" / "run"  # scripts know the name
+    took = worker.finish(*arguments, "-o", whole)
+    again = [*arguments, "-o", broken, "--resume"]
+    worker.kill(took * np.random.default_rng(kill).uniform(0.1, 1.0), *again)
+    worker.finish(*again)
+    assert checksums(broken) == checksums(whole)
     assert leftovers(tmp_path) == []
     shutil.rmtree(tmp_path / "whole")

@@ -99,3 +99,21 @@ def test_latent_vectors_that_are_no_numbers_are_an_error(archived, value):
     (archived.directory.calibration_path).unlink(missing_ok=True)
     with pytest.raises(InputError, match=r"latent\.npy or checkpoints/best"):
         archived.decoder.decode()
+
+
+def test_options_of_other_networks_than_the_weights_are_an_error(archived):
+    config = archived.directory.config_path
+    text = config.read_text()
+    config.write_text(text.replace("latent_dimensions: 2", "latent_dimensions: 8"))
+    archived.directory.latent_path.unlink()
+    np.save(archived.directory.latent_path, np.zeros((PARTICLES, 8), np.float32))
+    with pytest.raises(InputError, match="another encoder than the options"):
+        Run.open(archived.root).decoder.decode()
+
+
+def test_more_parts_than_gaussians_are_an_error_at_once(archived):
+    labels = np.load(archived.directory.parts_path / "labels.npy")
+    labels[0] = 2**40
+    np.save(archived.directory.parts_path / "labels.npy", labels)
+    with pytest.raises(InputError, match="more parts than there are Gaussians"):
+        _ = archived.parts

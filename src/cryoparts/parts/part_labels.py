@@ -172,6 +172,8 @@ class PartLabels:
                 for key, values in read_table(table, cure=CURE).items()
             }
             labels = load_array(folder / LABELS).astype(np.int64)
+            if labels.max(initial=0) > len(labels):
+                raise ValueError(f"{LABELS} numbers more parts than there are Gaussians")
             return cls(
                 labels=labels,
                 embedding=load_array(folder / "embedding.npy").astype(np.float64),

@@ -149,9 +149,23 @@ def module_weights(**modules: nn.Module) -> dict[str, Tensor]:
 
 
 def load_weights(weights: dict[str, Tensor], **modules: nn.Module) -> None:
-    """Put back what `module_weights` gave."""
+    """Put back what `module_weights` gave.
+
+    Raises
+    ------
+    InputError
+        If the weights are of networks of another shape.
+    """
     for name, module in modules.items():
         prefix = f"{name}."
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        )
+        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as fault:
+            raise InputError(
+                "checkpoints",
+                f"the weights are of another {name} than the options of the run ask for: "
+                f"{' '.join(str(fault).split())[:200]}",
+                "config.yaml or the checkpoint is damaged: put the right one back, or start a "
+                "new run.",
+            ) from fault
