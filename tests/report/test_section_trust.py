@@ -5,9 +5,11 @@ import pytest
 
 from cryoparts.report.section_trust import trust_section
 from cryoparts.report.verdict import Verdict
+from cryoparts.validation.limits import Limits
 from cryoparts.validation.null_amplitude import PartAgainstNull
 from cryoparts.validation.null_judgement import NullTest
 from cryoparts.validation.trust_record import PartTrust, TrustRecord
+from cryoparts.validation.visible_parts import VisibleParts
 
 GOOD = Verdict("good", "The model explains particles it has never seen.", ())
 
@@ -41,7 +43,16 @@ def test_parts_that_hold_are_said_to(tmp_path) -> None:
         ),
     )
     TrustRecord(parts, {"trained_again": {}, "worrying_leaks": []}).save(folder)
+    assert "What limits" not in trust_section(tmp_path).html
+    shares = np.array([0.01, 0.03])
+    visible = VisibleParts(shares, np.array([0.87, 0.98]), np.zeros(2), np.ones(2))
+    rings = tuple((200.0 / ring, 1.0 / ring) for ring in range(2, 20))
+    Limits(0.15, 1.9, 1.6, rings, visible).save(tmp_path / "limits.json")
     section = trust_section(tmp_path)
+    assert "off by about 1.9° and 1.6 Å" in section.html
+    assert "15% of the particles" in section.html
+    assert "0.5 at 100 Å" in section.html
+    assert "87%" in section.html
     assert "holds" in section.html
     assert "head" in section.html
     assert "--halves" in section.html

@@ -43,8 +43,8 @@ SAMPLE = 4000
 FEWEST_PARTICLES = 400
 """Fewer do not tell a region from noise."""
 
-MOST_GAUSSIANS = 8192
-"""Covariances of more take more than a gigabyte."""
+MOST_GAUSSIANS = 16384
+"""Gradients of more, of all sampled particles, take more than a gigabyte."""
 
 STEPS = 2
 """How often the images' slopes by a further amplitude are taken anew."""

@@ -1,10 +1,10 @@
 """Compact regions whose gradients vary more over the particles than noise makes them.
 
-For a region r, the variance over the particles of the sum of its Gaussians' gradients is the
-quadratic form r C r of their covariance, and noise alone gives r C0 r. Both are known for any
-region once C and C0 are, so the ratio is searched over all compact pieces of several sizes and
-the best one is grown, Gaussian by Gaussian at its border, while the ratio rises. A search finds
-something in any noise: what it found on one half of the particles is measured on the other.
+The sum of a region's gradients varies over the particles by more than noise alone gives it if
+the region comes and goes unknown to the decoder. The ratio of the two variances is searched
+over all compact pieces of several sizes, and the best piece is grown, Gaussian by Gaussian at
+its border, while the ratio rises. A search finds something in any noise: what it found on one
+half of the particles is measured on the other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array, vstack
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
@@ -70,13 +71,14 @@ def search_regions(
         Of n particles, every second one of which is kept for judging.
     """
     pieces = _Pieces(positions, amplitudes)
-    finding, judging = (gradients.own[k::2].copy() for k in range(2))
-    noise = [_covariance(gradients.strange[k::2]) for k in range(2)]
+    finding, judging = (_centred(gradients.own[half::2]) for half in range(2))
+    noise = [_centred(gradients.strange[half::2]) for half in range(2)]
+    of_noise = pieces.variances(noise[0])
     found: list[Region] = []
     while len(found) < MOST_REGIONS:
-        covariance = _covariance(finding)
-        members = pieces.grown(pieces.best(covariance, noise[0]), covariance, noise[0])
-        excess = _variance(judging, members) / _quadratic(noise[1], members)
+        start = pieces.members(int((pieces.variances(finding) / of_noise).argmax()))
+        members = pieces.grown(start, finding, noise[0])
+        excess = _variance(judging, members) / max(_variance(noise[1], members), 1e-30)
         if excess < EXCESS:
             break
         found.append(Region(members, excess))
@@ -86,103 +88,103 @@ def search_regions(
 
 
 class _Pieces:
-    """Compact pieces of a model, and their borders."""
+    """Compact pieces of a model, each size about every Gaussian, and their borders."""
 
     def __init__(self, positions: FloatArray, amplitudes: FloatArray) -> None:
         tree, count = cKDTree(positions), len(positions)
         distance, order = tree.query(positions, k=min(MOST_NEIGHBOURS, count))
         mass = np.cumsum(amplitudes[order], axis=1)
-        self.order = order
-        self.sizes = [
-            np.maximum((mass < share * amplitudes.sum()).sum(axis=1) + 1, min(FEWEST, count))
-            for share in SHARES
-        ]
+        blocks = []
+        for share in SHARES:
+            enough = (mass < share * amplitudes.sum()).sum(axis=1) + 1
+            sizes = np.clip(enough, min(FEWEST, count), order.shape[1])
+            inside = np.arange(order.shape[1]) < sizes[:, None]
+            ends = np.concatenate([[0], np.cumsum(sizes)])
+            ones = np.ones(int(ends[-1]), dtype=np.float32)
+            blocks.append(csr_array((ones, order[inside], ends), shape=(count, count)))
+        self._pieces = vstack(blocks, format="csr")
         spacing = float(np.median(distance[:, 1])) if count > 1 else 0.0
-        self.near = tree.query_ball_point(positions, BORDER * spacing)
+        self._near = tree.query_ball_point(positions, BORDER * spacing)
 
-    def best(self, covariance: FloatArray, noise: FloatArray) -> BoolArray:
-        """Members of the piece of the largest ratio."""
-        count = len(self.order)
-        best, members = -np.inf, np.zeros(count, dtype=np.bool_)
-        for sizes in self.sizes:
-            for start in range(0, count, _ROWS):
-                rows = np.arange(start, min(start + _ROWS, count))
-                inside = np.arange(self.order.shape[1]) < sizes[rows, None]
-                chosen = np.zeros((len(rows), count), dtype=covariance.dtype)
-                at = np.broadcast_to(np.arange(len(rows))[:, None], inside.shape)[inside]
-                chosen[at, self.order[rows][inside]] = 1.0
-                ratio = ((chosen @ covariance) * chosen).sum(axis=1) / np.maximum(
-                    ((chosen @ noise) * chosen).sum(axis=1), 1e-30
-                )
-                top = int(ratio.argmax())
-                if ratio[top] > best:
-                    best, members = float(ratio[top]), chosen[top] > 0
-        return members
+    def members(self, piece: int) -> BoolArray:
+        """Gaussians (N,) of a piece."""
+        chosen: BoolArray = self._pieces[[piece]].toarray()[0] > 0
+        return chosen
 
-    def grown(self, start: BoolArray, covariance: FloatArray, noise: FloatArray) -> BoolArray:
+    def variances(self, gradients: NDArray[np.float32]) -> FloatArray:
+        """Variance over the particles of the sum of each piece's gradients (n, N)."""
+        by_gaussian = np.ascontiguousarray(gradients.T)
+        found = [
+            np.square(self._pieces[start : start + _ROWS] @ by_gaussian).mean(axis=1)
+            for start in range(0, self._pieces.shape[0], _ROWS)
+        ]
+        return np.maximum(np.concatenate(found).astype(np.float64), 1e-30)
+
+    def grown(
+        self, start: BoolArray, gradients: NDArray[np.float32], noise: NDArray[np.float32]
+    ) -> BoolArray:
         """The region with Gaussians at its border taken in or left out while the ratio rises."""
         members = start.copy()
-        forms = [_Form.of(matrix, members) for matrix in (covariance, noise)]
+        sums = [_RegionSum.of(values, members) for values in (gradients, noise)]
         border = np.zeros(len(members), dtype=np.int64)
         for inside in np.flatnonzero(members):
-            border[self.near[inside]] += 1
+            border[self._near[inside]] += 1
         for _ in range(_STEPS):
-            changed = [form.with_one_changed(members) for form in forms]
+            changed = [one.with_one_changed(members) for one in sums]
             ratio = np.where(border > 0, changed[0] / np.maximum(changed[1], 1e-30), -np.inf)
             if members.sum() <= FEWEST:
                 ratio[members] = -np.inf
             one = int(ratio.argmax())
-            if ratio[one] <= (1 + _RISE) * forms[0].value / max(forms[1].value, 1e-30):
+            if ratio[one] <= (1 + _RISE) * sums[0].variance / max(sums[1].variance, 1e-30):
                 break
-            for form in forms:
-                form.change(one, members)
+            for region in sums:
+                region.change(one, members)
             members[one] = not members[one]
-            border[self.near[one]] += 1 if members[one] else -1
+            border[self._near[one]] += 1 if members[one] else -1
         return members
 
 
 @dataclass
-class _Form:
-    """A quadratic form of a set of members, and how it changes with each of them."""
+class _RegionSum:
+    """The sum of a region's gradients in each particle, and how its variance would change."""
 
-    matrix: FloatArray
-    product: FloatArray  # matrix times members
-    value: float
+    gradients: NDArray[np.float32]  # (n, N), of mean 0
+    alone: FloatArray  # (N,), variance of each
+    total: NDArray[np.float32]  # (n,)
 
     @classmethod
-    def of(cls, matrix: FloatArray, members: BoolArray) -> _Form:
-        product = matrix @ members.astype(matrix.dtype)
-        return cls(matrix, product.astype(np.float64), float(product[members].sum()))
+    def of(cls, gradients: NDArray[np.float32], members: BoolArray) -> _RegionSum:
+        alone = np.square(gradients).mean(axis=0).astype(np.float64)
+        return cls(gradients, alone, gradients[:, members].sum(axis=1))
+
+    @property
+    def variance(self) -> float:
+        """Over the particles."""
+        return float(np.square(self.total).mean())
 
     def with_one_changed(self, members: BoolArray) -> FloatArray:
-        """Values (N,) with each Gaussian taken in, or left out, alone."""
+        """Variances (N,) with each Gaussian taken in, or left out, alone."""
         sign = np.where(members, -1.0, 1.0)
-        changed: FloatArray = self.value + 2 * sign * self.product + self.matrix.diagonal()
+        shared = (self.total @ self.gradients) / len(self.total)
+        changed: FloatArray = self.variance + 2 * sign * shared + self.alone
         return changed
 
     def change(self, one: int, members: BoolArray) -> None:
         """Take one in, or leave it out."""
-        self.value = float(self.with_one_changed(members)[one])
-        self.product = self.product + (-1.0 if members[one] else 1.0) * self.matrix[one]
+        self.total = self.total + (-1 if members[one] else 1) * self.gradients[:, one]
 
 
-def _covariance(gradients: NDArray[np.float32]) -> FloatArray:
-    centred = gradients - gradients.mean(axis=0)
-    covariance: FloatArray = centred.T @ centred / len(centred)
-    return covariance
-
-
-def _quadratic(matrix: FloatArray, members: BoolArray) -> float:
-    return max(float(matrix[np.ix_(members, members)].sum()), 1e-30)
+def _centred(gradients: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred: NDArray[np.float32] = gradients - gradients.mean(axis=0)
+    return centred
 
 
 def _variance(gradients: NDArray[np.float32], members: BoolArray) -> float:
-    return float(gradients[:, members].sum(axis=1).var())
+    return float(np.square(gradients[:, members].sum(axis=1)).mean())
 
 
 def _take_out(gradients: NDArray[np.float32], members: BoolArray) -> None:
     """Remove from all gradients what goes with the region's sum over the particles."""
-    gradients -= gradients.mean(axis=0)
     along = gradients[:, members].sum(axis=1)
     along /= max(float(np.linalg.norm(along)), 1e-30)
     gradients -= np.outer(along, along @ gradients)

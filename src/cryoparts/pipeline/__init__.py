@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         classes_of_parts,
         export_particles,
     )
+    from cryoparts.pipeline.exports.posed_particles import export_refined_poses
     from cryoparts.pipeline.focus import find_states
     from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
     from cryoparts.pipeline.maps.reconstruct import (
@@ -56,6 +57,7 @@ __all__ = [
     "edit_run_parts",
     "evaluate",
     "export_particles",
+    "export_refined_poses",
     "find_motion",
     "find_parts",
     "find_run_coordination",
@@ -92,6 +94,7 @@ _HOME = {
     "edit_run_parts": "editing",
     "evaluate": "evaluating",
     "export_particles": "exports.particles",
+    "export_refined_poses": "exports.posed_particles",
     "find_motion": "motion",
     "find_parts": "parts",
     "find_run_coordination": "coordination",

@@ -9,9 +9,11 @@ import numpy as np
 from markupsafe import Markup
 
 from cryoparts.figures.trust import found_again, half_set_errors, null_against_data
+from cryoparts.io.run_directory import RunDirectory
 from cryoparts.palette import part_colour, part_words
 from cryoparts.report.environment import render
 from cryoparts.report.wording import counted, listed, percent, readable
+from cryoparts.validation.limits import Limits
 from cryoparts.validation.null_amplitude import RULE
 from cryoparts.validation.null_judgement import NullTest
 from cryoparts.validation.trust_record import PartTrust, TrustRecord
@@ -85,6 +87,7 @@ def trust_section(folder: Path) -> TrustSection:
         trainings=_trainings(again),
         pictures=pictures,
         folder=str(folder),
+        limits=Limits.load(RunDirectory(folder).limits_path),
     )
     reasons, serious = _reasons(parts, tested)
     nothing_left = not parts and tested is not None and bool(tested.dropped)

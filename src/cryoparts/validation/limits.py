@@ -81,6 +81,12 @@ class Limits:
         )
         return tuple(told)
 
+    def snr_quarters(self) -> tuple[tuple[float, float], ...]:
+        """Resolution (Å) and signal-to-noise ratio of five rings, evenly over the band."""
+        rings = self.snr_by_ring
+        places = np.unique(np.linspace(0, len(rings) - 1, min(5, len(rings))).astype(int))
+        return tuple(rings[place] for place in places)
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         write_json(

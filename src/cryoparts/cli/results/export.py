@@ -21,6 +21,14 @@ Programs = Annotated[
         name="--to", help="Programs. Default: the one that the run's particle file comes from."
     ),
 ]
+RefinedPoses = Annotated[
+    bool,
+    Parameter(
+        name="--refined-poses",
+        negative=(),
+        help="All particles in the poses that the run has refined, in place of states.",
+    ),
+]
 ExportFolder = Annotated[
     Path | None,
     Parameter(name=["--output", "-o"], help="Folder to write in. Default: RUN/export."),
@@ -37,6 +45,7 @@ def export(
     to: Programs = (),
     part: PartName = None,
     selection: SelectionName = None,
+    refined_poses: RefinedPoses = False,
     output: ExportFolder = None,
 ) -> None:
     """Write one file of all states with the class of each particle, and one file a state.
@@ -52,19 +61,24 @@ def export(
         export_particles,
         own_program,
     )
+    from cryoparts.pipeline.exports.posed_particles import export_refined_poses
     from cryoparts.pipeline.focus import part_numbers
     from cryoparts.run.run import Run
 
     if part is not None and selection is not None:
         raise InputError("--selection", "cannot be combined with --part", "Export one of them.")
     opened = Run.open(run)
+    folder = output or opened.root / "export"
+    if refined_poses:
+        for file in export_refined_poses(opened, folder):
+            say(f"{file}: {len(opened.particles):,} particles in refined poses")
+        return
     if selection is not None:
         classes = [class_of_selection(opened, selection)]
     else:
         classes = classes_of_parts(opened, part_numbers(opened, part))
     if not classes:
         raise InputError(str(run), "no part changes, so there are no states", "Give --selection.")
-    folder = output or opened.root / "export"
     with progress_bars() as progress:
         made = export_particles(opened, classes, to or (own_program(opened),), folder, progress)
     show_exported(made)

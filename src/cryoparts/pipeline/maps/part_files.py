@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryoparts.at_rest.bodies import recentred
-from cryoparts.export.part_poses import (
-    centred_on,
-    nearest_voxel,
-    write_posed_cs,
-    write_posed_star,
-)
+from cryoparts.export.part_poses import centred_on, nearest_voxel
 from cryoparts.io.map_frame import ABOUT_BOX_CENTRE
-from cryoparts.particle_files.mending import Mending
-from cryoparts.pipeline.input_checks import mending_of
+from cryoparts.pipeline.exports.posed_particles import write_in_poses
 from cryoparts.statistics.trusted import TRUSTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -86,22 +79,4 @@ def _write_particles(
     centre: NDArray[np.float64],
 ) -> None:
     composed = body.motion.take(chosen).composed(source.poses.take(chosen))
-    rows, poses = source.rows[chosen], recentred(composed, centre)
-    order = np.argsort(rows, kind="stable")
-    rows, poses = rows[order], poses.take(order)
-    particles = source.particles
-    half = particles.table.half_set.copy()
-    half[source.rows] = source.half_set
-    table = replace(
-        particles.table, magnification=particles.magnification, half_set=half.astype(np.int8)
-    )
-    file = Path(config.particles)
-    # else the program's table is no longer the file's, row by row
-    untouched = (
-        mending_of(config) == Mending() and config.symmetry is None and config.selection is None
-    )
-    kind = file.suffix.lower()
-    relion = file if untouched and kind == ".star" and config.poses is None else None
-    write_posed_star(stem.with_suffix(".star"), table, rows, poses, relion)
-    if untouched and kind == ".cs" and not config.skip_blank:
-        write_posed_cs(stem.with_suffix(".cs"), file, rows, poses)
+    write_in_poses(stem, config, source, chosen, recentred(composed, centre))
