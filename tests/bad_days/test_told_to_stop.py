@@ -107,7 +107,7 @@ def test_a_sweep_after_the_training_leaves_what_was_there(tmp_path, number):
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
     command = ["trust", str(run), "--seeds", "1"]
     status, said = in_a_pipe(command, lambda: at_work(run, "trust"), number)
-    assert status == 128 + number
+    assert status == 128 + number, said
     assert "what earlier steps wrote is as it was" in plain(said)
     assert "The same command begins this step again." in plain(said)
     assert "Traceback" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cryoparts.cli.ending import TerminatedError, told_to_stop
 from cryoparts.cli.main import main
 
 
@@ -102,3 +104,10 @@ def test_an_error_is_said_once(tmp_path: Path):
     assert ended.returncode == 2
     assert ended.stderr.count("nowhere") == 1
     assert len(ended.stderr.splitlines()) == 2
+
+
+def test_a_signal_that_a_librarys_callback_swallows_is_given_again() -> None:
+    at = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(TerminatedError), told_to_stop():
+        at()
+        time.sleep(10)

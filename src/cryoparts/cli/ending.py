@@ -6,6 +6,8 @@ import errno
 import os
 import signal
 import sys
+import threading
+from _thread import interrupt_main
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,9 @@ from cryoparts.cli.console import say_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
+
+AGAIN_SECONDS = 0.1
+"""After which a signal is given again that a library's callback has swallowed."""
 
 INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
 """Exit status: 128 and the number of the signal, as shells have it; 1 where a file failed."""
@@ -43,19 +48,36 @@ class TerminatedError(BaseException):
 
 @contextmanager
 def told_to_stop() -> Iterator[None]:
-    """SIGTERM raises `TerminatedError` in the block, so that unfinished files are removed."""
+    """SIGTERM raises `TerminatedError` in the block, so that unfinished files are removed.
+
+    An exception that rises within a callback of a library (a kernel that is being loaded)
+    is told to `sys.unraisablehook` and lost: the signal is then given again, a little later,
+    when the callback has returned.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TerminatedError
+
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, TerminatedError | KeyboardInterrupt):
+            terminated = issubclass(unraisable.exc_type, TerminatedError)
+            again = signal.SIGTERM if terminated else signal.SIGINT
+            timer = threading.Timer(AGAIN_SECONDS, interrupt_main, (again,))
+            timer.daemon = True
+            timer.start()
+        else:
+            told(unraisable)
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not the main thread: somebody else's program
         yield
         return
+    told, sys.unraisablehook = sys.unraisablehook, lost
     try:
         yield
     finally:
+        sys.unraisablehook = told
         signal.signal(signal.SIGTERM, before)
 
 
