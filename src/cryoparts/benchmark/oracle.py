@@ -15,6 +15,7 @@ from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.simulation.ground_truth import BothTruth, CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.particles import TABLE_FILE
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +66,7 @@ def oracle_of_data(
     box, pixel = int(table.box_size[0]), float(table.pixel_size_angstrom[0])
     truth = align_truth(load_truth(data), table.names, str(data))
     good = np.flatnonzero(truth.good)
-    rows = good[
-        np.unique(np.linspace(0, len(good) - 1, min(len(good), particles)).astype(np.int64))
-    ]
+    rows = evenly_spaced(good, particles)
     solved: dict[str, Any] = {}
     if isinstance(truth, CompositionTruth):
 

@@ -29,6 +29,7 @@ from cryoparts.evaluation.part_agreement import coordinate_agreement
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.simulation.ground_truth import BothTruth
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,11 +110,10 @@ def motion_oracle(
     motion = truth.motion if isinstance(truth, BothTruth) else truth
     projector = _Projector(truth, poses, ctf, box_size, pixel_size_angstrom, images_of)
     good = np.flatnonzero(truth.good)
-    spread = np.unique(np.linspace(0, len(good) - 1, min(len(good), PARTICLES_FOR_NOISE)))
     still = np.zeros((1, len(motion.axes)))
     noise = estimate_noise(
         lambda chosen: projector.inputs(chosen, still.repeat(len(chosen), axis=0)),
-        good[spread.astype(np.int64)],
+        evenly_spaced(good, PARTICLES_FOR_NOISE),
         box_size,
     )
     limit = float(np.abs(motion.angles_degrees).max())

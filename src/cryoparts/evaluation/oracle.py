@@ -28,6 +28,7 @@ from cryoparts.simulation.atom_projection import AtomGroups
 from cryoparts.simulation.ground_truth import BothTruth, MotionTruth
 from cryoparts.simulation.rigid_motion import Hinges
 from cryoparts.simulation.scene import MoleculeScene
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +115,7 @@ def oracle_accuracy(
         images = torch.as_tensor(images_of(rows), dtype=torch.float32)
         return FitInputs(transform(images), templates * transfer[:, None], transfer.abs().square())
 
-    sample = np.unique(np.linspace(0, count - 1, min(count, PARTICLES_FOR_NOISE)).astype(np.int64))
+    sample = evenly_spaced(np.arange(count), PARTICLES_FOR_NOISE)
     noise = estimate_noise(fit_inputs, sample, box_size)
     amplitudes = np.zeros((count, scene.atoms.n_groups))
     for start in range(0, count, BATCH):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,9 +67,7 @@ def channel_scale(
     are all 0 keeps the factor 0.
     """
     among = np.arange(len(forward.particles)) if rows is None else rows
-    count = len(among)
-    # Spread over the file, which may be sorted by micrograph or defocus.
-    sample = among[np.unique(np.linspace(0, count - 1, min(count, 8 * BATCH)).astype(np.int64))]
+    sample = evenly_spaced(among, 8 * BATCH)
     squares = torch.zeros(CHANNELS, device=forward.device)
     for indices in np.array_split(sample, -(-len(sample) // BATCH)):
         gradients = agreement_gradients(forward, objective, neutral, indices)

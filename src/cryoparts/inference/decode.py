@@ -31,6 +31,7 @@ from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.io.tables import load_array
 from cryoparts.networks.extended_decoder import ExtendedDecoder
 from cryoparts.particles.prepared import PreparedParticles
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.checkpoint import BEST, load_checkpoint, load_weights
 from cryoparts.training.encoder_input import MAP, EncoderInput, values_path
@@ -326,9 +327,7 @@ class TrainedDecoder:
     def _spread(self, count: int) -> NDArray[np.int64]:
         """At most `count` trusted particles of the run's own half set, spread over the file."""
         own = rows_of_half(self.particles.half_set, self.config.half)
-        rows = own[trusted_rows(self.particle_weights[own])]
-        total = len(rows)
-        return rows[np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))]
+        return evenly_spaced(own[trusted_rows(self.particle_weights[own])], count)
 
     @torch.no_grad()
     def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:

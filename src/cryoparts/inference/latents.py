@@ -15,10 +15,10 @@ from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
-from cryoparts.particles.pose_change import FINAL, pose_change_path
+from cryoparts.particles.pose_change import FINAL, current_change, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
-from cryoparts.training.pose_rounds import change_of, current_change, start_of
+from cryoparts.training.pose_rounds import change_of, start_of
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cryoparts.conventions import Poses
-from cryoparts.image_model.deformation import deform, single
+from cryoparts.image_model.deformation import single
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.imaging.rotations import random_rotations
@@ -23,12 +23,12 @@ from cryoparts.imaging.shell_correlation import correlation_from_products, ring_
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.refinement.particle_refinement import POSE_UNKNOWNS, TURNS
 from cryoparts.seeds import Purpose, seed_for
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoparts.image_model.deformation import Gaussians
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.refinement.particle_refinement import ParticleRefinement, Refined
@@ -73,8 +73,7 @@ class AgreementMeasure:
     def of_strangers(self, seed: int) -> FloatArray:
         """The same of at most `STRANGERS` images in random poses, (n, BANDS + 1)."""
         particles = self.trained.particles
-        count = min(len(particles), STRANGERS)
-        rows = np.unique(np.linspace(0, len(particles) - 1, count).astype(np.int64))
+        rows = evenly_spaced(np.arange(len(particles)), STRANGERS)
         generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
         rotation = particles.poses.rotation.copy()
         rotation[rows] = random_rotations(len(rows), generator, torch.float64).numpy()
@@ -103,21 +102,19 @@ class AgreementMeasure:
         self, forward: ForwardModel, latent: Tensor, rows: NDArray[np.int64]
     ) -> FloatArray:
         everyone = self.trained.latent_of(np.arange(len(self.trained.particles)))
-        still = single(self._gaussians(everyone.median(dim=0).values[None]), self.setup.neutral)
+        still = single(
+            self.latent_refinement.decoded(everyone.median(dim=0).values[None]), self.setup.neutral
+        )
         found = []
         for start in range(0, len(rows), BATCH):
             chunk = slice(start, start + BATCH)
             batch = forward.batch(rows[chunk])
-            own = forward.images_of(self._gaussians(latent[chunk]), batch)
+            own = forward.images_of(self.latent_refinement.decoded(latent[chunk]), batch)
             in_bands = self._correlations(batch.data, own, BANDS)
             at_rest = self._correlations(batch.data, forward.images_of(still, batch), 1)
             found.append(torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy())
         z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
         return z
-
-    def _gaussians(self, latent: Tensor) -> Gaussians:
-        trained = self.trained
-        return deform(self.setup.neutral, trained.networks.decoder(latent), trained.config.vary)
 
     def _correlations(self, data: Tensor, model: Tensor, bands: int) -> Tensor:
         """Correlations (B, bands) with each ring divided by the noise's power."""

@@ -20,6 +20,7 @@ from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.missed.region_search import search_regions
 from cryoparts.missed.residual_gradients import residual_gradients
 from cryoparts.statistics.by_image import first_rows
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
 from cryoparts.training.split import rows_of_half
 
@@ -98,9 +99,8 @@ def find_missed(
             region.members.sum(),
             region.excess,
         )
-    extended = trained.extended_by(missed)
-    shown = _of("small parts", progress)
-    return missed, _further_amplitudes(extended, setup, trained.latent(), shown)
+    further = _further_amplitudes(trained, setup, missed, _of("small parts", progress))
+    return missed, np.concatenate([trained.latent(), further], axis=1)
 
 
 def _sample(trained: TrainedDecoder) -> NDArray[np.int64]:
@@ -108,9 +108,7 @@ def _sample(trained: TrainedDecoder) -> NDArray[np.int64]:
     particles = trained.particles
     own = rows_of_half(particles.half_set, trained.config.half)
     own = np.intersect1d(own, first_rows(particles.image))
-    own = own[trusted_rows(trained.particle_weights[own])]
-    size = min(SAMPLE, len(own))
-    return own[np.unique(np.linspace(0, len(own) - 1, size).astype(np.int64))] if size else own
+    return evenly_spaced(own[trusted_rows(trained.particle_weights[own])], SAMPLE)
 
 
 class _OfRegions(nn.Module):
@@ -128,30 +126,23 @@ class _OfRegions(nn.Module):
 def _further_amplitudes(
     trained: TrainedDecoder,
     setup: TrainingSetup,
-    known: NDArray[np.float32],
+    missed: MissedRegions,
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float32]:
-    """Latent vectors (P, Z + K): the known ones, and the most probable further amplitudes."""
-    decoder, device = trained.extended, setup.forward.device
+    """The most probable amplitude (P, K) of each region in each particle."""
+    decoder, device = trained.extended_by(missed).extended, setup.forward.device
     assert decoder is not None
-    further = torch.zeros(len(known), decoder.further, device=device)
+    further = torch.zeros(len(trained.particles), decoder.further, device=device)
     likelihood = replace(
         refinement(trained, setup),
         decoder=nn.Identity(),  # every batch has its own
         mean=torch.zeros(decoder.further, device=device),
         covariance=torch.eye(decoder.further, device=device),
     )
-    size = likelihood.batch_size(further)
-    latent = torch.as_tensor(known, device=device)
-    for start in range(0, len(known), size):
-        rows = np.arange(start, min(start + size, len(known)))
-        with torch.no_grad():
-            offsets = decoder.decoder(latent[rows])
-        own = replace(likelihood, decoder=_OfRegions(decoder, offsets))
-        further[rows] = own.refine(further[rows], rows, STEPS)
-        if progress is not None:
-            progress(int(rows[-1]) + 1, len(known))
-    return torch.cat([latent, further], dim=1).cpu().numpy()
+    refined = likelihood.refine_each(
+        further, lambda rows: _OfRegions(decoder, trained.offsets(rows)), STEPS, progress
+    )
+    return refined.cpu().numpy()
 
 
 def _of(what: str, progress: Told | None) -> Callable[[int, int], None] | None:

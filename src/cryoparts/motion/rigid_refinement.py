@@ -143,9 +143,8 @@ def refine_motion(
     if not modes:
         return motion
     start = np.concatenate([found.coordinates for found in modes.values()], axis=1)
-    device, (total, count) = setup.forward.device, start.shape
+    device, count = setup.forward.device, start.shape[1]
     coordinates = torch.as_tensor(start, dtype=torch.float32, device=device)
-    refined = coordinates.clone()
     likelihood = ParticleRefinement(
         forward=setup.forward,
         objective=setup.objective,
@@ -157,10 +156,9 @@ def refine_motion(
     )
     bodies = _bodies(motion, modes, setup, labels)
     screws = [screws_of(motion.parts[part].motions) for part in modes]
-    size = likelihood.batch_size(coordinates)
-    for first in range(0, total, size):
-        rows = np.arange(first, min(first + size, total))
-        decoder = MovedParts(
+
+    def moved_parts(rows: NDArray[np.int64]) -> MovedParts:
+        return MovedParts(
             offsets_of(rows),
             bodies,
             [_tensor(x[rows], device) for x in screws],
@@ -168,9 +166,8 @@ def refine_motion(
             _core(motion, rows, device) if relative_to_core else None,
             vary,
         )
-        refined[rows] = replace(likelihood, decoder=decoder).refine(coordinates[rows], rows, STEPS)
-        if progress is not None:
-            progress(int(rows[-1]) + 1, total)
+
+    refined = likelihood.refine_each(coordinates, moved_parts, STEPS, progress)
     moved = refined.cpu().numpy().astype(np.float64) - start
     parts = dict(motion.parts)
     for (part, found), body in zip(modes.items(), bodies, strict=True):

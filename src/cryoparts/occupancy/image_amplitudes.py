@@ -25,6 +25,7 @@ from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
 from cryoparts.imaging.projection import project
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.training.setup import choose_device
 
 if TYPE_CHECKING:
@@ -213,8 +214,7 @@ class _Fit:
 
     def measure_noise(self, usual: NDArray[np.int64]) -> _Noise:
         """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
-        last, size = len(usual) - 1, min(len(usual), NOISE_SAMPLE)
-        sample = usual[np.unique(np.linspace(0, last, size).astype(np.int64))]
+        sample = evenly_spaced(usual, NOISE_SAMPLE)
         chunks = np.array_split(sample, -(-len(sample) // BATCH))
         rings = ring_count(self.box)
         power, number = torch.zeros(2, rings, dtype=torch.float64, device=self.pairs.device)

@@ -33,6 +33,23 @@ def pose_changes(folder: Path) -> list[Path]:
     return sorted(folder.glob("pose_change_*.npz"))
 
 
+def changes_trained_in(folder: Path) -> list[Path]:
+    """Those that were found between epochs: what was found after the training is not learned in."""
+    return [path for path in pose_changes(folder) if path != pose_change_path(folder, FINAL)]
+
+
+def current_change(folder: Path) -> PoseChange:
+    """What the poses that are in use differ by from the given ones.
+
+    Raises
+    ------
+    InputError
+        If its file is damaged.
+    """
+    found = pose_changes(folder)
+    return PoseChange.load(found[-1]) if found else PoseChange.nothing()
+
+
 @dataclass(frozen=True)
 class PoseSpread:
     """How far the given poses are from the true ones: deviations along each axis.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
@@ -28,7 +29,6 @@ from cryoparts.refinement.whitened_images import WhitenedImages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -174,6 +174,34 @@ class ParticleRefinement:
             if progress is not None:
                 progress(min(start + size, len(indices)), len(indices))
         return Refined.joined(found)
+
+    def refine_each(
+        self,
+        latent: Tensor,
+        decoder_of: Callable[[NDArray[np.int64]], nn.Module],
+        steps: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Refined unknowns (P, Z) of all particles, each batch under a decoder of its own.
+
+        Parameters
+        ----------
+        latent : Tensor, shape (P, Z)
+            What the decoders take, in the particles' order.
+        decoder_of : callable
+            The decoder of chosen particles; this object's own is not asked.
+        steps, progress
+            As in `solve`.
+        """
+        refined, total = latent.clone(), len(latent)
+        size = self.batch_size(latent)
+        for start in range(0, total, size):
+            rows = np.arange(start, min(start + size, total))
+            own = replace(self, decoder=decoder_of(rows))
+            refined[rows] = own.refine(latent[rows], rows, steps)
+            if progress is not None:
+                progress(int(rows[-1]) + 1, total)
+        return refined
 
     def batch_size(self, latent: Tensor) -> int:
         """Particles at a time that memory and speed like, for latent vectors (n, Z)."""

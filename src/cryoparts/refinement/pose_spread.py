@@ -19,6 +19,7 @@ from scipy.stats import chi2
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import PoseSpread
 from cryoparts.refinement.particle_refinement import TURNS
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +55,7 @@ def about_given_poses(
 
 def spread_sample(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most `SAMPLE` of the rows, spread over the file."""
-    count = min(SAMPLE, len(rows))
-    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
+    return evenly_spaced(rows, SAMPLE)
 
 
 def learned_spread(

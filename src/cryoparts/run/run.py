@@ -12,7 +12,7 @@ from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.occupancy.composition import Composition
-from cryoparts.particles.pose_change import PoseChange, pose_changes
+from cryoparts.particles.pose_change import PoseChange, current_change
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.run.result_options import kept_options
@@ -100,8 +100,8 @@ class Run:
     @property
     def pose_change(self) -> PoseChange | None:
         """What was found to be wrong with the given poses; None where they stay as given."""
-        found = pose_changes(self.directory.particles_path)
-        return PoseChange.load(found[-1]) if found else None
+        change = current_change(self.directory.particles_path)
+        return change if len(change) else None
 
     @cached_property
     def split(self) -> Split:

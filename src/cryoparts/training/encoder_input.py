@@ -18,7 +18,7 @@ from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
-from cryoparts.particles.pose_change import FINAL, pose_change_path, pose_changes
+from cryoparts.particles.pose_change import changes_trained_in
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.principal_components import (
     PrincipalComponents,
@@ -140,7 +140,7 @@ def values_path(folder: Path) -> Path:
     Its name tells after which epoch these were found. A change that was found after the
     training changes no input of the encoder.
     """
-    changes = [path for path in pose_changes(folder) if path != pose_change_path(folder, FINAL)]
+    changes = changes_trained_in(folder)
     found_after = changes[-1].stem.removeprefix("pose_change") if changes else ""
     return folder / f"{VALUES}{found_after}.npy"
 

@@ -18,8 +18,9 @@ import torch
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import (
-    FINAL,
     PoseChange,
+    changes_trained_in,
+    current_change,
     pose_change_path,
     pose_changes,
 )
@@ -127,12 +128,6 @@ def change_of(refined: Refined, spread: PoseSpread) -> PoseChange:
     return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread)
 
 
-def current_change(folder: Path) -> PoseChange:
-    """What the poses that are in use differ by from the given ones."""
-    found = pose_changes(folder)
-    return PoseChange.load(found[-1]) if found else PoseChange.nothing()
-
-
 def start_of(change: PoseChange, latent: Tensor) -> Tensor | None:
     """The change as unknowns (P, 5) of a refinement; None of given poses."""
     if not len(change):
@@ -142,7 +137,7 @@ def start_of(change: PoseChange, latent: Tensor) -> Tensor | None:
 
 def poses_found_after(folder: Path) -> int:
     """The epoch after which the poses that are trained in were found; 0 of given ones."""
-    found = [p for p in pose_changes(folder) if p != pose_change_path(folder, FINAL)]
+    found = changes_trained_in(folder)
     return int(found[-1].stem.rpartition("_")[2]) if found else 0
 
 

@@ -13,6 +13,7 @@ import torch
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.io.files import reading
 from cryoparts.io.run_directory import write_json
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.validation.visible_parts import VisibleParts
 
 if TYPE_CHECKING:
@@ -169,8 +170,7 @@ def _signal_to_noise(
     With c the mean correlation of images with their own models over all particles, the
     ratio is c^2 / (1 - c^2): the model has no noise.
     """
-    count = min(SAMPLE, len(rows))
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
+    chosen = evenly_spaced(rows, SAMPLE)
     forward, band = setup.forward, setup.objective.band
     sums = torch.zeros(3, len(setup.objective.ring_weights), device=forward.device)
     for start in range(0, len(chosen), BATCH):

@@ -23,6 +23,7 @@ from cryoparts.image_model.deformation import Gaussians, deform, relative_amplit
 from cryoparts.inference.calibration import scale_of_particles
 from cryoparts.refinement.whitened_images import WhitenedImages
 from cryoparts.seeds import Purpose, random_for, seed_for
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,8 +101,7 @@ def visible_parts(
     if not len(rows):
         nothing = np.full(len(SHARES), 0.5)
         return VisibleParts(np.array(SHARES), nothing, nothing, nothing)
-    count = min(PARTICLES, len(rows))
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
+    chosen = evenly_spaced(rows, PARTICLES)
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     images = WhitenedImages.of(setup.forward, setup.objective)
     strength = _strength(images, trained, setup, chunks)
