@@ -66,6 +66,18 @@ def drawn(device, count, n_gaussians, box, narrowest, ratio, spread, shared, see
         assert (got - wanted).norm() <= bound, name
 
 
+def at_borders(device: str) -> None:
+    """A Gaussian that one tile's or the image's border cuts is whole."""
+    box, border = 40, 32
+    near = [edge + away for edge in (0.0, border) for away in (-4.6, -1.5, 2.5, 3.4)]
+    points = torch.tensor([[[x, 13.0 + 2.7 * n, 0.0]] for n, x in enumerate(near)])
+    frames = torch.eye(3)[:2].expand(len(near), 2, 3)
+    tensors = [points - 3.25, torch.ones(1), torch.ones(1), frames]
+    fused, exact = results(tensors, box, device, "gpu"), results(tensors, box, "cpu", "reference")
+    for got, wanted in zip(fused, exact, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
 def each_alone(device: str) -> None:
     """A gradient that is asked for alone is the one of all together."""
     from cryoparts.kernels.splat import splat_rotated
@@ -123,6 +135,7 @@ def _images(device: str, tensors: list[torch.Tensor]) -> torch.Tensor:
 
 LAWS = {
     "equals its definition": lambda device: drawn(device),
+    "whole at borders": at_borders,
     "each gradient alone": each_alone,
     "rows of the same memory": same_memory,
     "repeats to the bit": repeated,
