@@ -72,7 +72,8 @@ def epilogue(verb: str | None) -> str:
     if verb in BRIEF:
         lines.append("--help-all lists every option.")
     lines.append(
-        "With every verb: -q, --quiet shows warnings and errors alone; -v, --verbose shows more."
+        "With every verb: -q, --quiet shows warnings and errors alone; -v, --verbose shows more; "
+        "--memory GIB bounds its memory."
     )
     return "\n".join(lines)
 

@@ -19,10 +19,13 @@ from cryoparts.cli.ending import (
     end_by_file,
     end_unfinished,
     end_unread,
+    end_without_memory,
     told_to_stop,
 )
 from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.errors import InputError
+from cryoparts.memory.halving import is_shortage
+from cryoparts.memory.limit import restricted
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
@@ -80,7 +83,11 @@ class Everywhere:
     quiet: bool = False
     verbose: bool = False
     help_all: bool = False
+    memory: float | None = None
 
+
+MEMORY = "--memory"
+"""The one of them that has a value: GiB."""
 
 FLAGS = {
     "-q": "quiet",
@@ -161,12 +168,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    given, flags = _everywhere(list(sys.argv[1:] if arguments is None else arguments))
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        given, flags = _everywhere(given)
         with (
             show_warnings(),
             told_to_stop(),
             loudness(quiet=flags.quiet, verbose=flags.verbose),
+            restricted(flags.memory),
         ):
             asked = given[0] if {"--help", "-h"}.intersection(given) else None
             app = build_app(help_all=flags.help_all, asked=asked)
@@ -186,7 +195,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         end_unread()
     except OSError as fault:
+        if is_shortage(fault):
+            end_without_memory(fault)
         end_by_file(fault)
+    except (MemoryError, RuntimeError) as fault:
+        if not is_shortage(fault):
+            raise
+        end_without_memory(fault)
 
 
 def relion_job() -> None:
@@ -197,9 +212,29 @@ def relion_job() -> None:
 def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:
     """The arguments of the verb, and the flags that all verbs share."""
     end = given.index("--") if "--" in given else len(given)
-    rest = [word for word in given[:end] if word not in FLAGS] + given[end:]
-    flags = Everywhere(**{FLAGS[word]: True for word in given[:end] if word in FLAGS})
+    words, memory = _without_memory(given[:end])
+    rest = [word for word in words if word not in FLAGS] + given[end:]
+    flags = Everywhere(memory=memory, **{FLAGS[word]: True for word in words if word in FLAGS})
     return ([*rest, "--help"] if flags.help_all else rest), flags
+
+
+def _without_memory(words: Sequence[str]) -> tuple[list[str], float | None]:
+    """The words but for --memory and its value, and that value."""
+    rest, values = [], []
+    waiting = iter(words)
+    for word in waiting:
+        name, given, value = word.partition("=")
+        if name == MEMORY:
+            values.append(value if given else next(waiting, ""))
+        else:
+            rest.append(word)
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError as fault:
+        raise InputError(
+            MEMORY, f"needs a number of GiB, got {values[-1]!r}", "Write --memory 8."
+        ) from fault
+    return rest, numbers[-1] if numbers else None
 
 
 def _shown(given: Sequence[str], flags: Everywhere) -> AbstractContextManager[None]:

@@ -15,6 +15,7 @@ import torch
 from cryoparts.errors import InputError
 from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
 from cryoparts.image_model.losses import latent_penalty, mean_frc
+from cryoparts.memory.peak import peak_memory_mib
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.training.checkpoint import (
     BEST,
@@ -29,7 +30,6 @@ from cryoparts.training.checkpoint import (
     save_epoch,
 )
 from cryoparts.training.epoch_choice import chosen_epoch
-from cryoparts.training.memory import peak_memory_mib
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
 from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses
