@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -10,37 +11,41 @@ import torch
 from cryoparts.image_model.deformation import channel_count, deform
 from cryoparts.image_model.forward_model import ParticleBatch
 from cryoparts.image_model.losses import latent_penalty
-from cryoparts.kernels import splat as splat_dispatch
 from cryoparts.training.graphed_step import WARM_UP, TrainingStep, recorder_for
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser, set_rate
 from cryoparts.training.setup import prepare_training
-from pretended_card import Splat, pretended_card
 from training_example import QUICK, make_example
 
-BATCH, STEPS = 8, WARM_UP + 4
+BATCH, STEPS = 8, WARM_UP + 3
+VARY = ("position", "amplitude", "width")
 
 
-@pytest.fixture
-def card(monkeypatch):
-    with pretended_card() as card:
-        monkeypatch.setattr(splat_dispatch, "splat_reference", lambda *a: Splat.apply(card, *a))
-        yield card
+@pytest.fixture(scope="module")
+def setup_of(tmp_path_factory):
+    """What a training starts from, on a device; made once."""
+
+    @cache
+    def made(device: str):
+        config = replace(QUICK, device=device, vary=VARY)
+        run = make_example(tmp_path_factory.mktemp(device) / "run", config).run
+        return prepare_training(run, config)
+
+    return made
 
 
 class Training:
     """A few steps of a training, each on other particles and at another rate."""
 
-    def __init__(self, folder, device: str, decoder: str = "point-transformer") -> None:
-        vary = ("position", "amplitude", "width")
-        config = replace(QUICK, device=device, vary=vary, decoder=decoder)
-        self.setup = prepare_training(make_example(folder, config).run, config)
+    def __init__(self, setup, decoder: str = "mlp") -> None:
+        config = replace(QUICK, vary=VARY, decoder=decoder)
+        self.setup = setup
         particles, forward = self.setup.forward.particles, self.setup.forward
         self.networks = build_networks(
             config,
             self.setup.model,
             self.setup.encoder_input.width,
-            channel_count(vary),
+            channel_count(VARY),
             particles.box_size * particles.pixel_size_angstrom,
             forward.device,
         )
@@ -49,12 +54,11 @@ class Training:
             *self.networks.encoder.parameters(),
             *self.networks.decoder.parameters(),
         ]
-        self.vary = vary
 
     def loss(self, inputs, noise, data, ctf, rotation):
         latent = self.networks.encoder(inputs)
         offsets = self.networks.decoder(latent + 0.01 * noise)
-        gaussians = deform(self.setup.neutral, offsets, self.vary)
+        gaussians = deform(self.setup.neutral, offsets, VARY)
         batch = ParticleBatch(data, ctf, rotation)
         images = self.setup.forward.images_of(gaussians, batch)
         return latent_penalty(latent) - self.setup.objective.agreement(data, images).mean()
@@ -92,10 +96,10 @@ def equal(some, others) -> bool:
 
 
 @pytest.mark.parametrize("decoder", ["point-transformer", "mlp"])
-def test_captured_steps_give_the_losses_and_weights_of_plain_ones(card, tmp_path, decoder):
-    plain = Training(tmp_path / "plain", "card", decoder)
-    captured = Training(tmp_path / "captured", "card", decoder)
-    there = Training(tmp_path / "there", "cpu", decoder)
+def test_captured_steps_give_the_losses_and_weights_of_plain_ones(card, setup_of, decoder):
+    plain = Training(setup_of("card"), decoder)
+    captured = Training(setup_of("card"), decoder)
+    there = Training(setup_of("cpu"), decoder)
     expected = plain.losses(plain.step())
     assert captured.losses(captured.step(card)) == expected
     assert equal(captured.weights(), plain.weights())
@@ -103,8 +107,8 @@ def test_captured_steps_give_the_losses_and_weights_of_plain_ones(card, tmp_path
     assert there.losses(there.step()) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_replayed_step_reads_nothing_back_and_sends_nothing(card, tmp_path):
-    training = Training(tmp_path / "run", "card")
+def test_a_replayed_step_reads_nothing_back_and_sends_nothing(card, setup_of):
+    training = Training(setup_of("card"))
     step = training.step(card)
     training.losses(step)
     batch = training.batch(0)
@@ -114,8 +118,8 @@ def test_a_replayed_step_reads_nothing_back_and_sends_nothing(card, tmp_path):
     assert (card.read, card.sent) == before
 
 
-def test_what_reads_a_number_is_not_captured_and_the_training_goes_on(card, tmp_path, caplog):
-    training, plain = Training(tmp_path / "run", "card"), Training(tmp_path / "plain", "card")
+def test_what_reads_a_number_is_not_captured_and_the_training_goes_on(card, setup_of, caplog):
+    training, plain = Training(setup_of("card")), Training(setup_of("card"))
     loss = training.loss
     training.loss = lambda *batch: loss(*batch) * float(batch[0].new_ones(()))
     assert training.losses(training.step(card)) == plain.losses(plain.step())
@@ -123,29 +127,29 @@ def test_what_reads_a_number_is_not_captured_and_the_training_goes_on(card, tmp_
     assert "are not captured" in caplog.text
 
 
-def test_batches_of_another_size_between_captured_ones_change_nothing(card, tmp_path):
-    plain = Training(tmp_path / "plain", "card")
-    captured = Training(tmp_path / "captured", "card")
-    sizes = [BATCH] * (WARM_UP + 2) + [3, BATCH, 5, BATCH]
+def test_batches_of_another_size_between_captured_ones_change_nothing(card, setup_of):
+    plain = Training(setup_of("card"))
+    captured = Training(setup_of("card"))
+    sizes = [BATCH] * (WARM_UP + 1) + [3, BATCH, 5, BATCH]
     assert captured.losses(captured.step(card), sizes) == plain.losses(plain.step(), sizes)
     assert equal(captured.weights(), plain.weights())
 
 
-def test_gradients_may_be_replaced_between_the_two_halves(card, tmp_path):
+def test_gradients_may_be_replaced_between_the_two_halves(card, setup_of):
     def added_up(parameters) -> None:
         for parameter in parameters:
             parameter.grad = 2.5 * parameter.grad  # as an all-reduce into other memory does
 
-    plain = Training(tmp_path / "plain", "card")
-    captured = Training(tmp_path / "captured", "card")
+    plain = Training(setup_of("card"))
+    captured = Training(setup_of("card"))
     expected = plain.losses(plain.step(between=added_up))
     assert captured.losses(captured.step(card, between=added_up)) == expected
     assert equal(captured.weights(), plain.weights())
 
 
-def test_a_process_without_a_share_takes_the_step_of_the_others(card, tmp_path):
-    plain = Training(tmp_path / "plain", "card")
-    captured = Training(tmp_path / "captured", "card")
+def test_a_process_without_a_share_takes_the_step_of_the_others(card, setup_of):
+    plain = Training(setup_of("card"))
+    captured = Training(setup_of("card"))
     results = []
     for training, recorder in ((plain, None), (captured, card)):
         step = training.step(recorder)

@@ -13,15 +13,6 @@ import pytest
 
 from archived_run import VERSIONS, unpacked
 from cryoparts.cli.main import main
-from cryoparts.kernels import splat as splat_dispatch
-from pretended_card import Splat, pretended_card
-
-
-@pytest.fixture
-def card(monkeypatch):
-    with pretended_card() as card:
-        monkeypatch.setattr(splat_dispatch, "splat_reference", lambda *a: Splat.apply(card, *a))
-        yield card
 
 
 @pytest.fixture
