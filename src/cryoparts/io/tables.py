@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryoparts.errors import InputError
-from cryoparts.io.atomic import write_atomically, write_text
+from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROWS_AT_ONCE = 10_000
-"""Rows of a table that are turned into text together: as Python's objects, a cell takes 60 bytes."""
+"""Rows that are turned into text together: as an object of Python a cell takes 60 bytes."""
 
 AGAIN = "Run the step that writes it again."
 
