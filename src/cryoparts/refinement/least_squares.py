@@ -192,6 +192,20 @@ class LeastSquares:
             model = local.rows[:, 0]
         return self._refined(unknowns, local, noise)
 
+    def information(self) -> Tensor:
+        """What each image tells of each unknown (B, U) at the start: the inverse variance.
+
+        Without the prior, and of each unknown as if the others were known.
+        """
+        unknowns = self._start()
+        offsets = self._offsets(unknowns)
+        model = self._images(unknowns, self._gaussians(offsets))
+        local = LocalImages(model, self._slopes(unknowns, model, offsets))
+        everyone = torch.arange(len(unknowns), device=unknowns.device)
+        products = local.products(everyone, self.data)
+        _, curvature = products.slope_and_curvature(torch.zeros_like(unknowns), self._noise(model))
+        return curvature.diagonal(dim1=1, dim2=2)
+
     def _climb(
         self, local: LocalImages, unknowns: Tensor, score: Tensor, noise: Tensor, most: int
     ) -> None:
