@@ -23,6 +23,7 @@ from cryoparts.cli.ending import (
 )
 from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.errors import InputError
+from cryoparts.parallel.current import follows, is_launched, launched_work, shared_work
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Everywhere:
     quiet: bool = False
     verbose: bool = False
     help_all: bool = False
+    processes: int | None = None
 
 
 FLAGS = {
@@ -89,6 +91,10 @@ FLAGS = {
     "--verbose": "verbose",
     "--help-all": "help_all",
 }
+
+
+PROCESSES = "--processes"
+"""Takes a number, or auto."""
 
 
 def option_name(parameter: str) -> str:
@@ -161,12 +167,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    given, flags = _everywhere(list(sys.argv[1:] if arguments is None else arguments))
+    if follows():
+        _follow()
+        return
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        given, flags = _everywhere(given)
         with (
             show_warnings(),
             told_to_stop(),
             loudness(quiet=flags.quiet, verbose=flags.verbose),
+            launched_work() if is_launched() else shared_work(flags.processes),
         ):
             asked = given[0] if {"--help", "-h"}.intersection(given) else None
             app = build_app(help_all=flags.help_all, asked=asked)
@@ -194,12 +205,41 @@ def relion_job() -> None:
     main(["relion", *sys.argv[1:]])
 
 
+def _follow() -> None:
+    """Share the work of the process that is rank 0 of the same job."""
+    from cryoparts.parallel.follow import follow_launched
+
+    follow_launched()
+
+
 def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:
     """The arguments of the verb, and the flags that all verbs share."""
     end = given.index("--") if "--" in given else len(given)
-    rest = [word for word in given[:end] if word not in FLAGS] + given[end:]
-    flags = Everywhere(**{FLAGS[word]: True for word in given[:end] if word in FLAGS})
+    own, processes = _without_processes(given[:end])
+    rest = [word for word in own if word not in FLAGS] + given[end:]
+    said = {FLAGS[word]: True for word in own if word in FLAGS}
+    flags = Everywhere(**said, processes=processes)
     return ([*rest, "--help"] if flags.help_all else rest), flags
+
+
+def _without_processes(given: list[str]) -> tuple[list[str], int | None]:
+    """The words without `--processes N`, and N; None of auto."""
+    rest, asked, words = [], "auto", iter(given)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == PROCESSES:
+            asked = value if equals else next(words, "")
+        else:
+            rest.append(word)
+    if asked == "auto":
+        return rest, None
+    if not asked.isdigit() or int(asked) < 1:
+        raise InputError(
+            PROCESSES,
+            f"a number from 1, or auto; got {asked!r}",
+            "auto starts as many as there are cores (or cards) where the work is worth it.",
+        )
+    return rest, int(asked)
 
 
 def _shown(given: Sequence[str], flags: Everywhere) -> AbstractContextManager[None]:
