@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cryoparts.image_model.deformation import deform
-from cryoparts.refinement.particle_refinement import ParticleRefinement, _secant
+from cryoparts.refinement.least_squares import _secant
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.training.setup import prepare_training
 from training_example import QUICK, make_example
 

@@ -14,7 +14,8 @@ from cryoparts.errors import InputError
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
-from cryoparts.refinement.particle_refinement import ParticleRefinement, _Problem
+from cryoparts.refinement.least_squares import LeastSquares
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import learned_spread
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
@@ -97,12 +98,12 @@ def test_a_change_applied_to_the_poses_is_the_change_that_was_solved_for(case):
     few = np.arange(8)
     unknowns = torch.as_tensor(np.concatenate([turn, shift], axis=1)[few], dtype=torch.float32)
     posed = replace(exact, pose_spread=PoseSpread(1.0, 1.0))
-    changed = _Problem.of(posed, latent[few], unknowns, few)
+    changed = LeastSquares.of(posed, latent[few], unknowns, few)
     particles = exact.forward.particles
     change = PoseChange(turn, shift, PoseSpread(1.0, 1.0))
     forward = ForwardModel(particles.with_pose_change(change), exact.forward.device)
     still = torch.zeros(len(few), 5)
-    applied = _Problem.of(replace(posed, forward=forward), latent[few], still, few)
+    applied = LeastSquares.of(replace(posed, forward=forward), latent[few], still, few)
     # as the images are given: the data of the one are shifted, the model of the other is
     products = [
         (problem._images(problem._start()[None])[0] * problem.data).sum(dim=1)

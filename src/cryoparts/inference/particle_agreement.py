@@ -22,7 +22,7 @@ from cryoparts.imaging.rotations import random_rotations
 from cryoparts.imaging.shell_correlation import correlation_from_products, ring_statistics
 from cryoparts.parallel.current import team
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
-from cryoparts.refinement.particle_refinement import POSE_UNKNOWNS, TURNS
+from cryoparts.refinement.least_squares import POSE_UNKNOWNS, TURNS
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from cryoparts.image_model.deformation import Gaussians
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.particles.prepared import PreparedParticles
-    from cryoparts.refinement.particle_refinement import ParticleRefinement, Refined
+    from cryoparts.refinement.least_squares import Refined
+    from cryoparts.refinement.particle_refinement import ParticleRefinement
     from cryoparts.training.setup import TrainingSetup
 
     FloatArray = NDArray[np.float64]

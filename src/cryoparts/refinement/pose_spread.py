@@ -18,7 +18,7 @@ from scipy.stats import chi2
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import PoseSpread
-from cryoparts.refinement.particle_refinement import TURNS
+from cryoparts.refinement.least_squares import TURNS
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from cryoparts.particles.pose_change import (
     pose_change_path,
     pose_changes,
 )
-from cryoparts.refinement.particle_refinement import TURNS, ParticleRefinement
+from cryoparts.refinement.least_squares import TURNS
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.training.encoder_input import in_new_poses
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import TrainingConfig
     from cryoparts.particles.pose_change import PoseSpread
-    from cryoparts.refinement.particle_refinement import Refined
+    from cryoparts.refinement.least_squares import Refined
     from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
 
