@@ -7,7 +7,8 @@ import pytest
 from numba.core import config
 
 from cryoparts.kernels import compiled as module
-from cryoparts.kernels.compiled import compiled, digest_of
+from cryoparts.kernels.compiled import compiled, digest_of, digest_of_processor
+from cryoparts.kernels.processor import target
 from cryoparts.kernels.splat_cpu import splat_forward
 from cryoparts.published.pair_attention_passes import attend
 
@@ -32,7 +33,22 @@ def test_kernels_are_kept_in_the_folder_of_their_sources():
         (splat_forward, [kernels]),
         (attend, [kernels, kernels.parent / "published"]),
     ):
-        assert f"kernels-{digest_of(*folders)}" in kernel.stats.cache_path
+        assert f"kernels-{digest_of(*folders)}-" in kernel.stats.cache_path
+
+
+def test_every_kind_of_processor_has_a_folder_of_its_own():
+    names = {
+        digest_of_processor(("x86_64", "znver5", "+avx512f")),
+        digest_of_processor(("x86_64", "znver5", "-avx512f")),
+        digest_of_processor(("x86_64", "znver3", "-avx512f")),
+        digest_of_processor(("aarch64", "znver3", "-avx512f")),
+    }
+    assert len(names) == 4
+    assert (
+        splat_forward.stats.cache_path.split("/kernels-")[1]
+        .split("/")[0]
+        .endswith(f"-{digest_of_processor(target())}")
+    )
 
 
 def test_numba_is_left_as_it_was(tmp_path, monkeypatch):
@@ -61,3 +77,9 @@ def test_an_installation_that_cannot_be_written_uses_the_users_cache(tmp_path, m
     assert module._root() == tmp_path / "cryoparts"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert module._root() == Path.home() / ".cache" / "cryoparts"
+
+
+def test_no_function_is_kept_beside_its_source_alone():
+    package = Path(module.__file__).parents[1]
+    keeping = [path for path in package.rglob("*.py") if "cache=True" in path.read_text()]
+    assert keeping == [Path(module.__file__)]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cryoparts.kernels import neighbour_attention as dispatch
 from cryoparts.kernels.neighbour_attention import neighbour_attention
 from fused_attention import CASES, NAMES, errors, example
+from own_python import in_python
 
 SUPPORT = Path(__file__).parents[1] / "support"
 
@@ -40,18 +38,6 @@ for kernel in (kernels.forward_kernel, kernels.backward_kernel, kernels.source_k
     made = compile(source, target=GPUTarget("cuda", 80, 32), options={"enable_fp_fusion": True})
     print(made.metadata.shared)
 """
-
-
-def in_python(*arguments: str, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

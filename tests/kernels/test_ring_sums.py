@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
-from cryoparts.kernels.ring_sums import ring_sums, ring_sums_reference
+from cryoparts.kernels.ring_sums import ring_sums, ring_sums_dense, ring_sums_reference
 
 
 def half_planes(count: int, box: int, seed: int) -> torch.Tensor:
@@ -17,20 +17,22 @@ def half_planes(count: int, box: int, seed: int) -> torch.Tensor:
 
 @settings(max_examples=20, deadline=None)
 @given(count=st.integers(0, 4), box=st.integers(1, 25), seed=st.integers(0, 99))
-def test_the_compiled_sums_equal_plain_torch(count, box, seed):
+def test_the_compiled_and_the_dense_sums_equal_plain_torch(count, box, seed):
     rings = ring_count(box)
     weights = torch.rand(box, box // 2 + 1, generator=torch.Generator().manual_seed(seed))
     weights[1:] = 0.5 * (weights[1:] + weights[1:].flip(0))  # the same for +ky and -ky
     results = []
-    for function in (ring_sums, ring_sums_reference):
+    for function in (ring_sums_reference, ring_sums, ring_sums_dense):
         a = half_planes(count, box, seed).requires_grad_()
         b = half_planes(count, box, seed + 1).requires_grad_()
         sums = function(a, b, ring_index(box), weights, rings)
         cotangent = torch.randn(3, count, rings, generator=torch.Generator().manual_seed(seed))
         results.append([sums, *torch.autograd.grad((sums * cotangent).sum(), [a, b])])
-    for got, expected in zip(*results, strict=True):
-        assert got.shape == expected.shape
-        assert torch.allclose(got, expected, rtol=1e-4, atol=1e-4)
+    expected, *others = results
+    for other in others:
+        for got, wanted in zip(other, expected, strict=True):
+            assert got.shape == wanted.shape
+            assert torch.allclose(got, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_one_gradient_is_enough():

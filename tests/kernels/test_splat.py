@@ -232,8 +232,8 @@ def test_programming_mistakes_are_named():
     positions, amplitudes, widths, frames = problem(
         count=2, n_gaussians=3, box=8, widths=(1.0, 1.0)
     )
-    with pytest.raises(ValueError, match="unknown backend 'gpu'"):
-        splat_rotated(positions, amplitudes, widths, frames, 8, origin=0.0, backend="gpu")
+    with pytest.raises(ValueError, match="unknown backend 'card'"):
+        splat_rotated(positions, amplitudes, widths, frames, 8, origin=0.0, backend="card")
     with pytest.raises(ValueError, match="must have one dtype"):
         splat_rotated(positions, amplitudes, widths, frames.double(), 8, origin=0.0)
     double = [t.double() for t in (positions, amplitudes, widths, frames)]

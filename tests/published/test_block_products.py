@@ -7,6 +7,7 @@ import pytest
 import torch
 from numba import njit
 
+from cryoparts.kernels.processor import Processor
 from cryoparts.published import block_products
 from cryoparts.published.block_products import (
     GATHERED,
@@ -20,7 +21,9 @@ from cryoparts.published.block_products import (
 CHANNELS, LENGTH = 40, 24
 PROCESSORS = {
     "of this machine": None,
-    "without 512-bit vectors": {"avx512f": False, "avx512bf16": False},
+    "without 512-bit vectors": Processor.of("x86_64-unknown-linux-gnu", "+avx2,-avx512f"),
+    "with 128-bit vectors": Processor.of("x86_64-unknown-linux-gnu", "+sse2"),
+    "with many 128-bit vectors": Processor.of("aarch64-unknown-linux-gnu", "+neon"),
 }
 
 
@@ -28,7 +31,7 @@ PROCESSORS = {
 def processor(request, monkeypatch):
     """Kernels compiled in a test are for this processor."""
     if PROCESSORS[request.param] is not None:
-        monkeypatch.setattr(block_products, "_compiled_for", PROCESSORS[request.param].__getitem__)
+        monkeypatch.setattr(block_products, "processor", lambda: PROCESSORS[request.param])
 
 
 def as_units(values, dtype):

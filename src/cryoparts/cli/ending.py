@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoparts.cli.console import say_error
+from cryoparts.memory.limit import GIB, left_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,6 +97,19 @@ def end_by_file(fault: OSError) -> None:
     where = f"{fault.filename}: " if fault.filename else ""
     reason = fault.strerror or os.strerror(fault.errno or 0)
     say_error(f"{where}{reason[0].lower()}{reason[1:]}; no file is half written", cure)
+    sys.exit(FAILED)
+
+
+def end_without_memory(fault: BaseException) -> None:
+    """Say what did not fit, into how much, and what would help; exit with 1."""
+    asked = f"{fault}".splitlines()[0].rstrip(".") if f"{fault}" else "no more can be had"
+    say_error(
+        f"memory ran out: {asked[:1].lower()}{asked[1:]}; {left_bytes() / GIB:.1f} GiB are left "
+        "to this process, and no file is half written",
+        "Give it more (--memory where you gave one, the queue's limit, another machine), or fewer "
+        "processes or threads; smaller working images (--box-size) and fewer Gaussians "
+        "(--n-gaussians) need less.",
+    )
     sys.exit(FAILED)
 
 

@@ -73,7 +73,8 @@ def epilogue(verb: str | None) -> str:
         lines.append("--help-all lists every option.")
     lines += [
         "With every verb: -q, --quiet shows warnings and errors alone; -v, --verbose shows more;",
-        "--processes N shares the work among N processes (auto: all cores, where it is worth it).",
+        "--processes N shares the work among N processes (auto: all cores, where it is worth it);",
+        "--memory GIB bounds its memory.",
     ]
     return "\n".join(lines)
 

@@ -19,10 +19,13 @@ from cryoparts.cli.ending import (
     end_by_file,
     end_unfinished,
     end_unread,
+    end_without_memory,
     told_to_stop,
 )
 from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.errors import InputError
+from cryoparts.memory.halving import is_shortage
+from cryoparts.memory.limit import restricted
 from cryoparts.parallel.current import follows, is_launched, launched_work, shared_work
 from cryoparts.version import __version__
 
@@ -82,7 +85,14 @@ class Everywhere:
     verbose: bool = False
     help_all: bool = False
     processes: int | None = None
+    memory: float | None = None
 
+
+MEMORY = "--memory"
+"""Of them, takes a number of GiB."""
+
+PROCESSES = "--processes"
+"""Of them, takes a number, or auto."""
 
 FLAGS = {
     "-q": "quiet",
@@ -91,10 +101,6 @@ FLAGS = {
     "--verbose": "verbose",
     "--help-all": "help_all",
 }
-
-
-PROCESSES = "--processes"
-"""Takes a number, or auto."""
 
 
 def option_name(parameter: str) -> str:
@@ -177,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             show_warnings(),
             told_to_stop(),
             loudness(quiet=flags.quiet, verbose=flags.verbose),
+            restricted(flags.memory),
             launched_work() if is_launched() else shared_work(flags.processes),
         ):
             asked = given[0] if {"--help", "-h"}.intersection(given) else None
@@ -197,7 +204,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         end_unread()
     except OSError as fault:
+        if is_shortage(fault):
+            end_without_memory(fault)
         end_by_file(fault)
+    except (MemoryError, RuntimeError) as fault:
+        if not is_shortage(fault):
+            raise
+        end_without_memory(fault)
 
 
 def relion_job() -> None:
@@ -215,31 +228,50 @@ def _follow() -> None:
 def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:
     """The arguments of the verb, and the flags that all verbs share."""
     end = given.index("--") if "--" in given else len(given)
-    own, processes = _without_processes(given[:end])
-    rest = [word for word in own if word not in FLAGS] + given[end:]
-    said = {FLAGS[word]: True for word in own if word in FLAGS}
-    flags = Everywhere(**said, processes=processes)
+    words, memory = _without(MEMORY, given[:end])
+    words, processes = _without(PROCESSES, words)
+    rest = [word for word in words if word not in FLAGS] + given[end:]
+    flags = Everywhere(
+        memory=_gibibytes(memory),
+        processes=_count(processes),
+        **{FLAGS[word]: True for word in words if word in FLAGS},
+    )
     return ([*rest, "--help"] if flags.help_all else rest), flags
 
 
-def _without_processes(given: list[str]) -> tuple[list[str], int | None]:
-    """The words without `--processes N`, and N; None of auto."""
-    rest, asked, words = [], "auto", iter(given)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name == PROCESSES:
-            asked = value if equals else next(words, "")
+def _without(flag: str, words: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words but for a flag and its value, and the last value that it was given."""
+    rest, found, waiting = [], None, iter(words)
+    for word in waiting:
+        name, given, value = word.partition("=")
+        if name == flag:
+            found = value if given else next(waiting, "")
         else:
             rest.append(word)
-    if asked == "auto":
-        return rest, None
-    if not asked.isdigit() or int(asked) < 1:
+    return rest, found
+
+
+def _gibibytes(text: str | None) -> float | None:
+    """A memory that was asked for; None where none was."""
+    try:
+        return None if text is None else float(text)
+    except ValueError as fault:
+        raise InputError(
+            MEMORY, f"needs a number of GiB, got {text!r}", "Write --memory 8."
+        ) from fault
+
+
+def _count(text: str | None) -> int | None:
+    """A number of processes that was asked for; None of auto."""
+    if text is None or text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
         raise InputError(
             PROCESSES,
-            f"a number from 1, or auto; got {asked!r}",
+            f"needs a number from 1, or auto; got {text!r}",
             "auto starts as many as there are cores (or cards) where the work is worth it.",
         )
-    return rest, int(asked)
+    return int(text)
 
 
 def _shown(given: Sequence[str], flags: Everywhere) -> AbstractContextManager[None]:

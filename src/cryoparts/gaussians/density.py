@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
 from cryoparts.conventions import box_centre
+from cryoparts.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def render(model: GaussianModel, box_size: int, pixel_size: float) -> NDArray[np
     return volume
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _axis_profile(
     centre: float, width: float, cutoff: float, size: int, offsets: FloatArray, values: FloatArray
 ) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def _axis_profile(
     return first, max(0, last - first + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def add_gaussians(
     volume: NDArray[np.float32],
     centres: FloatArray,
@@ -105,7 +105,7 @@ def add_gaussians(
                     volume[z0 + k, y0 + j, x0 + i] += factor * px[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def density_gradient(
     residual: NDArray[np.float32],
     centres: FloatArray,

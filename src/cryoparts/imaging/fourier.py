@@ -170,10 +170,14 @@ def fourier_crop(images: Tensor, new_box: int) -> Tensor:
     return inverse_transform(cropped) * (new_box / box) ** 2
 
 
-@lru_cache(maxsize=32)
-def _ring_index(box_size: int) -> Tensor:
-    kx, ky = frequency_axes(box_size, 1.0 / box_size, dtype=torch.float64)
+def _ring_index(box_size: int, device: torch.device | str | None) -> Tensor:
+    kx, ky = frequency_axes(box_size, 1.0 / box_size, device, torch.float64)
     return torch.round(torch.hypot(kx[None, :], ky[:, None])).to(torch.int64)
+
+
+@lru_cache(maxsize=32)
+def _ring_index_here(box_size: int) -> Tensor:
+    return _ring_index(box_size, "cpu")
 
 
 def ring_index(box_size: int, device: torch.device | str | None = None) -> Tensor:
@@ -194,7 +198,9 @@ def ring_index(box_size: int, device: torch.device | str | None = None) -> Tenso
     Tensor, shape (D, D // 2 + 1)
         int64, not to be written to on the CPU (it is kept for the next call).
     """
-    return _ring_index(box_size).to(device)
+    if torch.device(device or "cpu").type == "cpu":
+        return _ring_index_here(box_size)
+    return _ring_index(box_size, device)  # made there: to copy it would make the device wait
 
 
 def ring_count(box_size: int) -> int:

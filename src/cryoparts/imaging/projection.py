@@ -91,7 +91,7 @@ def project(
         The splat is good over the default band, up to 0.889 of the Nyquist frequency:
         relative errors of a ring below 1e-2, of the whole band below 1e-3 in values and
         1e-2 in gradients (see the module).
-    backend : {"auto", "reference", "cpu"}
+    backend : {"auto", "reference", "cpu", "gpu"}
         Of the splat.
 
     Returns
@@ -111,9 +111,8 @@ def project(
     fine = splat_grid(box_size)
     fine_pixel = pixel_size * box_size / fine
     widths_px = widths / fine_pixel
-    narrowest = float(widths_px.detach().min()) if widths_px.numel() else NARROWEST_SPLAT_PX
-    extra_variance = max(0.0, NARROWEST_SPLAT_PX**2 - narrowest**2)
-    if extra_variance > 0:
+    extra_variance = _extra_variance(widths_px.detach())
+    if isinstance(extra_variance, Tensor) or extra_variance > 0:
         widths_px = torch.sqrt(widths_px.square() + extra_variance)
     images = splat_rotated(
         positions,
@@ -128,6 +127,18 @@ def project(
         images, box_size, extra_variance
     )
     return half_planes
+
+
+def _extra_variance(widths_px: Tensor) -> float | Tensor:
+    """What is added to all variances so that none is narrower than `NARROWEST_SPLAT_PX`.
+
+    A tensor on other devices than the processor: to read the number would make them wait.
+    """
+    if not widths_px.numel():
+        return 0.0
+    if widths_px.device.type == "cpu":
+        return max(0.0, NARROWEST_SPLAT_PX**2 - float(widths_px.min()) ** 2)
+    return (NARROWEST_SPLAT_PX**2 - widths_px.min().square()).clamp_min(0.0)
 
 
 def splat_grid(box_size: int) -> int:
@@ -149,10 +160,10 @@ class _NarrowedTransform(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, box_size: int, extra_variance: float) -> Tensor:
+    def forward(ctx: Any, images: Tensor, box_size: int, extra_variance: float | Tensor) -> Tensor:
         fine = images.shape[-1]
         kx, ky = frequency_axes(box_size, fine / box_size, images.device, images.dtype)
-        exponent = 2.0 * math.pi**2 * extra_variance
+        exponent = extra_variance * (2.0 * math.pi**2)
         gain = torch.exp(exponent * ky.square())[:, None] * torch.exp(exponent * kx.square())
         ctx.save_for_backward(gain)
         ctx.fine = fine

@@ -4,7 +4,9 @@ Numba keeps compiled functions beside their source and compiles again when that 
 file has changed. The kernels are made of each other across files, and their arguments
 are classes of this package: after an update, code kept on disk could be of an earlier
 version, or ask for a class that is gone. Here it has a folder for every state of the
-sources.
+sources and every kind of processor: on a cluster one home folder serves many, and two of
+them that compile the same function at once would number their files alike, so that one
+could be given the other's instructions.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from numba import njit
 from numba.core import config
+
+from cryoparts.kernels.processor import target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +37,11 @@ def digest_of(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def digest_of_processor(names: tuple[str, ...]) -> str:
+    """Eight digits that change with what is compiled for."""
+    return sha256("\n".join(names).encode()).hexdigest()[:8]
+
+
 def _root() -> Path:
     if config.CACHE_DIR:
         return Path(config.CACHE_DIR)
@@ -46,7 +55,8 @@ def _root() -> Path:
 def _folder(of_function: Path) -> str:
     # Kernels of other folders are made of those of this one.
     # If it cannot be written, numba takes a folder of its own.
-    return str(_root() / f"kernels-{digest_of(*{_SOURCES, of_function})}")
+    name = f"kernels-{digest_of(*{_SOURCES, of_function})}-{digest_of_processor(target())}"
+    return str(_root() / name)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -38,7 +38,7 @@ def interpolate(values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
     if values.device.type == "cpu" and values.dtype == torch.float32:
         result: Tensor = _Interpolation.apply(values, indices, weights)  # type: ignore[no-untyped-call]
         return result
-    if values.is_cuda:
+    if values.device.type != "cpu":
         return interpolate_dense(values, indices, weights)
     return interpolate_reference(values, indices, weights)
 

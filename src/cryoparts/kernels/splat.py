@@ -1,11 +1,15 @@
 """Splat Gaussians onto images: the fast half of the projector.
 
-Backends: ``"cpu"`` (numba, float32, on the processor) and ``"reference"``
-(plain torch, any device and dtype); ``"auto"`` takes the first where it can.
+Backends: ``"cpu"`` (numba, float32, on the processor), ``"gpu"`` (Triton, float32, on CUDA)
+and ``"reference"`` (plain torch, any device and dtype); ``"auto"`` takes one of the first two
+where it can.
 """
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -15,14 +19,13 @@ from torch.autograd.function import once_differentiable
 
 from cryoparts.kernels.splat_cpu import MAX_CHUNKS, splat_forward
 from cryoparts.kernels.splat_cpu_backward import splat_backward
-from cryoparts.kernels.splat_gaussian import half_support
+from cryoparts.kernels.splat_gaussian import WIDEST_IN_BOXES, half_support
 from cryoparts.kernels.splat_reference import splat_reference
 from cryoparts.kernels.threads import ONE_PARALLEL_REGION
 
-WIDEST_IN_BOXES = 2
-"""A Gaussian wider than that is a constant in the image: a mistake upstream."""
+LOG = logging.getLogger(__name__)
 
-Backend = Literal["auto", "reference", "cpu"]
+Backend = Literal["auto", "reference", "cpu", "gpu"]
 
 
 def splat(
@@ -45,7 +48,7 @@ def splat(
         Standard deviations, > 0. Sampling is accurate from 1 pixel on.
     box_size : int
         Side D of the images.
-    backend : {"auto", "reference", "cpu"}
+    backend : {"auto", "reference", "cpu", "gpu"}
 
     Returns
     -------
@@ -94,14 +97,15 @@ def splat_rotated(
         Side D of the images.
     origin : float
         Pixel of the coordinates' origin along both axes.
-    backend : {"auto", "reference", "cpu"}
+    backend : {"auto", "reference", "cpu", "gpu"}
 
     Returns
     -------
     Tensor, shape (B, D, D)
         [y, x]; differentiable in the four tensors. Only the first derivative
-        exists with the ``"cpu"`` backend. A position that is not finite makes
-        its image NaN.
+        exists with the ``"cpu"`` and ``"gpu"`` backends. A position that is not finite
+        makes its image NaN, and so does, where the tensors are on another device than
+        the processor, a width that is out of range: to raise would make the device wait.
 
     Raises
     ------
@@ -126,24 +130,61 @@ def splat_rotated(
     tensors = (positions, amplitudes, widths_px, frames)
     if len({t.dtype for t in tensors}) > 1:
         raise ValueError(f"the tensors must have one dtype, got {[t.dtype for t in tensors]}")
-    fits = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    if backend == "cpu" and not fits:
-        raise ValueError("the cpu backend takes float32 tensors on the processor")
-    if backend not in ("auto", "cpu", "reference"):
-        raise ValueError(f"unknown backend {backend!r}: use 'auto', 'cpu' or 'reference'")
-    if widths_px.numel():
+    if backend == "auto":
+        backend = _best_backend(tensors)
+    _check_backend(backend, tensors)
+    if widths_px.numel() and widths_px.device.type == "cpu":
         narrowest, widest = (float(w) for w in torch.aminmax(widths_px.detach()))
         if not 0 < narrowest <= widest <= WIDEST_IN_BOXES * box_size:
             raise ValueError(
                 f"widths must lie between 0 and {WIDEST_IN_BOXES} boxes, "
                 f"got {narrowest} to {widest} pixels"
             )
-    if backend == "reference" or not fits or count == 0 or n_gaussians == 0:
+    if backend == "reference" or count == 0 or n_gaussians == 0:
         return splat_reference(positions, amplitudes, widths_px, frames, box_size, origin)
+    if backend == "gpu":
+        # Triton is optional and takes long to import.
+        from cryoparts.kernels.splat_gpu import gpu_splat
+
+        return gpu_splat(positions, amplitudes, widths_px, frames, box_size, origin)
     images: Tensor = _Splat.apply(  # type: ignore[no-untyped-call]
         positions, amplitudes, widths_px, frames, box_size, origin
     )
     return images
+
+
+def _best_backend(tensors: tuple[Tensor, ...]) -> Backend:
+    if _all_single_on("cpu", tensors):
+        return "cpu"
+    if not _all_single_on("cuda", tensors):
+        return "reference"
+    if find_spec("triton") is None:
+        _warn_once("Triton is not installed (pip install triton)")
+        return "reference"
+    return "gpu"
+
+
+def _check_backend(backend: Backend, tensors: tuple[Tensor, ...]) -> None:
+    if backend not in ("auto", "cpu", "gpu", "reference"):
+        raise ValueError(f"unknown backend {backend!r}: use 'auto', 'cpu', 'gpu' or 'reference'")
+    if backend == "cpu" and not _all_single_on("cpu", tensors):
+        raise ValueError("the cpu backend takes float32 tensors on the processor")
+    if backend == "gpu":
+        if find_spec("triton") is None:
+            raise ValueError("the gpu backend of the splat needs Triton: pip install triton")
+        from cryoparts.kernels.splat_gpu import DEVICE
+
+        if not _all_single_on(DEVICE, tensors):
+            raise ValueError(f"the gpu backend takes float32 tensors on {DEVICE}")
+
+
+def _all_single_on(device: str, tensors: tuple[Tensor, ...]) -> bool:
+    return all(t.device.type == device and t.dtype == torch.float32 for t in tensors)
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    LOG.warning("Gaussians are splatted in plain torch, slower than need be: %s", reason)
 
 
 def _readable(tensor: Tensor) -> Any:

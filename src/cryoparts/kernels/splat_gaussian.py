@@ -22,6 +22,9 @@ CUTOFF_PIXELS = 1.01
 width of 1 px, to which narrower Gaussians are widened. (The odd hundredth
 keeps rounding errors at a width of 1 px from making that 5.)"""
 
+WIDEST_IN_BOXES = 2
+"""A Gaussian wider than that is a constant in the image: a mistake upstream."""
+
 FAST: Any = {"contract", "nsz", "arcp"}
 """Floating-point liberties of the kernels: neither NaN nor the order of sums may change."""
 

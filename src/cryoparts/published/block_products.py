@@ -14,16 +14,15 @@ int32, offsets are in elements and unchecked.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core.cgutils import alloca_once_value, for_range, get_or_insert_function
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from cryoparts.kernels.lanes import element_pointer, multiply_add, repeated
+from cryoparts.kernels.processor import processor
 
 ROWS = 16
 """Rows of a block: the lanes of a vector."""
@@ -36,21 +35,14 @@ _FLOATS, _UNITS = ir.VectorType(ir.FloatType(), ROWS), ir.VectorType(_INT, ROWS)
 _ZERO = ir.Constant(_FLOATS, [0.0] * ROWS)
 
 
-@cache
-def _compiled_for(feature: str) -> bool:
-    """Whether numba compiles for processors that have it; told otherwise, not for this one."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return f"+{feature}" in features.split(",")
-
-
 def multiplies_bfloat16() -> bool:
     """Whether there is an instruction for products of bfloat16."""
-    return _compiled_for("avx512bf16")
+    return processor().multiplies_bfloat16
 
 
 def _sums_at_once() -> int:
-    """Vectors of sums that the processor's registers hold."""
-    return ROWS if _compiled_for("avx512f") else 4
+    """Vectors of sums that the processor's registers hold, which divide what is summed."""
+    return min(ROWS, 1 << (processor().vectors_at_once(ROWS).bit_length() - 1))
 
 
 def _index(value: int) -> Any:
@@ -218,20 +210,23 @@ def add_products(
             return _load(builder, vector, offset)
 
         columns = range(0, wide, ROWS)
-        factors = [[part_of(row, column) for column in columns] for row in range(units)]
-        with for_range(builder, args[9]) as loop:
-            channel = _listed(builder, listed, loop.index)
-            row = builder.gep(to, [builder.mul(channel, _index(wide))])
-            told = builder.gep(number, [builder.mul(channel, _index(units))])
-            sums = [_load(builder, row, _index(column)) for column in columns]
-            for place, parts in enumerate(factors):
-                other = _repeated_unit(builder, told, _index(place))
-                sums = [
-                    _add_product(builder, part, other, total)
-                    for part, total in zip(parts, sums, strict=True)
-                ]
-            for column, total in zip(columns, sums, strict=True):
-                _store(builder, total, row, _index(column))
+        at_once = max(1, _sums_at_once() // len(columns))  # rows whose factors stay in registers
+        for first in range(0, units, at_once):
+            rows = range(first, min(first + at_once, units))
+            factors = [[part_of(row, column) for column in columns] for row in rows]
+            with for_range(builder, args[9]) as loop:
+                channel = _listed(builder, listed, loop.index)
+                row = builder.gep(to, [builder.mul(channel, _index(wide))])
+                told = builder.gep(number, [builder.mul(channel, _index(units))])
+                sums = [_load(builder, row, _index(column)) for column in columns]
+                for place, parts in zip(rows, factors, strict=True):
+                    other = _repeated_unit(builder, told, _index(place))
+                    sums = [
+                        _add_product(builder, part, other, total)
+                        for part, total in zip(parts, sums, strict=True)
+                    ]
+                for column, total in zip(columns, sums, strict=True):
+                    _store(builder, total, row, _index(column))
         return context.get_dummy_value()
 
     offset = types.intp

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from cryoparts.errors import InputError
+from cryoparts.memory.limit import GIB, left_bytes
 from cryoparts.reconstruction.backprojection import Chosen, sums_bytes
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from cryoparts.reconstruction.source import ImageSource
 
     Set = tuple[Sequence[Chosen], int | None]
+
+_SHARE = 0.5
+"""Of the memory that is left: the other half is for batches, threads and the maps themselves."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,37 @@ def passes_over(
                 waiting = []
             waiting.append(divided)
     return [*made, _pass(waiting)] if waiting else made
+
+
+def affordable_gigabytes(asked: float, box_size: int, padding: int) -> float:
+    """Memory (GB) for the Fourier sums: as asked for, at most half of what is left.
+
+    Parameters
+    ----------
+    asked : float
+        GB.
+    box_size : int
+        Side of the maps, pixels.
+    padding : int
+
+    Raises
+    ------
+    InputError
+        If the sums of the two half maps of one group, and as much to work with, are more
+        than is left.
+    """
+    left, needed = left_bytes(), 4 * sums_bytes(box_size, padding)
+    if needed > left:
+        smaller = 4 * sums_bytes(box_size, 1)
+        spared = f"--padding 1 needs {smaller / GIB:.1f} GiB; " if smaller < needed else ""
+        raise InputError(
+            f"maps of {box_size} pixels",
+            f"need {needed / GIB:.1f} GiB each while they are made, and {left / GIB:.1f} GiB are "
+            "left to this process",
+            f"{spared}else give it more (--memory, the queue's limit, another machine) or smaller "
+            "particle images.",
+        )
+    return min(asked, _SHARE * left / 1e9)
 
 
 def images_read(

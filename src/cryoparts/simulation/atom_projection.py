@@ -19,6 +19,8 @@ import numpy as np
 import scipy.fft
 from numba import get_num_threads, njit, prange
 
+from cryoparts.kernels.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -157,7 +159,7 @@ def _correction(box_size: int, pixel_size: float, width: float) -> Float32Array:
     return correction
 
 
-@njit(parallel=True, fastmath=True, nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
+@compiled(parallel=True, fastmath=True, nogil=True)
 def _spread(
     positions: Float32Array,
     masses: Float32Array,

@@ -15,6 +15,8 @@ import numpy as np
 import scipy.fft
 from numba import get_num_threads, njit, prange
 
+from cryoparts.kernels.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -102,7 +104,7 @@ def project_map(
     return shifted
 
 
-@njit(parallel=True, nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
+@compiled(parallel=True, nogil=True)
 def _slice(
     coefficients: NDArray[np.complex64],
     step: float,

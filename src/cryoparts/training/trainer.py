@@ -11,6 +11,7 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
+from cryoparts.memory.peak import peak_memory_mib
 from cryoparts.parallel.current import team
 from cryoparts.training.checkpoint import (
     BEST,
@@ -26,7 +27,6 @@ from cryoparts.training.checkpoint import (
 )
 from cryoparts.training.epoch import FEWEST_OF_A_BATCH, DivergedError, Epoch, HeldAgainst
 from cryoparts.training.epoch_choice import chosen_epoch
-from cryoparts.training.memory import peak_memory_mib
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser
 from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses

@@ -35,6 +35,7 @@ from cryoparts.pipeline.maps.halves import train_halves
 from cryoparts.pipeline.maps.part_files import write_part_files
 from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
+from cryoparts.reconstruction.passes import affordable_gigabytes
 from cryoparts.run.result_options import keep_options
 from cryoparts.training.setup import set_threads
 
@@ -137,7 +138,7 @@ def reconstruct_at_rest(
     )
     making = Making(
         maps.padding,
-        maps.memory_gigabytes,
+        affordable_gigabytes(maps.memory_gigabytes, source.box_size, maps.padding),
         set_threads(run.training.threads),
         run.training.seed,
         maps.b_factor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +20,7 @@ from cryoparts.io.names import rows_of_names
 from cryoparts.particles.pose_change import pose_changes
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.reconstruction.passes import affordable_gigabytes
 from cryoparts.selection.selection import named_rows, read_names
 from cryoparts.statistics.trusted import is_trusted
 from cryoparts.training.setup import set_threads
@@ -89,6 +90,18 @@ class MapInputs:
             threads=set_threads(config.training.threads),
             seed=config.training.seed,
         )
+
+    def within_memory(self) -> ReconstructionConfig:
+        """The options with no more memory for maps at once than this process can give.
+
+        Raises
+        ------
+        InputError
+            If it cannot give enough for one.
+        """
+        asked, box = self.options.memory_gigabytes, self.particles.box_size
+        memory = affordable_gigabytes(asked, box, self.options.padding)
+        return replace(self.options, memory_gigabytes=memory)
 
     def trusted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of the rows that are more probably what the model describes than not."""

@@ -259,7 +259,8 @@ def _make(
 ) -> tuple[ReconstructionResult, ...]:
     """Reconstruct all that is wanted in one pass over the images, and write it."""
     comparisons = [each.comparison for each in wanted]
-    total, done = images_to_read(inputs.particles, comparisons, inputs.options), 0
+    options = inputs.within_memory()
+    total, done = images_to_read(inputs.particles, comparisons, options), 0
 
     def advance(count: int) -> None:
         nonlocal done
@@ -270,7 +271,7 @@ def _make(
     made = reconstruct_groups(
         inputs.particles,
         comparisons,
-        inputs.options,
+        options,
         model_mask=inputs.model_mask,
         given_mask=inputs.given_mask,
         threads=inputs.threads,
