@@ -7,6 +7,7 @@ import pytest
 from large_run import enlarge
 
 from archived_run import VERSIONS, unpacked
+from cryoparts.io.run_directory import RunDirectory
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import columns_with_selections
 
@@ -34,3 +35,15 @@ def test_nothing_is_written_over(tmp_path):
     small = unpacked(VERSIONS[0], tmp_path)
     with pytest.raises(FileExistsError):
         enlarge(small, small, 500)
+
+
+def test_arrays_and_the_particle_file_are_repeated(tmp_path):
+    small = unpacked(VERSIONS[0], tmp_path)
+    run = enlarge(small, tmp_path / "large", 300, ("composition",))
+    few = np.load(RunDirectory(small).latent_path)
+    many = np.load(run.latent_path)
+    differs = np.abs(many - few[np.arange(300) % len(few)]).max(axis=0)
+    assert (differs > 0).all()
+    assert (differs < 0.5 * few.std(axis=0)).all()
+    assert not run.composition_path.exists()
+    assert (Run.open(run.root).particles.image == np.arange(300)).all()

@@ -79,7 +79,7 @@ def test_the_order_of_two_parts_does_not_matter(shared):
     np.testing.assert_allclose(turned.shares, joint.shares, atol=1e-6)
     np.testing.assert_allclose(turned.covariance, joint.covariance, rtol=1e-3, atol=1e-9)
     np.testing.assert_allclose(turned.score, joint.score, atol=1e-6)
-    np.testing.assert_allclose(turned.density, joint.density, rtol=1e-6)
+    np.testing.assert_allclose(turned.densities(), joint.densities(), rtol=1e-6)
     assert turned.likelihood_ratio == pytest.approx(joint.likelihood_ratio, rel=1e-4)
     assert turned.correlation_error == pytest.approx(joint.correlation_error, rel=1e-3)
     assert turned.exceptions() == pytest.approx(joint.exceptions(), rel=1e-3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from cryoparts.errors import InputError
 
@@ -47,42 +48,46 @@ def rows_of_names(
     InputError
         If a name is missing, or occurs twice in `known`; the message counts and shows them.
     """
-    names, asked = _texts(known), _texts(wanted)
-    rows = _rows(names, asked)
-    if (twice := _first_repeated(names)) is not None:
+    index, asked = _index(known), _index(wanted)
+    if not index.is_unique:
+        twice = index[index.duplicated()][0]
         raise InputError(where, f"two particles of {container} are called {twice!r}", cure)
-    missing = [name for name, row in zip(asked, rows, strict=True) if row == ABSENT]
-    if missing:
-        shown = ", ".join(dict.fromkeys(missing[:SHOWN])) + (" ..." if len(missing) > SHOWN else "")
-        looks = f" Names look like {names[0]!r}." if names else ""
+    rows = _rows(index, asked)
+    missing = asked[rows == ABSENT]
+    if len(missing):
+        examples = missing[:SHOWN].unique()
+        shown = ", ".join(examples) + (" ..." if len(missing) > SHOWN else "")
+        looks = f" Names look like {index[0]!r}." if len(index) else ""
         raise InputError(
             where,
             f"{len(missing)} of {whose} {len(asked)} particles are not in {container}: {shown}",
             f"{cure}{looks}",
         )
-    return np.array(rows, dtype=np.int64)
+    return rows
 
 
 def rows_or_absent(known: ArrayLike, wanted: ArrayLike) -> NDArray[np.int64]:
-    """Row in `known` of each name in `wanted` (Q,), -1 where there is none."""
-    return np.array(_rows(_texts(known), _texts(wanted)), dtype=np.int64)
+    """Row in `known` of each name in `wanted` (Q,), -1 where there is none.
+
+    Of a name that occurs twice in `known`, the last.
+    """
+    index, asked = _index(known), _index(wanted)
+    if index.is_unique:
+        return _rows(index, asked)
+    last = ~index.duplicated(keep="last")
+    found = _rows(index[last], asked)
+    rows: NDArray[np.int64] = np.where(found == ABSENT, ABSENT, np.flatnonzero(last)[found])
+    return rows
 
 
-def _texts(names: ArrayLike) -> list[str]:
-    return [str(name) for name in np.asarray(names).tolist()]
+def _index(names: ArrayLike) -> pd.Index[Any]:
+    """Names as Python's strings, hashed: an array of many wide ones is larger, sorting it slow."""
+    texts = np.asarray(names)
+    return pd.Index(
+        texts if texts.dtype == object else texts.astype(str, copy=False).astype(object),
+        dtype=object,
+    )
 
 
-def _rows(names: list[str], asked: list[str]) -> list[int]:
-    row_of = {name: row for row, name in enumerate(names)}
-    return [row_of.get(name, ABSENT) for name in asked]
-
-
-def _first_repeated(names: list[str]) -> str | None:
-    if len(set(names)) == len(names):
-        return None
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
+def _rows(index: pd.Index[Any], asked: pd.Index[Any]) -> NDArray[np.int64]:
+    return np.asarray(index.get_indexer(asked), dtype=np.int64)

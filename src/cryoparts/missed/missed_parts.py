@@ -8,7 +8,7 @@ the region is decoded, calibrated, found as a part and judged as all others are.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from cryoparts.inference.latents import refinement
 from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.missed.region_search import search_regions
 from cryoparts.missed.residual_gradients import residual_gradients
+from cryoparts.refinement.least_squares import BatchDecoder
 from cryoparts.statistics.by_image import first_rows
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
@@ -111,16 +112,30 @@ def _sample(trained: TrainedDecoder) -> NDArray[np.int64]:
     return evenly_spaced(own[trusted_rows(trained.particle_weights[own])], SAMPLE)
 
 
-class _OfRegions(nn.Module):
+class _OfRegions(BatchDecoder):
     """Further amplitudes (k B, K) to offsets, of B particles whose other offsets are known."""
 
     def __init__(self, decoder: ExtendedDecoder, offsets: Tensor) -> None:
         super().__init__()
         self.decoder, self.offsets = decoder, offsets
 
+    def taken(self, rows: Tensor) -> _OfRegions:
+        return _OfRegions(self.decoder, self.offsets[rows])
+
     def forward(self, further: Tensor) -> Tensor:
         times = len(further) // len(self.offsets)
         return self.decoder.added(self.offsets.repeat(times, 1, 1), further)
+
+
+@dataclass(frozen=True)
+class _OfRegionsIn:
+    """`_OfRegions` of chosen particles."""
+
+    decoder: ExtendedDecoder
+    trained: TrainedDecoder
+
+    def __call__(self, rows: NDArray[np.int64]) -> _OfRegions:
+        return _OfRegions(self.decoder, self.trained.offsets(rows))
 
 
 def _further_amplitudes(
@@ -139,9 +154,7 @@ def _further_amplitudes(
         mean=torch.zeros(decoder.further, device=device),
         covariance=torch.eye(decoder.further, device=device),
     )
-    refined = likelihood.refine_each(
-        further, lambda rows: _OfRegions(decoder, trained.offsets(rows)), STEPS, progress
-    )
+    refined = likelihood.refine_each(further, _OfRegionsIn(decoder, trained), STEPS, progress)
     return refined.cpu().numpy()
 
 

@@ -10,6 +10,7 @@ counted from calls made for each part by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from cryoparts.statistics.by_image import image_count, sums_by_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
@@ -68,8 +71,9 @@ class JointPresence:
         Expected product of the two presences' deviations from their means, given
         a particle's measurement and independent parts: its mean is 0 for
         independent parts however their errors are correlated.
-    density : array, shape (P, 4)
-        Of each particle's measurement in the four cases, up to a factor a particle.
+    densities : callable
+        Works out the densities (P, 4) of each particle's measurement in the four cases, up to
+        a factor a particle: kept for every pair of parts they would be the largest of all.
     rows_an_image : float
         Mean number of rows that show one image: so often the likelihood counts it.
     """
@@ -78,7 +82,7 @@ class JointPresence:
     covariance: FloatArray
     likelihood_ratio: float
     score: FloatArray
-    density: FloatArray
+    densities: Callable[[], FloatArray]
     rows_an_image: float = 1.0
 
     @property
@@ -102,7 +106,7 @@ class JointPresence:
             turned,
             self.likelihood_ratio,
             self.score,
-            self.density[:, order],
+            lambda: self.densities()[:, order],
             self.rows_an_image,
         )
 
@@ -126,14 +130,15 @@ class JointPresence:
         1.92: at a share of nothing, as a requirement has it, curvature says too little.
         """
         found = float(self.shares[1, 0] / max(self.shares[1].sum(), _LEAST))
-        best = float(np.log(self.density @ self.shares.ravel()).sum())
+        density = self.densities()
+        best = float(np.log(density @ self.shares.ravel()).sum())
         low, high = float(self.shares[1, 0]), float(self.shares[1].sum())
         upper = self.shares.ravel()
         drop = _LIKELIHOOD_DROP * self.rows_an_image
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            fitted = _shares_with(self.density, self.shares.ravel(), middle)
-            if best - float(np.log(self.density @ fitted).sum()) > drop:
+            fitted = _shares_with(density, self.shares.ravel(), middle)
+            if best - float(np.log(density @ fitted).sum()) > drop:
                 high = middle
             else:
                 low, upper = middle, fitted
@@ -168,7 +173,8 @@ def joint_presence(
     """
     if not (of_a.is_optional and of_b.is_optional):
         raise ValueError("both parts must be present in some particles and absent in others")
-    density = _densities(measured, a, b, of_a, of_b)
+    densities = partial(_densities, measured, a, b, of_a, of_b)
+    density = densities()
     alone_a = np.array([1.0 - of_a.occupancy, of_a.occupancy])
     alone_b = np.array([1.0 - of_b.occupancy, of_b.occupancy])
     shares, chance = _shares(density, np.outer(alone_a, alone_b).ravel())
@@ -183,7 +189,7 @@ def joint_presence(
         covariance=_covariance(density / chance[:, None], shares, image),
         likelihood_ratio=max(2.0 * float(np.log(chance / under).sum()), 0.0) / repeats,
         score=posterior @ deviations,
-        density=density,
+        densities=densities,
         rows_an_image=repeats,
     )
 
