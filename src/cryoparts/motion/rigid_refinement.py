@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 STEPS = 1
-"""How often the images' slopes are taken anew; a second time changes 0.03 deviations of a motion."""
+"""How often the images' slopes are taken anew; again changes 0.03 deviations of a motion."""
 
 TOLD = 0.1
 """What the best image of a sample tells of a motion, at least, in inverse variances of it among
