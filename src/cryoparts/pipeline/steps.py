@@ -65,6 +65,7 @@ def run_steps(
     resume: bool = False,
     maps: bool = True,
     halves: bool = False,
+    report: bool = True,
     epochs: TrainingProgress | None = None,
     progress: Progress = silent,
 ) -> Iterator[StepDone]:
@@ -82,6 +83,8 @@ def run_steps(
         Also masks, trust, maps and report; without them, what numbers need.
     halves : bool
         Train each half apart too, so that the half maps at rest are independent.
+    report : bool
+        Write the report; without it, something is still to come that belongs into it.
     epochs, progress
         Told how far the work is.
 
@@ -125,5 +128,6 @@ def run_steps(
         options = AtRestOptions(halves=halves)
         rested = at_rest_where_parts_move(run, options, config.reconstruction, progress, epochs)
         yield StepDone("at-rest", rested)
-        begin("report")
-        yield StepDone("report", report_run(run))
+        if report:
+            begin("report")
+            yield StepDone("report", report_run(run))

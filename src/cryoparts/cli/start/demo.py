@@ -63,7 +63,7 @@ def demo(
     with progress_bars() as progress:
         run = start_run(config, output / "run", tell=say, progress=progress)
     with run.directory.logging():
-        show_steps(run, config, resume=False)
+        show_steps(run, config, resume=False, report=False)  # which has the evaluation in it
         evaluate_run_folder(run, data / "truth.npz", oracle=True)
         show_report(report_run(run))
         say(f"demo done in {duration(time.perf_counter() - started)}")
