@@ -159,7 +159,8 @@ class NullImaging:
 @dataclass(frozen=True)
 class _Explained:
     """Products (4, R) of each ring, summed over a batch: of the data with projections of the mean
-    model, of these with themselves, and both of the particles' own Gaussians."""
+    model, of these with themselves, and both of the particles' own Gaussians.
+    """
 
     trained: TrainedDecoder
     setup: TrainingSetup
