@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from cryoparts.export.relion import write_selected_star
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
+from cryoparts.parallel.current import team
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
@@ -148,9 +150,10 @@ class _Decoding:
         kept: list[Batch] | None = []
         held, count = 0, len(self._trained.particles)
         self._names = []
-        for start in range(0, count, BATCH):
-            rows = np.arange(start, min(start + BATCH, count))
-            decoded = self._trained.decode(rows, gaussians=self._gaussians)
+        # measured once, here, and not by everybody who decodes
+        self._trained.calibration  # noqa: B018
+        task = partial(self._trained.decode, gaussians=self._gaussians)
+        for _, decoded in team().sweep(task, np.arange(count), BATCH, self._progress):
             self._names.append(decoded.names)
             batch = decoded.relative_scalars, decoded.displacements
             held += sum(values.size for values in batch if values is not None)
@@ -159,8 +162,6 @@ class _Decoding:
             else:
                 kept = None
             yield batch
-            if self._progress is not None:
-                self._progress(start + len(rows), count)
         self._kept = kept
 
 
