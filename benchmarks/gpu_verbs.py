@@ -89,8 +89,8 @@ def numbers(path: Path) -> np.ndarray | None:
         values = np.load(path)
         return values if values.dtype.kind in "fiub" else None
     if path.suffix == ".csv":
-        table = np.genfromtxt(path, delimiter=",", skip_header=1)
-        return None if table.size == 0 else table
+        lines = path.read_text().splitlines()[1:]
+        return np.genfromtxt(lines, delimiter=",") if lines else None
     return None
 
 

@@ -3,7 +3,7 @@
 What `cryoparts.reconstruction.insertion` does on the processor, sample by sample, in
 operations on whole batches. Many samples fall on one voxel, and a graphics processor adds
 them up in an order that changes from run to run; so they are added as whole numbers, whose
-sum has no order: results repeat to the bit, whatever the batches.
+sum has no order, and results repeat to the bit.
 """
 
 from __future__ import annotations
@@ -105,11 +105,14 @@ class DeviceInserter:
         )
         own = transfer[place] * self._counted
         counted = weight.float()[:, None] * transfer[place]
-        angle = 2.0 * math.pi / self._box_size * (moved.float() @ self._along)
+        kx, ky = self._along
+        shift = moved.float()[..., None]
+        angle = 2.0 * math.pi / self._box_size * (shift[:, 0] * kx + shift[:, 1] * ky)
         value = planes[place] * torch.polar(torch.ones_like(angle), angle)
         value = value * (counted * self._counted)
         # R^T (kx, ky, 0)
-        where = turned[:, :2].float().transpose(1, 2) @ self._along
+        rows = turned.float()[..., None]
+        where = rows[:, 0] * kx + rows[:, 1] * ky
         mirrored = where[:, 0] < 0
         where = torch.where(mirrored[:, None], -where, where)
         imaginary = torch.where(mirrored, -value.imag, value.imag)
@@ -161,7 +164,7 @@ def _samples(box: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     inside = along_y**2 + column**2 <= (box // 2 - 0.5) ** 2
     # of the conjugate pairs within column 0 one is enough
     inside &= (column > 0) | (along_y >= 0)
-    return np.nonzero(inside)
+    return row[inside], column[inside]
 
 
 def _signed(row: Tensor, box: int) -> Tensor:
