@@ -90,29 +90,6 @@ class Members:
     rotations: NDArray[np.floating] | None = None
     shifts_pixels: NDArray[np.floating] | None = None
 
-    def placed(
-        self, rotations: NDArray[np.floating], shifts_pixels: NDArray[np.floating], box_size: int
-    ) -> Members:
-        """The same with a pose for each image: its own, or that of the batch.
-
-        Raises
-        ------
-        ValueError
-            If a place is not in the batch, numbers differ or a matrix is no rotation.
-        """
-        chosen, count = np.asarray(self.places, dtype=np.int64), len(rotations)
-        if len(chosen) != len(self.weights) or not ((chosen >= 0) & (chosen < count)).all():
-            raise ValueError("a volume's images must lie in the batch, with one weight each")
-        turned = rotations[chosen] if self.rotations is None else self.rotations
-        moved = shifts_pixels[chosen] if self.shifts_pixels is None else self.shifts_pixels
-        if turned.shape != (len(chosen), 3, 3) or moved.shape != (len(chosen), 2):
-            raise ValueError("a volume's images need one rotation and one shift each")
-        # a matrix that lengthens vectors would write outside the volume
-        most = min(1e-3, 0.25 / box_size)
-        if not np.allclose(turned @ np.swapaxes(turned, 1, 2), np.eye(3), atol=most):
-            raise ValueError("the rotations must be orthonormal matrices")
-        return Members(chosen, self.weights, turned, moved)
-
 
 class ImageInserter:
     """Inserts images batch by batch into volumes that it keeps.
@@ -206,18 +183,25 @@ class ImageInserter:
         shifts: NDArray[np.floating],
     ) -> Iterator[tuple[FourierSums, Members]]:
         """What is inserted where; no volume twice."""
+        count = len(rotations)
         for number, one in enumerate(members):
-            whole = one.placed(rotations, shifts, self._box_size)
-            chosen, weights = whole.places, whole.weights
-            turned, moved = whole.rotations, whole.shifts_pixels
-            assert turned is not None
-            assert moved is not None
+            chosen = np.asarray(one.places, dtype=np.int64)
+            if len(chosen) != len(one.weights) or not ((chosen >= 0) & (chosen < count)).all():
+                raise ValueError("a volume's images must lie in the batch, with one weight each")
+            turned = rotations[chosen] if one.rotations is None else one.rotations
+            moved = shifts[chosen] if one.shifts_pixels is None else one.shifts_pixels
+            if turned.shape != (len(chosen), 3, 3) or moved.shape != (len(chosen), 2):
+                raise ValueError("a volume's images need one rotation and one shift each")
+            # a matrix that lengthens vectors would write outside the volume
+            most = min(1e-3, 0.25 / self._box_size)
+            if not np.allclose(turned @ np.swapaxes(turned, 1, 2), np.eye(3), atol=most):
+                raise ValueError("the rotations must be orthonormal matrices")
             copies = self._volumes[number]
             ends = np.linspace(0, len(chosen), len(copies) + 1).astype(int)
             for copy, (start, end) in zip(copies, itertools.pairwise(ends), strict=True):
                 if end > start:
                     part = slice(start, end)
-                    yield copy, Members(chosen[part], weights[part], turned[part], moved[part])
+                    yield copy, Members(chosen[part], one.weights[part], turned[part], moved[part])
             self._n_images[number] += len(chosen)
 
     def finish(self) -> Iterator[FourierSums]:
