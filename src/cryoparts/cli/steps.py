@@ -45,7 +45,7 @@ SHOWN: dict[str, Callable[[Any], None]] = {
 def show_steps(
     run: Run, config: RunConfig, *, resume: bool, halves: bool = False, report: bool = True
 ) -> None:
-    """Make all steps of a run after its start, and show what each found."""
+    """Make all steps of a run after its start, or those before the report; show what each found."""
     from cryoparts.pipeline.steps import STEPS, run_steps
 
     epochs = TrainingProgress(run.training.epochs)
