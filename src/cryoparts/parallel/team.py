@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch.distributed as dist
 
 from cryoparts.errors import InputError
 from cryoparts.parallel.group import SOLE, Fault, Group
-from cryoparts.parallel.local import LOOPBACK, LocalFollowers
+from cryoparts.parallel.local import LocalFollowers, on_loopback
 from cryoparts.parallel.sharing import BATCHES_A_ROUND, Round, Sweep, lead_round
 
 if TYPE_CHECKING:
@@ -279,8 +278,8 @@ class Team:
             self._followers.wait_until_ready(self._store)
         if not self._followers.are_ready(self._store):
             return
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-        self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
+        with on_loopback():
+            self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
         LOG.info("%d processes share the work", self._group.size)
 
     def _threads_each(self, processes: int) -> int:

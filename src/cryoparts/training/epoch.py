@@ -10,14 +10,17 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
+from cryoparts.image_model.forward_model import ParticleBatch
 from cryoparts.image_model.losses import latent_penalty, mean_frc
 from cryoparts.seeds import Purpose, random_for, seed_for
+from cryoparts.training.graphed_step import TrainingStep, recorder_for
 from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
-    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.parallel.group import Group
     from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
@@ -107,11 +109,13 @@ class Epoch:
         seed = seed_for(self.config.seed, Purpose.TRAINING_NOISE, self.number)
         noise = torch.Generator().manual_seed(seed)
         started, done, total = time.perf_counter(), 0, 0.0
+        recorder = recorder_for(self.setup.forward.device)
+        step = TrainingStep(self._loss, self._parameters(), self.optimiser, recorder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + group.rank)  # of dropout
-            for step, share in enumerate(self._shares(order, group)):
-                self._set_rate(step, len(order))
-                loss = self._step(share, noise, group)
+            for number, share in enumerate(self._shares(order, group)):
+                self._set_rate(number, len(order))
+                loss = self._step(step, share, noise, group)
                 total += loss * share.size
                 done += share.size
                 seconds = time.perf_counter() - started
@@ -124,7 +128,7 @@ class Epoch:
         """Read this process's share of each batch while the one before it is trained on."""
         size = self.config.batch_size
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
-        with ThreadPoolExecutor(max_workers=1) as reader:
+        with ThreadPoolExecutor(max_workers=1, initializer=_own_card()) as reader:
             ahead = reader.submit(_Share.read, self.setup, chunks[0], group)
             for following in [*chunks[1:], None]:
                 share = ahead.result()
@@ -132,24 +136,40 @@ class Epoch:
                     ahead = reader.submit(_Share.read, self.setup, following, group)
                 yield share
 
-    def _step(self, share: _Share, noise: torch.Generator, group: Group) -> float:
+    def _step(
+        self, step: TrainingStep, share: _Share, noise: torch.Generator, group: Group
+    ) -> float:
         """Loss of the whole batch, after which the networks are changed."""
-        self.optimiser.zero_grad(set_to_none=True)
+        device = self.setup.forward.device
         # drawn for the whole batch, however it is shared out
         shift = torch.randn((share.size, self.config.latent_dimensions), generator=noise)
-        loss = torch.zeros((), device=self.setup.forward.device)
-        if share.inputs is not None and share.batch is not None:
-            latent = self.networks.encoder(share.inputs)
-            noisy = latent + LATENT_NOISE * shift[share.place].to(latent.device)
-            images = self.setup.forward.images_of(self._gaussians(noisy), share.batch)
-            agreement = self.setup.objective.agreement(share.batch.data, images)
-            part = len(share.inputs) / share.size
-            loss = part * (latent_penalty(latent) - agreement.mean())
-            loss.backward()  # type: ignore[no-untyped-call]
+        if share.inputs is None or share.batch is None:
+            step.no_gradients()
+            loss = torch.zeros((), device=device)
+        else:
+            own, part = share.batch, len(share.inputs) / share.size
+            loss = step.gradients(
+                share.inputs,
+                shift[share.place].to(device),
+                torch.full((), part, device=device),
+                own.data,
+                own.ctf,
+                own.rotation,
+            )
         if group.size > 1:
-            loss = _added_up(loss.detach(), self._parameters(), group)
-        self.optimiser.step()
-        return float(loss.detach())
+            loss = _added_up(loss, self._parameters(), group)
+        step.update()
+        return float(loss)
+
+    def _loss(
+        self, inputs: Tensor, shift: Tensor, part: Tensor, data: Tensor, ctf: Tensor, turns: Tensor
+    ) -> Tensor:
+        """Of a process's part of a batch. On a card it is captured: it reads nothing back."""
+        latent = self.networks.encoder(inputs)
+        gaussians = self._gaussians(latent + LATENT_NOISE * shift)
+        images = self.setup.forward.images_of(gaussians, ParticleBatch(data, ctf, turns))
+        agreement = self.setup.objective.agreement(data, images)
+        return part * (latent_penalty(latent) - agreement.mean())
 
     def _gaussians(self, latent: Tensor) -> Gaussians:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
@@ -163,6 +183,13 @@ class Epoch:
         now = (self.number - 1) * steps_an_epoch + step
         rate = learning_rate(now, steps, peak_rate(self.config, steps))
         set_rate(self.optimiser, self.rate_factor * rate)
+
+
+def _own_card() -> Callable[[], None] | None:
+    """What has another thread use the card that this one uses; None where there is none."""
+    if not torch.cuda.is_available():
+        return None
+    return partial(torch.cuda.set_device, torch.cuda.current_device())
 
 
 @dataclass(frozen=True)
