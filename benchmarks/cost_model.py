@@ -40,13 +40,15 @@ def efficiency(row: dict[str, Any], processes: int) -> float:
     return min(1.0, each(row, "one") / each(row, "several") / processes)
 
 
-def seconds(rows: list[dict[str, Any]], alone: float, particles: int, processes: int) -> float:
+def seconds(
+    rows: list[dict[str, Any]], alone: dict[str, float], particles: int, processes: int
+) -> float:
     """Predicted time of a run: what is shared over the processes, and what one does alone.
 
     Measured with two processes, a step's efficiency e gives the share that is not shared,
     s = 1 / e - 1 (Amdahl 1967), which is kept for more.
     """
-    total = alone * particles
+    total = alone["seconds"] + alone["seconds_a_particle"] * particles
     for row in rows:
         most = min(processes, MOST_IN_TRAINING) if row["step"] == TRAINING else processes
         serial = 1.0 / efficiency(row, 2) - 1.0
@@ -69,13 +71,14 @@ def tables() -> dict[str, str]:
     shared = json.loads((HERE / "results" / "shared_work.json").read_text(encoding="utf-8"))
     whole = json.loads((HERE / "results" / "whole_runs.json").read_text(encoding="utf-8"))
     rows = shared["rows"]
-    alone = whole["alone_seconds_a_particle"]
+    alone = whole["alone"]
     steps = ["| step | ms a particle | 2 processes, times as fast |", "| --- | --- | --- |"]
     steps += [
         f"| {row['step']} | {1e3 * each(row, 'one'):.2f} | {2 * efficiency(row, 2):.2f} |"
         for row in rows
     ]
-    steps.append(f"| what one process does alone | {1e3 * alone:.2f} | 1 |")
+    own = f"{alone['seconds']:.0f} s, and {1e3 * alone['seconds_a_particle']:.2f}"
+    steps.append(f"| what one process does alone | {own} | 1 |")
     head = "| particles | " + " | ".join(f"{n} process{'es' * (n > 1)}" for n in PROCESSES) + " |"
     grid = [head, "| --- " * (len(PROCESSES) + 1) + "|"]
     for particles in PARTICLES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def follow(group: Group) -> None:
             follow_sweep(group, message)
         elif isinstance(message, Together):
             message.follow(group)
-    group.leave()
+    group.gather(None)  # the leader closes the connections once all have heard it
 
 
 def follow_launched() -> None:
@@ -61,10 +62,9 @@ def take_own_card(number: int) -> None:
 
 
 def _until_the_leader_is_gone(group: Group) -> None:
-    try:
+    with suppress(RuntimeError):  # its connection has closed; it has said why, or been killed
         follow(group)
-    except RuntimeError:  # its connection has closed; it has said why, or been killed
-        os._exit(0)
+    os._exit(0)  # nothing is left to do, and closing connections twice can fail
 
 
 def _leave_signals_to_the_leader() -> None:

@@ -239,6 +239,7 @@ class Team:
         """Tell the others that this is all."""
         if self.is_joined:
             self._group.broadcast(Stop())
+            self._group.gather(None)
         self._dismiss()
 
     def _dismiss(self) -> None:

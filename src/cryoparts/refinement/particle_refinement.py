@@ -16,6 +16,7 @@ far they may go is learned from the data (`pose_spread`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,16 +133,24 @@ class ParticleRefinement:
         task = _Solving(
             self, latent, start_pose, indices, steps, steps_a_tangent or STEPS_A_TANGENT
         )
-        order = self._order(latent)
-        solved = team().sweep(task, order, self.batch_size(latent), progress)
-        return Refined.joined([found for _, found in solved]).put_back(order)
+        size, found, done = self.batch_size(latent), [], 0
+        orders = self._orders(latent, indices)
+        for order in orders:
+            told = None if progress is None else partial(_told_after, progress, done, len(indices))
+            found += [of for _, of in team().sweep(task, order, size, told)]
+            done += len(order)
+        return Refined.joined(found).put_back(np.concatenate(orders))
 
-    def _order(self, latent: Tensor) -> NDArray[np.int64]:
-        """Places of particles (n,) one after the other: neighbours share slopes of the decoder."""
+    def _orders(self, latent: Tensor, indices: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Places of particles (n,) one after the other: neighbours share slopes of the decoder.
+
+        Half sets are gone through apart: what one is told must not depend on the other.
+        """
         if self.latent_held or isinstance(self.decoder, BatchDecoder):
-            return np.arange(len(latent))
-        order: NDArray[np.int64] = neighbours_first(latent).cpu().numpy()
-        return order
+            return [np.arange(len(latent))]
+        half = self.forward.particles.half_set[indices]
+        halves = [np.flatnonzero(half == one) for one in np.unique(half)]
+        return [rows[neighbours_first(latent[rows]).cpu().numpy()] for rows in halves]
 
     def refine_each(
         self,
@@ -242,3 +251,10 @@ class _RefiningEach:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
         return own.refine(self.latent[rows], rows, self.steps)
+
+
+def _told_after(
+    progress: Callable[[int, int], None], before: int, total: int, done: int, _of: int
+) -> None:
+    """Tell how far a sweep is that follows others."""
+    progress(before + done, total)
