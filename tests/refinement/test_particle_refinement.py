@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from cryoparts.image_model.deformation import deform
-from cryoparts.refinement.least_squares import _secant
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.training.setup import prepare_training
 from training_example import QUICK, make_example
@@ -88,24 +87,6 @@ def test_no_steps_change_nothing_and_batches_do_not_matter(case):
         atol=1e-3,
         rtol=1e-3,
     )
-
-
-def test_corrected_slopes_explain_the_move_and_stay_elsewhere():
-    random = torch.Generator().manual_seed(4)
-    slopes, move, change = (
-        torch.randn(shape, generator=random, dtype=torch.float64)
-        for shape in ((3, 5, 7), (5, 3), (5, 7))
-    )
-    corrected = _secant(slopes, move, change)
-    torch.testing.assert_close(torch.einsum("bz,zbm->bm", move, corrected), change)
-    across = torch.linalg.cross(move, torch.randn(5, 3, generator=random, dtype=torch.float64))
-    before, after = (torch.einsum("bz,zbm->bm", across, s) for s in (slopes, corrected))
-    torch.testing.assert_close(after, before)
-
-
-def test_no_move_corrects_nothing():
-    slopes = torch.ones(2, 3, 4)
-    assert torch.equal(_secant(slopes, torch.zeros(3, 2), torch.zeros(3, 4)), slopes)
 
 
 def test_a_bent_decoder_is_solved_better_with_more_steps_of_one_tangent(case, monkeypatch):

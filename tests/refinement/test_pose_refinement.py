@@ -106,7 +106,7 @@ def test_a_change_applied_to_the_poses_is_the_change_that_was_solved_for(case):
     applied = LeastSquares.of(replace(posed, forward=forward), latent[few], still, few)
     # as the images are given: the data of the one are shifted, the model of the other is
     products = [
-        (problem._images(problem._start()[None])[0] * problem.data).sum(dim=1)
+        (problem._images(problem._start(), problem._gaussians(None)) * problem.data).sum(dim=1)
         for problem in (changed, applied)
     ]
     torch.testing.assert_close(products[0], products[1], rtol=1e-3, atol=1e-3)
@@ -185,3 +185,20 @@ def test_what_is_told_of_a_change(case):
         change.angle_degrees, np.rad2deg(Rotation.from_rotvec(turn).magnitude())
     )
     np.testing.assert_allclose(change.distance_angstrom, np.hypot(*shift.T))
+
+
+def test_slopes_by_the_pose_are_those_of_finite_differences(case):
+    exact, latent, turn, shift = case
+    few = np.arange(4)
+    start = torch.as_tensor(np.concatenate([turn, shift], axis=1)[few], dtype=torch.float32)
+    posed = replace(exact, pose_spread=PoseSpread(np.deg2rad(1.0), 1.0))
+    problem = LeastSquares.of(posed, latent[few], start, few)
+    shown, unknowns = problem._gaussians(None), problem._start()
+    slopes = problem._slopes(unknowns, problem._images(unknowns, shown), None)
+    step = 0.05
+    for axis in range(5):
+        move = step * torch.eye(5)[axis]
+        ahead, behind = (problem._images(unknowns + sign * move, shown) for sign in (1, -1))
+        expected = (ahead - behind) / (2 * step)
+        error = (slopes[:, axis] - expected).norm(dim=1) / expected.norm(dim=1)
+        assert error.max() < 0.05

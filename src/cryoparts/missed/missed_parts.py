@@ -19,6 +19,7 @@ from cryoparts.inference.latents import refinement
 from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.missed.region_search import search_regions
 from cryoparts.missed.residual_gradients import residual_gradients
+from cryoparts.refinement.least_squares import BatchDecoder
 from cryoparts.statistics.by_image import first_rows
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
@@ -111,12 +112,15 @@ def _sample(trained: TrainedDecoder) -> NDArray[np.int64]:
     return evenly_spaced(own[trusted_rows(trained.particle_weights[own])], SAMPLE)
 
 
-class _OfRegions(nn.Module):
+class _OfRegions(BatchDecoder):
     """Further amplitudes (k B, K) to offsets, of B particles whose other offsets are known."""
 
     def __init__(self, decoder: ExtendedDecoder, offsets: Tensor) -> None:
         super().__init__()
         self.decoder, self.offsets = decoder, offsets
+
+    def taken(self, rows: Tensor) -> _OfRegions:
+        return _OfRegions(self.decoder, self.offsets[rows])
 
     def forward(self, further: Tensor) -> Tensor:
         times = len(further) // len(self.offsets)

@@ -20,6 +20,7 @@ from torch import nn
 
 from cryoparts.image_model.deformation import moved_further
 from cryoparts.imaging.rotations import rotation_from_vector
+from cryoparts.refinement.least_squares import BatchDecoder
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
@@ -62,7 +63,7 @@ class _Body:
         return self.arms @ turned.transpose(1, 2) + screws[:, None, 3:]
 
 
-class MovedParts(nn.Module):
+class MovedParts(BatchDecoder):
     """Coordinates of the parts' motions to offsets, for one batch of particles.
 
     Parameters
@@ -93,6 +94,17 @@ class MovedParts(nn.Module):
         self.offsets, self.bodies, self.core, self.vary = offsets, bodies, core, vary
         self.screws, self.coordinates = screws, coordinates
         self.decoded = [body.displacements(x) for body, x in zip(bodies, screws, strict=True)]
+
+    def taken(self, rows: Tensor) -> MovedParts:
+        """Of some of the particles."""
+        return MovedParts(
+            self.offsets[rows],
+            self.bodies,
+            [screws[rows] for screws in self.screws],
+            self.coordinates[rows],
+            None if self.core is None else self.core[rows],
+            self.vary,
+        )
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(k B, m) to offsets (k B, N, channels)."""

@@ -176,10 +176,12 @@ class _Fit:
         band = resolution_band(
             self.box, self.pixel, config.min_resolution_angstrom, config.max_resolution_angstrom
         )
-        ring = ring_index(self.box, device)
-        self.inside = (ring >= band.first) & (ring <= band.last)
+        ring = ring_index(self.box, device).flatten()
+        # places, not a mask: what a mask takes has a size that only the device knows
+        self.inside = torch.nonzero((ring >= band.first) & (ring <= band.last))[:, 0]
         self.ring = ring[self.inside]
-        self.pairs = ring_weights(self.box, device)[self.inside]
+        self.pairs = ring_weights(self.box, device).flatten()[self.inside]
+        self.degrees = float(self.pairs.sum())
         members = [labels.labels <= 0, *(labels.members(k) for k in range(1, labels.n_parts + 1))]
         self.has_core = bool(members[0].any())
         self.members = [np.flatnonzero(m) for m in (members if self.has_core else members[1:])]
@@ -210,7 +212,7 @@ class _Fit:
             dim=1,
         )
         templates = templates * batch.ctf[:, None]
-        return batch.data[:, self.inside], templates[:, :, self.inside]
+        return batch.data.flatten(1)[:, self.inside], templates.flatten(2)[:, :, self.inside]
 
     def measure_noise(self, usual: NDArray[np.int64]) -> _Noise:
         """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
@@ -255,9 +257,9 @@ class _Fit:
         images, templates = self.inputs(rows)
         amplitudes, normal, residual = _least_squares(images, templates, noise.weights)
         # some micrographs are noisier than others
-        free = max(float(self.pairs.sum()) - self.groups, 1.0)
+        free = max(self.degrees - self.groups, 1.0)
         own = (residual.abs().square() * noise.weights).sum(dim=1).double() / free
-        covariance = torch.linalg.inv(normal) * (noise.inflation * own)[:, None, None]
+        covariance = torch.linalg.inv_ex(normal)[0] * (noise.inflation * own)[:, None, None]
         return amplitudes.cpu().numpy(), covariance.cpu().numpy()
 
 
@@ -281,6 +283,7 @@ def _least_squares(
     ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(dim=1)
     eye = torch.eye(normal.shape[1], dtype=torch.float64, device=normal.device)
     normal = normal + ridge[:, None, None] * eye
-    amplitudes = torch.linalg.solve(normal, (rows @ right[..., None])[..., 0].double())
+    # _ex: whether it was solvable is not read back, and with the ridge it is
+    amplitudes = torch.linalg.solve_ex(normal, (rows @ right[..., None])[..., 0].double())[0]
     residual = images - (templates * amplitudes.float()[..., None]).sum(dim=1)
     return amplitudes, normal, residual

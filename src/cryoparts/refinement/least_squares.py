@@ -2,19 +2,25 @@
 
 Unknowns a particle are its latent vector, its pose, or both; the images that they give are
 compared with its own in the whitened band, at the best scale, under the normal priors of
-both. Gauss-Newton steps climb to the highest posterior.
+both. Steps that know how the images slope and bend climb to the highest posterior
+(`local_images`); the slopes of decoded Gaussians come from the decoder, once for a group of
+neighbouring particles (`decoder_slopes`).
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
+from torch import nn
 
-from cryoparts.image_model.deformation import Gaussians
-from cryoparts.imaging.fourier import shift_phases
+from cryoparts.image_model.deformation import Gaussians, deform
+from cryoparts.imaging.fourier import frequency_grid, shift_phases
 from cryoparts.imaging.rotations import rotation_from_vector
+from cryoparts.refinement.decoder_slopes import shared_slopes
+from cryoparts.refinement.local_images import LocalImages, Prior
 from cryoparts.refinement.whitened_images import WhitenedImages
 
 if TYPE_CHECKING:
@@ -26,16 +32,18 @@ if TYPE_CHECKING:
     from cryoparts.refinement.particle_refinement import ParticleRefinement
 
 DIFFERENCE = 0.2
-"""Step of the finite differences, in deviations of the latent vectors."""
+"""Step of the finite differences, in deviations, under a decoder of the batch's own."""
 
-TURN_DIFFERENCE = 0.01
+TURN_DIFFERENCE = 0.005
 """Step of the finite differences of a turn, radians."""
 
-SHIFT_DIFFERENCE = 0.1
-"""Step of the finite differences of a shift, pixels."""
+WORTH = 0.1
+"""Rise of the log-posterior for which another image is computed: a particle that promises less
+is within half a deviation of its posterior, and is left as it is."""
 
-SHORTENED = 0.4
-"""Factor on a step after one that made the particle less probable, and was not taken."""
+FAR = 3.0
+"""First reach of a step, in deviations of the prior, along unknowns whose images hardly bend:
+poses, and what a decoder of the batch's own takes. Along latent vectors it is 1."""
 
 TURNS = 3
 POSE_UNKNOWNS = 5
@@ -66,6 +74,22 @@ class Refined:
         columns = zip(*((r.latent, r.pose, r.pose_variance) for r in several), strict=True)
         return cls(*(torch.cat(column) for column in columns))
 
+    def put_back(self, order: NDArray[np.int64]) -> Self:
+        """In the order that was there before the particles were taken in this one (n,)."""
+        places = torch.as_tensor(order, device=self.latent.device).argsort()
+        return type(self)(self.latent[places], self.pose[places], self.pose_variance[places])
+
+
+class BatchDecoder(nn.Module):
+    """A decoder of one batch of particles: what is decoded depends on whose it is.
+
+    Called with unknowns (k B, Z) it gives offsets (k B, N, channels) of the B particles k times.
+    """
+
+    @abstractmethod
+    def taken(self, rows: Tensor) -> Self:
+        """Of some of the particles (n,)."""
+
 
 @dataclass(frozen=True)
 class LeastSquares:
@@ -82,9 +106,8 @@ class LeastSquares:
     white: WhitenedImages
     data: Tensor  # (B, M), whitened
     held: Gaussians | None  # of the latent vectors, where these are held
-    mean: Tensor  # (U,), of the prior
-    precision: Tensor  # (U, U), of the prior
-    difference: Tensor  # (U,), of the finite differences
+    prior: Prior
+    reach: Tensor  # (U,), of a first step
     unit: Tensor  # (5,), radians and Å of a deviation of the pose
 
     @classmethod
@@ -98,22 +121,21 @@ class LeastSquares:
         """Of the chosen particles."""
         batch = refinement.forward.batch(indices)
         white = WhitenedImages.of(refinement.forward, refinement.objective)
-        means, precisions, differences = [], [], []
+        means, precisions, reaches = [], [], []
         unit = latent.new_ones(POSE_UNKNOWNS)
         if not refinement.latent_held:
-            spread = refinement.covariance.diagonal().mean().sqrt().clamp_min(1e-6)
+            covariance = refinement.regular_covariance()
+            deviation = covariance.diagonal().sqrt()
             means.append(refinement.mean)
-            precisions.append(torch.linalg.inv(refinement.regular_covariance()))
-            differences.append((DIFFERENCE * spread).expand(latent.shape[1]))
+            precisions.append(torch.linalg.inv(covariance))
+            own = isinstance(refinement.decoder, BatchDecoder)
+            reaches.append(FAR * deviation if own else deviation)
         if refinement.pose_spread is not None:
             turn, shift = refinement.pose_spread.turn, refinement.pose_spread.shift_angstrom
-            pixel = refinement.forward.particles.pixel_size_angstrom
-            sides = POSE_UNKNOWNS - TURNS
-            unit = latent.new_tensor([turn] * TURNS + [shift] * sides)
-            steps = [TURN_DIFFERENCE] * TURNS + [SHIFT_DIFFERENCE * pixel] * sides
+            unit = latent.new_tensor([turn] * TURNS + [shift] * (POSE_UNKNOWNS - TURNS))
             means.append(torch.zeros_like(unit))
             precisions.append(torch.eye(POSE_UNKNOWNS, device=unit.device))
-            differences.append(latent.new_tensor(steps) / unit)
+            reaches.append(torch.full_like(unit, FAR))
         return cls(
             refinement,
             latent,
@@ -122,43 +144,87 @@ class LeastSquares:
             white,
             white.whitened(batch.data),
             refinement.decoded(latent) if refinement.latent_held else None,
-            torch.cat(means),
-            _block_diagonal(precisions),
-            torch.cat(differences),
+            Prior(torch.cat(means), _block_diagonal(precisions)),
+            torch.cat(reaches),
             unit,
         )
 
-    def solved(self, steps: int, steps_a_tangent: int) -> Refined:
-        """Gauss-Newton steps to the highest posterior."""
+    def taken(self, rows: Tensor) -> LeastSquares:
+        """Of some of the particles (n,)."""
+        if len(rows) == len(self.data):
+            return self
+        refinement = self.refinement
+        if isinstance(refinement.decoder, BatchDecoder):
+            refinement = replace(refinement, decoder=refinement.decoder.taken(rows))
+        batch = self.batch
+        return replace(
+            self,
+            refinement=refinement,
+            latent=self.latent[rows],
+            pose=self.pose[rows],
+            batch=replace(
+                batch, data=batch.data[rows], ctf=batch.ctf[rows], rotation=batch.rotation[rows]
+            ),
+            data=self.data[rows],
+            held=None if self.held is None else _taken(self.held, rows),
+        )
+
+    def solved(self, slopes_taken: int, most: int) -> Refined:
+        """Steps to the highest posterior.
+
+        Parameters
+        ----------
+        slopes_taken : int
+            How often slopes are taken anew.
+        most : int
+            Steps from each at most; a particle that has arrived makes no further ones.
+        """
         unknowns = self._start()
-        model = self._images(unknowns[None])[0]
-        data = self.data
+        offsets = self._offsets(unknowns)
+        model = self._images(unknowns, self._gaussians(offsets))
         noise = self._noise(model)
-        slopes = model[None]
-        for _ in range(steps):
-            slopes = self._slopes(unknowns, model)
-            length = torch.ones_like(noise)
-            score = self._log_posterior(unknowns, model, noise)
-            # The slopes cost a decoding a dimension, a step along them but one.
-            for _ in range(steps_a_tangent):
-                pull = (unknowns - self.mean) @ self.precision
-                slope, curvature = _normal_equations(slopes, model, data, noise)
-                step = torch.linalg.solve(curvature + self.precision, slope - pull)
-                move = length[:, None] * step
-                tried = unknowns + move
-                image = self._images(tried[None])[0]
-                slopes = _secant(slopes, move, image - model)
-                reached = self._log_posterior(tried, image, noise)
-                better = reached > score
-                unknowns = torch.where(better[:, None], tried, unknowns)
-                model = torch.where(better[:, None], image, model)
-                score = torch.where(better, reached, score)
-                length = torch.where(better, length, SHORTENED * length)
-        return self._refined(unknowns, slopes, model)
+        score = self._log_posterior(unknowns, model, noise)
+        for turn in range(slopes_taken):
+            if turn:
+                offsets = self._offsets(unknowns)
+            local = LocalImages(model, self._slopes(unknowns, model, offsets))
+            self._climb(local, unknowns, score, noise, most)
+            model = local.rows[:, 0]
+        return self._refined(unknowns, local, noise)
+
+    def _climb(
+        self, local: LocalImages, unknowns: Tensor, score: Tensor, noise: Tensor, most: int
+    ) -> None:
+        """Change the unknowns (B, U) and their scores (B,) for better ones."""
+        reach = self.reach.expand_as(unknowns).clone()
+        going = torch.arange(len(unknowns), device=unknowns.device)
+        for _ in range(most):
+            products = local.products(going, self.data[going])
+            move, promised = products.best_move(
+                unknowns[going], self.prior, noise[going], reach[going]
+            )
+            rise = promised - score[going]
+            worth = rise > WORTH
+            going, move, rise = going[worth], move[worth], rise[worth]
+            if not len(going):
+                return
+            problem, tried = self.taken(going), unknowns[going] + move
+            image = problem._images(tried, problem._gaussians(problem._offsets(tried)))
+            reached = problem._log_posterior(tried, image, noise[going])
+            before = score[going]
+            better = reached > before
+            local.learn(going, move, image, better)
+            unknowns[going] = torch.where(better[:, None], tried, unknowns[going])
+            score[going] = torch.where(better, reached, before)
+            # as far again where half of what was promised came true, else within what failed
+            far = (move / reach[going]).norm(dim=1)
+            grown = torch.where(reached - before > 0.5 * rise, (2.0 * far).clamp_min(1.0), 1.0)
+            reach[going] *= torch.where(better, grown, 0.5 * far)[:, None]
 
     def _noise(self, model: Tensor) -> Tensor:
         """Variance (B,) of each particle's noise, from what its model leaves over."""
-        left = self.data - _scale(model, self.data)[:, None] * model
+        power = model.square().sum(dim=1).clamp_min(1e-30)
+        left = self.data - ((model * self.data).sum(dim=1) / power)[:, None] * model
         noise: Tensor = left.square().sum(dim=1) / self.white.degrees
         return noise
 
@@ -168,52 +234,98 @@ class LeastSquares:
             known.append(self.pose / self.unit)
         return torch.cat(known, dim=1)
 
-    def _refined(self, unknowns: Tensor, slopes: Tensor, model: Tensor) -> Refined:
+    def _refined(self, unknowns: Tensor, local: LocalImages, noise: Tensor) -> Refined:
         latent = self.latent if self.refinement.latent_held else unknowns[:, : self._dimensions]
         if self.refinement.pose_spread is None:
             still = latent.new_zeros(len(latent), POSE_UNKNOWNS)
             return Refined(latent, still, still)
-        _, curvature = _normal_equations(slopes, model, self.data, self._noise(model))
-        variance = torch.linalg.inv(curvature + self.precision).diagonal(dim1=1, dim2=2)
+        everyone = torch.arange(len(unknowns), device=unknowns.device)
+        products = local.products(everyone, self.data)
+        noise = self._noise(local.rows[:, 0])
+        _, curvature = products.slope_and_curvature(torch.zeros_like(unknowns), noise)
+        inverse = torch.linalg.inv(curvature + self.prior.precision)
         return Refined(
             latent,
             unknowns[:, -POSE_UNKNOWNS:] * self.unit,
-            variance[:, -POSE_UNKNOWNS:] * self.unit.square(),
+            inverse.diagonal(dim1=1, dim2=2)[:, -POSE_UNKNOWNS:] * self.unit.square(),
         )
 
     @property
     def _dimensions(self) -> int:
         return self.latent.shape[1]
 
-    def _slopes(self, unknowns: Tensor, model: Tensor) -> Tensor:
-        """How the whitened images change with each unknown (U, B, M)."""
-        moves = torch.diag(self.difference)
-        poses_from = len(moves) - (POSE_UNKNOWNS if self.refinement.pose_spread else 0)
-        moved = []
-        if poses_from:
-            moved.append(self._images(unknowns + moves[:poses_from, None]))
-        if poses_from < len(moves):
-            # turned and shifted, not decoded again
-            gaussians = self._gaussians(unknowns)
-            moved.append(self._images(unknowns + moves[poses_from:, None], gaussians))
-        return (torch.cat(moved) - model) / self.difference[:, None, None]
+    def _slopes(self, unknowns: Tensor, model: Tensor, offsets: Tensor | None) -> Tensor:
+        """How the whitened images (B, M) change with each unknown (B, U, M).
 
-    def _gaussians(self, unknowns: Tensor) -> Gaussians:
-        """Of unknowns (n, U)."""
-        if self.held is not None:
-            return self.held
-        return self.refinement.decoded(unknowns[:, : self._dimensions])
-
-    def _images(self, unknowns: Tensor, gaussians: Gaussians | None = None) -> Tensor:
-        """Whitened images (k, B, M) of k sets of unknowns a particle (k, B, U).
-
-        Of Gaussians (B, ...) where these are given, or held, whatever the latent vectors are.
+        Parameters
+        ----------
+        unknowns : Tensor, shape (B, U)
+        model : Tensor, shape (B, M)
+        offsets : Tensor, shape (B, N, channels), or None
+            What they decode to; None where latent vectors are held.
         """
-        count, flat = len(unknowns), unknowns.flatten(0, 1)
-        known = gaussians or self.held
-        shown = self._gaussians(flat) if known is None else _repeated(known, count)
+        slopes = []
+        if offsets is not None:
+            slopes.append(self._latent_slopes(unknowns, model, offsets))
+        if self.refinement.pose_spread is not None:
+            slopes += self._pose_slopes(unknowns, model, self._gaussians(offsets))
+        return torch.cat(slopes).transpose(0, 1)
+
+    def _latent_slopes(self, unknowns: Tensor, model: Tensor, offsets: Tensor) -> Tensor:
+        """By the latent vector (Z, B, M)."""
+        latent = unknowns[:, : self._dimensions]
+        deviation = self.refinement.regular_covariance().diagonal().sqrt()
+        step = DIFFERENCE * deviation
+        if isinstance(self.refinement.decoder, BatchDecoder):
+            moved = self.refinement.decoder((latent + step.diag()[:, None]).flatten(0, 1))
+        else:
+            slopes = shared_slopes(self.refinement.decoder, latent, offsets, deviation)
+            moved = (offsets + step[:, None, None, None] * slopes).flatten(0, 1)
+        images = self._images(unknowns.repeat(len(step), 1), self._gaussians(moved))
+        found: Tensor = (images.reshape(len(step), *model.shape) - model) / step[:, None, None]
+        return found
+
+    def _pose_slopes(self, unknowns: Tensor, model: Tensor, shown: Gaussians) -> list[Tensor]:
+        """By turns (3, B, M) and shifts (2, B, M), in deviations; nothing is decoded."""
+        step = TURN_DIFFERENCE / self.unit[:TURNS]
+        moves = nn.functional.pad(
+            step.diag(), (unknowns.shape[1] - POSE_UNKNOWNS, POSE_UNKNOWNS - TURNS)
+        )
+        turned = self._images((unknowns + moves[:, None]).flatten(0, 1), _repeated(shown, TURNS))
+        turned = turned.reshape(TURNS, *model.shape)
+        particles = self.refinement.forward.particles
+        box, pixel = particles.box_size, particles.pixel_size_angstrom
+        # a shifted image is multiplied by exp(-2 pi i k . t)
+        ramps = -2.0j * torch.pi * frequency_grid(box, pixel, device=model.device)
+        planes = torch.view_as_complex(model.reshape(-1, box, box // 2 + 1, 2))
+        shifted = [
+            torch.view_as_real(planes * ramps[..., axis] * self.unit[TURNS + axis]).flatten(1)
+            for axis in range(POSE_UNKNOWNS - TURNS)
+        ]
+        return [(turned - model) / step[:, None, None], torch.stack(shifted)]
+
+    def _offsets(self, unknowns: Tensor) -> Tensor | None:
+        """What unknowns (n, U) decode to (n, N, channels); None where latent vectors are held."""
+        if self.held is not None:
+            return None
+        offsets: Tensor = self.refinement.decoder(unknowns[:, : self._dimensions])
+        return offsets
+
+    def _gaussians(self, offsets: Tensor | None) -> Gaussians:
+        if offsets is None:
+            assert self.held is not None
+            return self.held
+        return deform(self.refinement.neutral, offsets, self.refinement.vary)
+
+    def _images(self, unknowns: Tensor, shown: Gaussians) -> Tensor:
+        """Whitened images (k B, M) of Gaussians in the poses of unknowns (k B, U)."""
+        count = len(unknowns) // len(self.data)
         rotation = self.batch.rotation.repeat(count, 1, 1)
-        pose = None if self.refinement.pose_spread is None else flat[:, -POSE_UNKNOWNS:] * self.unit
+        pose = (
+            None
+            if self.refinement.pose_spread is None
+            else unknowns[:, -POSE_UNKNOWNS:] * self.unit
+        )
         if pose is not None:
             rotation = rotation_from_vector(pose[:, :TURNS]) @ rotation
         repeated = replace(self.batch, ctf=self.batch.ctf.repeat(count, 1, 1), rotation=rotation)
@@ -222,16 +334,13 @@ class LeastSquares:
             particles = self.refinement.forward.particles
             box, pixel = particles.box_size, particles.pixel_size_angstrom
             images = images * shift_phases(pose[:, TURNS:], box, pixel)
-        whitened = self.white.whitened(images)
-        return whitened.reshape(count, -1, whitened.shape[1])
+        return self.white.whitened(images)
 
     def _log_posterior(self, unknowns: Tensor, model: Tensor, noise: Tensor) -> Tensor:
         """Log-posterior (B,), less a constant, with the model at its best scale."""
         explained = (model * self.data).sum(dim=1) / model.norm(dim=1).clamp_min(1e-30)
-        away = unknowns - self.mean
-        likelihood = explained.clamp_min(0.0).square() / (2.0 * noise)
-        posterior: Tensor = likelihood - 0.5 * ((away @ self.precision) * away).sum(dim=1)
-        return posterior
+        likelihood: Tensor = explained.clamp_min(0.0).square() / (2.0 * noise)
+        return likelihood + self.prior.log_density(unknowns)
 
 
 def _block_diagonal(blocks: list[Tensor]) -> Tensor:
@@ -251,30 +360,10 @@ def _repeated(gaussians: Gaussians, count: int) -> Gaussians:
     )
 
 
-def _normal_equations(
-    slopes: Tensor, model: Tensor, data: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Slope (B, U) and curvature (B, U, U) of the log-likelihood."""
-    scale = _scale(model, data)[:, None]
-    # The scale is free: slopes along the model itself tell nothing.
-    along = model / model.norm(dim=1, keepdim=True).clamp_min(1e-30)
-    across = scale * (slopes - (slopes * along).sum(dim=-1, keepdim=True) * along)
-    curvature = torch.einsum("zbm,ybm->bzy", across, across) / noise[:, None, None]
-    slope = torch.einsum("zbm,bm->bz", across, data - scale * model) / noise[:, None]
-    return slope, curvature
-
-
-def _secant(slopes: Tensor, move: Tensor, change: Tensor) -> Tensor:
-    """Slopes (Z, B, M) that explain the change (B, M) that a move (B, Z) has made.
-
-    The smallest correction that does (Broyden 1965, Math. Comp. 19, 577): each
-    step tells for nothing how the images bend along the way that was gone.
-    """
-    unexplained = change - torch.einsum("bz,zbm->bm", move, slopes)
-    share = move / move.square().sum(dim=1, keepdim=True).clamp_min(1e-30)
-    return slopes + share.T[:, :, None] * unexplained
-
-
-def _scale(model: Tensor, data: Tensor) -> Tensor:
-    """Factor (B,) with which the model fits the data best."""
-    return (model * data).sum(dim=1) / model.square().sum(dim=1).clamp_min(1e-30)
+def _taken(gaussians: Gaussians, rows: Tensor) -> Gaussians:
+    """Those of some particles; what all share stays as it is."""
+    return Gaussians(
+        gaussians.positions[rows] if gaussians.positions.ndim == 3 else gaussians.positions,
+        gaussians.amplitudes[rows] if gaussians.amplitudes.ndim == 2 else gaussians.amplitudes,
+        gaussians.widths[rows] if gaussians.widths.ndim == 2 else gaussians.widths,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,10 +37,16 @@ def make_optimiser(networks: Networks) -> torch.optim.Adam:
     apart = {id(parameter) for parameter in own}
     everything = [*networks.encoder.parameters(), *decoder.parameters()]
     shared = [parameter for parameter in everything if id(parameter) not in apart]
-    groups = [{"params": shared, "rate_factor": 1.0}]
+    groups: list[dict[str, Any]] = [{"params": shared, "rate_factor": 1.0}]
     if own:
         groups.append({"params": own, "rate_factor": OWN_RATE_FACTOR})
-    return torch.optim.Adam(groups, lr=1e-3, fused=True)
+    device = everything[0].device
+    if device.type in ("cpu", "mps"):
+        return torch.optim.Adam(groups, lr=1e-3, fused=True)
+    # the rate as a number on the device, so that a captured step reads the one of its time
+    for group in groups:
+        group["lr"] = torch.full((), 1e-3, device=device)
+    return torch.optim.Adam(groups, fused=True, capturable=True)
 
 
 def peak_rate(config: TrainingConfig, steps: int) -> float:
@@ -59,4 +65,8 @@ def peak_rate(config: TrainingConfig, steps: int) -> float:
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Give every parameter `rate`, times the factor of its group."""
     for group in optimiser.param_groups:
-        group["lr"] = rate * group["rate_factor"]
+        wanted = rate * group["rate_factor"]
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(wanted)
+        else:
+            group["lr"] = wanted

@@ -248,7 +248,7 @@ class Trainer:
             "loss": sum(losses) / done,
             "train_frc": self._frc(self._training_sample()),
             "held_out_frc": self._frc(self.setup.split.held_out),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": float(self.optimiser.param_groups[0]["lr"]),
             "learning_rate_factor": self._rate_factor,
             "particles_per_second": done / seconds,
             "poses_found_after": self._poses_found_after(),
