@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.export.relion import write_selected_star
+from cryoparts.export.relion import RelionRows
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
@@ -106,10 +106,12 @@ def find_states(
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
     decoding = _Decoding(trained, gaussians_of(wanted), progress)
-    seen = describe(wanted, decoding.batches)
-    results = []
-    for look, features in zip(wanted, seen, strict=True):
-        focused = _focused(decoding.names, features, look.parts, options, run.training.seed)
+    seen, names = describe(wanted, decoding.batches), trained.particles.names
+    results, particle_file = [], _ParticleFile(directory)
+    seen.reverse()
+    for look in wanted:
+        # taken out: what was seen of many particles is large, and each look is written in turn
+        focused = _focused(names, seen.pop(), look.parts, options, run.training.seed)
         folder = directory.focus_on_several_path(focused.parts)
         with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
             focused.save(new)
@@ -117,7 +119,7 @@ def find_states(
             keep_options(new, options)
             if focused.order == "curve":
                 _write_trajectory(new, run, focused, labels, options.trajectory_points)
-            _write_states(directory, focused, new, folder.name)
+            particle_file.write_states(focused, new, folder.name)
         results.append(FocusResult(folder, focused))
     return tuple(results)
 
@@ -132,13 +134,7 @@ class _Decoding:
         self, trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
     ) -> None:
         self._trained, self._gaussians, self._progress = trained, gaussians, progress
-        self._names: list[NDArray[np.str_]] = []
         self._kept: list[Batch] | None = None
-
-    @property
-    def names(self) -> NDArray[np.str_]:
-        """The particles' own names (P,), once they have been gone through."""
-        return np.concatenate(self._names)
 
     def batches(self) -> Iterator[Batch]:
         """Go through all particles."""
@@ -147,11 +143,9 @@ class _Decoding:
             return
         kept: list[Batch] | None = []
         held, count = 0, len(self._trained.particles)
-        self._names = []
         for start in range(0, count, BATCH):
             rows = np.arange(start, min(start + BATCH, count))
             decoded = self._trained.decode(rows, gaussians=self._gaussians)
-            self._names.append(decoded.names)
             batch = decoded.relative_scalars, decoded.displacements
             held += sum(values.size for values in batch if values is not None)
             if kept is not None and held <= MOST_KEPT:
@@ -201,15 +195,22 @@ def _write_trajectory(
     write_trajectory_cif(folder / "trajectory.cif", run.model, trajectory, labels.labels)
 
 
-def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path, title: str) -> None:
-    """A .star file a state where the particles came from one."""
-    source = Path(run.config().particles)
-    if source.suffix != ".star":
-        return
-    try:
-        for state in range(1, focused.n_states + 1):
-            names = focused.names[focused.members(state)].tolist()
-            target = folder / f"state_{state}.star"
-            write_selected_star(source, names, target, run.config().symmetry)
-    except InputError as fault:  # the file has moved: the states are found all the same
-        LOG.warning("no .star file of a state of %s: %s", title, fault)
+class _ParticleFile:
+    """The .star file that the particles came from, gone through once for all states."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._config = run.config()
+        self._rows: RelionRows | None = None
+
+    def write_states(self, focused: FocusedParticles, folder: Path, title: str) -> None:
+        """A .star file a state where the particles came from one."""
+        source = Path(self._config.particles)
+        if source.suffix != ".star":
+            return
+        try:
+            self._rows = self._rows or RelionRows.of(source, self._config.symmetry)
+            for state in range(1, focused.n_states + 1):
+                names = focused.names[focused.members(state)].tolist()
+                self._rows.write(names, folder / f"state_{state}.star")
+        except InputError as fault:  # the file has moved: the states are found all the same
+            LOG.warning("no .star file of a state of %s: %s", title, fault)
