@@ -51,6 +51,8 @@ _rlnDefocusAngle #10
 class StoredDecoder:
     """Parts 1 and 2 fade independently; the core stays."""
 
+    calibration = None
+
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()
         self.particles = range(PARTICLES)

@@ -17,6 +17,7 @@ from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.training.checkpoint import BEST, load_checkpoint
 from cryoparts.training.encoder_input import values_path
+from cryoparts.training.epoch import Epoch
 from cryoparts.training.setup import choose_device, prepare_training
 from cryoparts.training.trainer import Trainer, best_epoch
 from training_example import QUICK, Silent, make_example
@@ -222,21 +223,21 @@ def test_a_loss_that_is_no_number_goes_back_an_epoch_with_half_the_rate(
     example, tmp_path, monkeypatch, caplog, diverging
 ):
     config = replace(QUICK, epochs=3)
-    step, calls = Trainer._step, []
+    step, calls = Epoch._step, []
 
-    def once_no_number(self, batch):
-        calls.append(len(self.rows))
-        loss = step(self, batch)
+    def once_no_number(self, *share):
+        calls.append(self.number)
+        loss = step(self, *share)
         return float("nan") if calls.count(diverging) == 2 else loss
 
-    monkeypatch.setattr(Trainer, "_step", once_no_number)
+    monkeypatch.setattr(Epoch, "_step", once_no_number)
     rows = trained(example, config)
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
     factors = [row["learning_rate_factor"] for row in rows[1:]]
     assert factors == [1.0] * (diverging - 1) + [0.5] * (4 - diverging)
     assert f"back to the end of epoch {diverging - 1}" in caplog.text
     # resumed after the setback, the rate stays as it was lowered
-    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(Epoch, "_step", step)
     broken = RunDirectory(tmp_path / "broken")
     shutil.copytree(example.run.root, broken.root)
     for path in broken.checkpoints_path.glob("epoch_0003*"):

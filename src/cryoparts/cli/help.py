@@ -71,10 +71,11 @@ def epilogue(verb: str | None) -> str:
         lines += ["Examples:", *(f"  {example}" for example in EXAMPLES[verb]), ""]
     if verb in BRIEF:
         lines.append("--help-all lists every option.")
-    lines.append(
-        "With every verb: -q, --quiet shows warnings and errors alone; -v, --verbose shows more; "
-        "--memory GIB bounds its memory."
-    )
+    lines += [
+        "With every verb: -q, --quiet shows warnings and errors alone; -v, --verbose shows more;",
+        "--processes N shares the work among N processes (auto: all cores, where it is worth it);",
+        "--memory GIB bounds its memory.",
+    ]
     return "\n".join(lines)
 
 

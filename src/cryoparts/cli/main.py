@@ -26,6 +26,7 @@ from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.errors import InputError
 from cryoparts.memory.halving import is_shortage
 from cryoparts.memory.limit import restricted
+from cryoparts.parallel.current import follows, is_launched, launched_work, shared_work
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
@@ -83,11 +84,15 @@ class Everywhere:
     quiet: bool = False
     verbose: bool = False
     help_all: bool = False
+    processes: int | None = None
     memory: float | None = None
 
 
 MEMORY = "--memory"
-"""The one of them that has a value: GiB."""
+"""Of them, takes a number of GiB."""
+
+PROCESSES = "--processes"
+"""Of them, takes a number, or auto."""
 
 FLAGS = {
     "-q": "quiet",
@@ -168,6 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if follows():
+        _follow()
+        return
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given, flags = _everywhere(given)
@@ -176,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             told_to_stop(),
             loudness(quiet=flags.quiet, verbose=flags.verbose),
             restricted(flags.memory),
+            launched_work() if is_launched() else shared_work(flags.processes),
         ):
             asked = given[0] if {"--help", "-h"}.intersection(given) else None
             app = build_app(help_all=flags.help_all, asked=asked)
@@ -209,32 +218,60 @@ def relion_job() -> None:
     main(["relion", *sys.argv[1:]])
 
 
+def _follow() -> None:
+    """Share the work of the process that is rank 0 of the same job."""
+    from cryoparts.parallel.follow import follow_launched
+
+    follow_launched()
+
+
 def _everywhere(given: list[str]) -> tuple[list[str], Everywhere]:
     """The arguments of the verb, and the flags that all verbs share."""
     end = given.index("--") if "--" in given else len(given)
-    words, memory = _without_memory(given[:end])
+    words, memory = _without(MEMORY, given[:end])
+    words, processes = _without(PROCESSES, words)
     rest = [word for word in words if word not in FLAGS] + given[end:]
-    flags = Everywhere(memory=memory, **{FLAGS[word]: True for word in words if word in FLAGS})
+    flags = Everywhere(
+        memory=_gibibytes(memory),
+        processes=_count(processes),
+        **{FLAGS[word]: True for word in words if word in FLAGS},
+    )
     return ([*rest, "--help"] if flags.help_all else rest), flags
 
 
-def _without_memory(words: Sequence[str]) -> tuple[list[str], float | None]:
-    """The words but for --memory and its value, and that value."""
-    rest, values = [], []
-    waiting = iter(words)
+def _without(flag: str, words: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words but for a flag and its value, and the last value that it was given."""
+    rest, found, waiting = [], None, iter(words)
     for word in waiting:
         name, given, value = word.partition("=")
-        if name == MEMORY:
-            values.append(value if given else next(waiting, ""))
+        if name == flag:
+            found = value if given else next(waiting, "")
         else:
             rest.append(word)
+    return rest, found
+
+
+def _gibibytes(text: str | None) -> float | None:
+    """A memory that was asked for; None where none was."""
     try:
-        numbers = [float(value) for value in values]
+        return None if text is None else float(text)
     except ValueError as fault:
         raise InputError(
-            MEMORY, f"needs a number of GiB, got {values[-1]!r}", "Write --memory 8."
+            MEMORY, f"needs a number of GiB, got {text!r}", "Write --memory 8."
         ) from fault
-    return rest, numbers[-1] if numbers else None
+
+
+def _count(text: str | None) -> int | None:
+    """A number of processes that was asked for; None of auto."""
+    if text is None or text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(
+            PROCESSES,
+            f"needs a number from 1, or auto; got {text!r}",
+            "auto starts as many as there are cores (or cards) where the work is worth it.",
+        )
+    return int(text)
 
 
 def _shown(given: Sequence[str], flags: Everywhere) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.io.tables import load_array
 from cryoparts.networks.extended_decoder import ExtendedDecoder
+from cryoparts.parallel.current import team
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
@@ -234,13 +236,22 @@ class TrainedDecoder:
         Without particles, one empty batch.
         """
         chosen = np.arange(len(self.particles)) if indices is None else indices
+        if not len(chosen):
+            yield self._decoded(chosen, gaussians)
+            return
+        self.calibration  # noqa: B018 - measured once, and not by every process that decodes
+        task = partial(self._decoded, gaussians=gaussians)
+        for _, decoded in team().sweep(task, chosen, BATCH):
+            yield decoded
+
+    def _decoded(self, rows: NDArray[np.int64], gaussians: NDArray[np.int64] | None) -> Decoded:
+        """Decode one batch."""
         kept = slice(None) if gaussians is None else gaussians
-        for rows in self._chunks(chosen):
-            kinds = self._relative(self.offsets(rows))
-            yield Decoded(
-                self.particles.names[rows],
-                *(None if kind is None else kind.cpu().numpy()[:, kept] for kind in kinds),
-            )
+        kinds = self._relative(self.offsets(rows))
+        return Decoded(
+            self.particles.names[rows],
+            *(None if kind is None else kind.cpu().numpy()[:, kept] for kind in kinds),
+        )
 
     def _relative(self, offsets: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Amplitudes, displacements and widths of a batch on the run's scales."""

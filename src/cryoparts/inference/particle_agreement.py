@@ -20,6 +20,7 @@ from cryoparts.image_model.forward_model import BATCH, ForwardModel
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.imaging.rotations import random_rotations
 from cryoparts.imaging.shell_correlation import correlation_from_products, ring_statistics
+from cryoparts.parallel.current import team
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.refinement.least_squares import POSE_UNKNOWNS, TURNS
 from cryoparts.seeds import Purpose, seed_for
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoparts.image_model.deformation import Gaussians
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.refinement.least_squares import Refined
@@ -106,25 +108,42 @@ class AgreementMeasure:
         still = single(
             self.latent_refinement.decoded(everyone.median(dim=0).values[None]), self.setup.neutral
         )
-        found = []
-        for start in range(0, len(rows), BATCH):
-            chunk = slice(start, start + BATCH)
-            batch = forward.batch(rows[chunk])
-            own = forward.images_of(self.latent_refinement.decoded(latent[chunk]), batch)
-            in_bands = self._correlations(batch.data, own, BANDS)
-            at_rest = self._correlations(batch.data, forward.images_of(still, batch), 1)
-            found.append(torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy())
+        task = _Agreement(self, forward, latent, rows, still)
+        found = [of for _, of in team().sweep(task, np.arange(len(rows)), BATCH)]
         z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
         return z
 
-    def _correlations(self, data: Tensor, model: Tensor, bands: int) -> Tensor:
-        """Correlations (B, bands) with each ring divided by the noise's power."""
+    def correlations(self, data: Tensor, model: Tensor, bands: int) -> Tensor:
+        """Correlations (B, bands) of images, each ring divided by the noise's power."""
         weights = self.setup.objective.ring_weights
         inside = torch.nonzero(weights).flatten()
         share = weights.new_zeros(len(weights), bands)
         for band, rings in enumerate(torch.tensor_split(inside, bands)):
             share[rings, band] = weights[rings]
         return correlation_from_products(*(s @ share for s in ring_statistics(data, model)))
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """Correlations (n, BANDS + 1) of particles with their own models and with one at rest."""
+
+    measure: AgreementMeasure
+    forward: ForwardModel
+    latent: Tensor
+    rows: NDArray[np.int64]
+    still: Gaussians
+
+    @torch.no_grad()
+    def __call__(self, places: NDArray[np.int64]) -> FloatArray:
+        """Of the particles at these places of `rows`."""
+        forward, measure = self.forward, self.measure
+        batch = forward.batch(self.rows[places])
+        decoded = measure.latent_refinement.decoded(self.latent[places])
+        own = forward.images_of(decoded, batch)
+        in_bands = measure.correlations(batch.data, own, BANDS)
+        at_rest = measure.correlations(batch.data, forward.images_of(self.still, batch), 1)
+        found: FloatArray = torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy()
+        return found
 
 
 def _posed(

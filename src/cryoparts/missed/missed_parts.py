@@ -8,7 +8,7 @@ the region is decoded, calibrated, found as a part and judged as all others are.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,6 +127,17 @@ class _OfRegions(BatchDecoder):
         return self.decoder.added(self.offsets.repeat(times, 1, 1), further)
 
 
+@dataclass(frozen=True)
+class _OfRegionsIn:
+    """`_OfRegions` of chosen particles."""
+
+    decoder: ExtendedDecoder
+    trained: TrainedDecoder
+
+    def __call__(self, rows: NDArray[np.int64]) -> _OfRegions:
+        return _OfRegions(self.decoder, self.trained.offsets(rows))
+
+
 def _further_amplitudes(
     trained: TrainedDecoder,
     setup: TrainingSetup,
@@ -143,9 +154,7 @@ def _further_amplitudes(
         mean=torch.zeros(decoder.further, device=device),
         covariance=torch.eye(decoder.further, device=device),
     )
-    refined = likelihood.refine_each(
-        further, lambda rows: _OfRegions(decoder, trained.offsets(rows)), STEPS, progress
-    )
+    refined = likelihood.refine_each(further, _OfRegionsIn(decoder, trained), STEPS, progress)
     return refined.cpu().numpy()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians
+from cryoparts.parallel.current import team
 from cryoparts.refinement.whitened_images import WhitenedImages
 
 if TYPE_CHECKING:
@@ -54,14 +55,27 @@ def residual_gradients(
     progress: Callable[[int, int], None] | None = None,
 ) -> ResidualGradients:
     """Measure them for the particles `rows`, at their refined latent vectors."""
-    images = WhitenedImages.of(setup.forward, setup.objective)
     shape = (len(rows), len(setup.neutral.amplitudes))
     own, strange = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
-    for start in range(0, len(rows), BATCH):
-        place = slice(start, min(start + BATCH, len(rows)))
-        batch = setup.forward.batch(rows[place])
+    for place, found in team().sweep(_Asked(trained, setup), rows, BATCH, progress):
+        own[place], strange[place] = found
+    return ResidualGradients(own, strange)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Gradients (n, N) of a batch of particles, and those of residuals passed on within it."""
+
+    trained: TrainedDecoder
+    setup: TrainingSetup
+
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Of the particles `rows`."""
+        setup = self.setup
+        images = WhitenedImages.of(setup.forward, setup.objective)
+        batch = setup.forward.batch(rows)
         with torch.no_grad():
-            gaussians = trained.gaussians_of(setup.neutral, rows[place])
+            gaussians = self.trained.gaussians_of(setup.neutral, rows)
             data, model = images.whitened(batch.data), images.of_gaussians(gaussians, batch)
             power = model.square().sum(dim=1, keepdim=True).clamp_min(1e-30)
             left = data - (model * data).sum(dim=1, keepdim=True) / power * model
@@ -70,14 +84,10 @@ def residual_gradients(
             # what changes the whole model's scale tells nothing
             strangers = strangers - (strangers * model).sum(dim=1, keepdim=True) / power * model
         shown = gaussians.amplitudes.expand(len(data), -1).clone().requires_grad_()
-        positions, widths = gaussians.positions, gaussians.widths
-        image = images.of_gaussians(Gaussians(positions, shown, widths), batch)
+        image = images.of_gaussians(Gaussians(gaussians.positions, shown, gaussians.widths), batch)
         asked, noise = (
             torch.autograd.grad((image * residual).sum(), shown, retain_graph=True)[0]
             for residual in (left, strangers)
         )
-        own[place] = (asked * setup.neutral.amplitudes).cpu().numpy()
-        strange[place] = (noise * setup.neutral.amplitudes).cpu().numpy()
-        if progress is not None:
-            progress(place.stop, len(rows))
-    return ResidualGradients(own, strange)
+        scale = setup.neutral.amplitudes
+        return (asked * scale).cpu().numpy(), (noise * scale).cpu().numpy()

@@ -120,6 +120,29 @@ class MovedParts(BatchDecoder):
         return moved_further(self.offsets.repeat(times, 1, 1), further, self.vary)
 
 
+@dataclass(frozen=True)
+class _MovedPartsOf:
+    """`MovedParts` of chosen particles, from what is known of all."""
+
+    offsets_of: Callable[[NDArray[np.int64]], Tensor]
+    bodies: list[_Body]
+    screws: list[Tensor]
+    start: Tensor
+    core: Tensor | None
+    vary: tuple[Channel, ...]
+
+    def __call__(self, rows: NDArray[np.int64]) -> MovedParts:
+        """Of the particles `rows`."""
+        return MovedParts(
+            self.offsets_of(rows),
+            self.bodies,
+            [screws[rows] for screws in self.screws],
+            self.start[rows],
+            None if self.core is None else self.core[rows],
+            self.vary,
+        )
+
+
 def refine_motion(
     motion: RunMotion,
     labels: PartLabels,
@@ -169,16 +192,14 @@ def refine_motion(
     bodies = _bodies(motion, modes, setup, labels)
     screws = [screws_of(motion.parts[part].motions) for part in modes]
 
-    def moved_parts(rows: NDArray[np.int64]) -> MovedParts:
-        return MovedParts(
-            offsets_of(rows),
-            bodies,
-            [_tensor(x[rows], device) for x in screws],
-            coordinates[rows],
-            _core(motion, rows, device) if relative_to_core else None,
-            vary,
-        )
-
+    moved_parts = _MovedPartsOf(
+        offsets_of,
+        bodies,
+        [_tensor(x, device) for x in screws],
+        coordinates,
+        _core(motion, device) if relative_to_core else None,
+        vary,
+    )
     refined = likelihood.refine_each(coordinates, moved_parts, STEPS, progress)
     moved = refined.cpu().numpy().astype(np.float64) - start
     parts = dict(motion.parts)
@@ -230,10 +251,8 @@ def _bodies(
     return bodies
 
 
-def _core(motion: RunMotion, rows: NDArray[np.int64], device: torch.device) -> Tensor | None:
-    if motion.core is None:
-        return None
-    return _tensor(motion.core.rotation[rows], device)
+def _core(motion: RunMotion, device: torch.device) -> Tensor | None:
+    return None if motion.core is None else _tensor(motion.core.rotation, device)
 
 
 def _tensor(array: FloatArray, device: torch.device) -> Tensor:

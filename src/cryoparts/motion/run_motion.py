@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.motion.motion_files import PartMotion
+from cryoparts.parallel.current import team
 from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
@@ -22,7 +23,7 @@ from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -80,6 +81,42 @@ class _Body:
         )
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """The motions of a chunk of particles, and how much of each part is there."""
+
+    core: RigidMotions | None
+    parts: dict[int, RigidMotions]
+    amplitudes: dict[int, FloatArray]
+
+
+@dataclass(frozen=True)
+class _FitMotions:
+    """Decodes particles and fits the motion of every body in each."""
+
+    decode: Callable[[NDArray[np.int64]], Decoded]
+    positions: NDArray[np.floating]
+    bodies: dict[int, _Body]
+    core: _Body | None
+    relative: bool
+
+    def __call__(self, rows: NDArray[np.int64]) -> _Fitted:
+        """Of the particles `rows`."""
+        decoded = self.decode(rows)
+        moved, core = _displacements(decoded), None
+        if self.core is not None:
+            core = self.core.fit(moved)
+            if self.relative:
+                moved = without_core_motion(self.positions, moved, core)
+        fits, amplitudes = {}, {}
+        for part, body in self.bodies.items():
+            fits[part] = body.fit(moved)
+            if decoded.relative_amplitudes is not None:
+                told = decoded.relative_amplitudes[:, body.index] @ body.masses
+                amplitudes[part] = told / body.masses.sum()
+        return _Fitted(core, fits, amplitudes)
+
+
 def measure_motion(
     model: GaussianModel,
     labels: PartLabels,
@@ -130,31 +167,16 @@ def measure_motion(
     if frame == "core" and core_body is not None:
         sample = without_core_motion(model.positions, sample, core_body.fit(sample))
     bodies = {k: _body(model, labels, k, sample) for k in range(1, labels.n_parts + 1)}
-    core_fits: list[RigidMotions] = []
-    fits: dict[int, list[RigidMotions]] = {part: [] for part in bodies}
-    amplitudes: dict[int, list[FloatArray]] = {part: [] for part in bodies}
-    for rows in _chunks(n_particles):
-        decoded = decode(rows)
-        moved = _displacements(decoded)
-        if core_body is not None:
-            core_fits.append(core_body.fit(moved))
-            if frame == "core":
-                moved = without_core_motion(model.positions, moved, core_fits[-1])
-        for part, body in bodies.items():
-            fits[part].append(body.fit(moved))
-            if decoded.relative_amplitudes is not None:
-                amplitudes[part].append(
-                    decoded.relative_amplitudes[:, body.index] @ body.masses / body.masses.sum()
-                )
-        if progress is not None:
-            progress(int(rows[-1]) + 1, n_particles)
+    fit = _FitMotions(decode, model.positions, bodies, core_body, relative=frame == "core")
+    fitted = [of for _, of in team().sweep(fit, np.arange(n_particles), CHUNK, progress)]
     parts = {}
     for part, body in bodies.items():
-        amplitude = np.concatenate(amplitudes[part]) if amplitudes[part] else None
-        parts[part] = _part_motion(
-            join_particles(fits[part]), amplitude, body, image, seed, is_trusted(weights)
-        )
-    return RunMotion(join_particles(core_fits) if core_fits else None, parts)
+        told = [of.amplitudes[part] for of in fitted if part in of.amplitudes]
+        amplitude = np.concatenate(told) if told else None
+        motions = join_particles([of.parts[part] for of in fitted])
+        parts[part] = _part_motion(motions, amplitude, body, image, seed, is_trusted(weights))
+    core = [of.core for of in fitted if of.core is not None]
+    return RunMotion(join_particles(core) if core else None, parts)
 
 
 def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, Any]:
@@ -228,11 +250,6 @@ def _displacements(decoded: Decoded) -> FloatArray:
     if decoded.displacements is None:
         raise ValueError("positions did not vary, so nothing moves")
     return np.asarray(decoded.displacements, dtype=np.float64)
-
-
-def _chunks(count: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, count, CHUNK):
-        yield np.arange(start, min(start + CHUNK, count))
 
 
 def _rms(values: FloatArray) -> float:

@@ -16,6 +16,7 @@ covariance, overlap of the parts in that view included, follows from the noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
 from cryoparts.imaging.projection import project
+from cryoparts.parallel.current import team
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.training.setup import choose_device
 
@@ -123,11 +125,9 @@ def measure_amplitudes(
     noise = fit.measure_noise(usual)
     amplitude = np.empty((count, fit.groups))
     covariance = np.empty((count, fit.groups, fit.groups))
-    for start in range(0, count, BATCH):
-        rows = np.arange(start, min(start + BATCH, count))
-        amplitude[rows], covariance[rows] = fit.solve(rows, noise)
-        if progress is not None:
-            progress(int(rows[-1]) + 1, count)
+    solved = team().sweep(partial(fit.solve, noise=noise), np.arange(count), BATCH, progress)
+    for place, found in solved:
+        amplitude[place], covariance[place] = found
     scale = np.full(count, 1.0)
     if fit.has_core:
         scale = _shrunk_scale(amplitude[:, 0], covariance[:, 0, 0], usual)

@@ -58,6 +58,14 @@ class ParticleSet:
         self._open: OrderedDict[int, StackReader] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs, which opens the stacks itself."""
+        return self.__dict__ | {"_open": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Of a copy in another process."""
+        self.__dict__ |= state | {"_open": OrderedDict(), "_lock": threading.Lock()}
+
     @property
     def table(self) -> ParticleTable:
         """Names, poses, CTF and so on, without anisotropic magnification."""

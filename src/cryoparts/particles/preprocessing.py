@@ -16,7 +16,9 @@ from torch import Tensor
 from cryoparts.conventions import CtfParameters
 from cryoparts.errors import InputError
 from cryoparts.imaging.ctf import split_transfer
+from cryoparts.io.array_file import ArrayFile
 from cryoparts.io.atomic import make_folder_atomically
+from cryoparts.parallel.current import team
 from cryoparts.particles.blank_images import blank_error, is_blank
 from cryoparts.particles.contrast import (
     ContrastEstimate,
@@ -45,7 +47,6 @@ from cryoparts.statistics.by_image import first_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -120,8 +121,7 @@ def prepare(
     plan = plan_of(table, config)
     stored, working = working_images(table)
     with make_folder_atomically(folder) as partial:
-        with (partial / IMAGES).open("wb") as stream:
-            evidence = _write_images(stream, particles, stored, plan, progress)
+        evidence = _write_images(partial / IMAGES, particles, stored, plan, progress)
         estimate = estimate_contrast(evidence)
         sign = {"bright": 1, "dark": -1, "auto": estimate.sign}[config.contrast]
         if config.contrast == "auto" and not estimate.is_sure:
@@ -188,8 +188,25 @@ def plan_of(table: ParticleTable, config: PreprocessingConfig) -> Plan:
     )
 
 
+@dataclass(frozen=True)
+class _Preprocessing:
+    """Makes working images and puts them into their file; tells what they show of the contrast."""
+
+    particles: ParticleSet
+    stored: NDArray[np.int64]
+    plan: Plan
+    images: ArrayFile
+
+    def __call__(self, order: NDArray[np.int64]) -> list[ContrastEvidence]:
+        """Of the working images `order`."""
+        sampled = order % self.plan.contrast_stride == 0
+        made, evidence = working_batch(self.particles, self.stored[order], self.plan, sampled)
+        self.images.put(order, made.numpy())
+        return evidence
+
+
 def _write_images(
-    stream: BinaryIO,
+    path: Path,
     particles: ParticleSet,
     stored: NDArray[np.int64],
     plan: Plan,
@@ -197,19 +214,10 @@ def _write_images(
 ) -> list[ContrastEvidence]:
     """Write the working images of the rows `stored` in order; returns evidence on the contrast."""
     box, count = plan.grid.box_size, len(stored)
-    np.lib.format.write_array_header_1_0(
-        stream, {"descr": "<f4", "fortran_order": False, "shape": (count, box, box)}
-    )
-    evidence = []
-    for start in range(0, count, plan.batch):
-        order = np.arange(start, min(start + plan.batch, count))
-        sampled = order % plan.contrast_stride == 0
-        images, evident = working_batch(particles, stored[order], plan, sampled)
-        stream.write(np.ascontiguousarray(images.numpy(), dtype="<f4").tobytes())
-        evidence.extend(evident)
-        if progress is not None:
-            progress(int(order[-1]) + 1, count)
-    return evidence
+    images = ArrayFile.create(path, (count, box, box), np.dtype("<f4"))
+    task = _Preprocessing(particles, stored, plan, images)
+    made = team().sweep(task, np.arange(count), plan.batch, progress)
+    return [evidence for _, of_batch in made for evidence in of_batch]
 
 
 def working_batch(

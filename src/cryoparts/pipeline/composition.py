@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryoparts.io.atomic import write_together
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cryoparts.occupancy.image_amplitudes import DisplacementsOf
+    from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.run.run import Run
 
 
@@ -36,7 +37,7 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
         run.model,
         labels,
         run.training,
-        _displacements(run) if "position" in run.training.vary else None,
+        _Displacements(run.decoder) if "position" in run.training.vary else None,
         counting(progress, "composition"),
         trusted,
     )
@@ -51,13 +52,13 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
     return found
 
 
-def _displacements(run: Run) -> DisplacementsOf:
+@dataclass(frozen=True)
+class _Displacements:
     """The parts' projections follow the motion that the networks see."""
-    decoder = run.decoder
 
-    def displacements(rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        moved = decoder.displacements_from_neutral(decoder.decode(rows))
+    decoder: TrainedDecoder
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        moved = self.decoder.displacements_from_neutral(self.decoder.decode(rows))
         assert moved is not None  # positions vary
         return moved
-
-    return displacements

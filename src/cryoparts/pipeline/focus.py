@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from cryoparts.export.relion import RelionRows
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
+from cryoparts.parallel.current import team
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
@@ -143,9 +145,10 @@ class _Decoding:
             return
         kept: list[Batch] | None = []
         held, count = 0, len(self._trained.particles)
-        for start in range(0, count, BATCH):
-            rows = np.arange(start, min(start + BATCH, count))
-            decoded = self._trained.decode(rows, gaussians=self._gaussians)
+        # measured once, here, and not by everybody who decodes
+        self._trained.calibration  # noqa: B018
+        task = partial(self._trained.decode, gaussians=self._gaussians)
+        for _, decoded in team().sweep(task, np.arange(count), BATCH, self._progress):
             batch = decoded.relative_scalars, decoded.displacements
             held += sum(values.size for values in batch if values is not None)
             if kept is not None and held <= MOST_KEPT:
@@ -153,8 +156,6 @@ class _Decoding:
             else:
                 kept = None
             yield batch
-            if self._progress is not None:
-                self._progress(start + len(rows), count)
         self._kept = kept
 
 

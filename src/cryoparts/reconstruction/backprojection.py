@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import torch
 from scipy.fft import irfftn
 
 from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shells import shells_of_half_volume
+from cryoparts.parallel.current import team
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, Members, symmetrised
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.conventions import Poses
+    from cryoparts.parallel.group import Group
     from cryoparts.reconstruction.source import ImageSource
 
     FloatArray = NDArray[np.float64]
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 32 * 2**20
 """Bytes of the padded transforms of a batch: they stay in the cache of a processor."""
+
+
+SHARE_OF_MEMORY = 0.25
+"""Of the machine's: what the sums of all processes together may take at the most."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ def gather(
     *,
     padding: int = 2,
     threads: int = 1,
+    most_bytes: float = math.inf,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[FourierSums]:
     """Sums over each of several sets of particles, which may share particles.
@@ -92,6 +101,10 @@ def gather(
         The images are padded with zeros to this many times their side, which
         makes trilinear interpolation in Fourier space more exact.
     threads : int
+        Of a process that works alone.
+    most_bytes : float
+        For the sums of all processes together: each has its own. Where they do not fit,
+        fewer work.
     progress : callable, optional
         Called with the number of images of each batch done.
 
@@ -100,16 +113,68 @@ def gather(
     FourierSums
         Of each set in turn, symmetrised; nothing of it is held any longer.
     """
-    box, pixel = source.box_size, source.pixel_size_angstrom
-    padded = box * padding
-    inserter = ImageInserter(padded, volumes=len(chosen), threads=threads)
     ordered = [each.ordered() for each in chosen]
     union = np.unique(np.concatenate([each.rows for each in ordered]))
-    # half plane, its CTF, the image, and the transform's copies
-    batch = max(1, _BATCH_BYTES // (padded * padded * 16))
-    margin = (padded - box) // 2
-    for start in range(0, len(union), batch):
-        rows = union[start : start + batch]
+    task = _Gathering(source, ordered, union, padding, threads)
+    each = len(chosen) * sums_bytes(source.box_size, padding)
+    room = min(most_bytes, SHARE_OF_MEMORY * psutil.virtual_memory().total)
+    made = team().together(
+        task, _Told(progress, len(union)), particles=len(union), most=max(1, int(room // each))
+    )
+    while made:
+        yield made.pop(0)
+
+
+class _Told:
+    """Tells `progress` how many images each batch is, where every process has as many."""
+
+    def __init__(self, progress: Callable[[int], None] | None, total: int) -> None:
+        self._progress, self._left = progress, total
+
+    def __call__(self, images: int) -> None:
+        if self._progress is not None and self._left:
+            told = min(images, self._left)
+            self._left -= told
+            self._progress(told)
+
+
+@dataclass(frozen=True)
+class _Gathering:
+    """Inserts the images, each process its share of every batch, and adds up the volumes."""
+
+    source: ImageSource
+    chosen: list[Chosen]
+    """In rising order of the rows."""
+    union: IntArray
+    """All rows."""
+    padding: int
+    threads: int
+    """Of a process that is alone."""
+
+    def __call__(self, group: Group, tell: Callable[[int], None]) -> list[FourierSums]:
+        """The sums of all processes, symmetrised, at the leader; tells the images of batches."""
+        padded = self.source.box_size * self.padding
+        threads = self.threads if group.size == 1 else 1
+        inserter = ImageInserter(padded, volumes=len(self.chosen), threads=threads)
+        # half plane, its CTF, the image, and the transform's copies
+        batch = max(1, _BATCH_BYTES // (padded * padded * 16))
+        own = self.union[group.share(len(self.union))]
+        for start in range(0, len(own), batch):
+            rows = own[start : start + batch]
+            self._insert(inserter, rows)
+            tell(group.size * len(rows))
+        made = []
+        for sums, one in zip(inserter.finish(), self.chosen, strict=True):
+            for array in (sums.numerator.view(np.float32), sums.weight):
+                group.add_up(torch.from_numpy(array))
+            if group.leads:  # every process has counted its own images alone
+                made.append(symmetrised(replace(sums, n_images=len(one))))
+        return made
+
+    def _insert(self, inserter: ImageInserter, rows: IntArray) -> None:
+        source, pixel = self.source, self.source.pixel_size_angstrom
+        padded = source.box_size * self.padding
+        margin = (padded - source.box_size) // 2
         images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
         planes = transform(images)
         real, factor = split_transfer(source.ctf.take(rows), padded, pixel)
@@ -121,12 +186,8 @@ def gather(
             real.numpy(),
             source.poses.rotation[rows],
             source.poses.shift_angstrom[rows] / pixel,
-            [_within(rows, each, pixel) for each in ordered],
+            [_within(rows, each, pixel) for each in self.chosen],
         )
-        if progress is not None:
-            progress(len(rows))
-    for sums in inserter.finish():
-        yield symmetrised(sums)
 
 
 def sums_bytes(box_size: int, padding: int) -> int:

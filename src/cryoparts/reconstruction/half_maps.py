@@ -188,7 +188,14 @@ def gather_half_maps(
         raise InputError("state", "it has no particles to reconstruct", "Choose fewer states.")
     for one in passes_over(source, sets, padding, most_bytes):
         halves = [half for group in one.inserted for half in _halves(source, group, seed)]
-        gathered = gather(source, halves, padding=padding, threads=threads, progress=progress)
+        gathered = gather(
+            source,
+            halves,
+            padding=padding,
+            threads=threads,
+            most_bytes=most_bytes,
+            progress=progress,
+        )
         whole = (next(gathered), next(gathered)) if one.whole is not None else None
         for groups, derived in one.sets:
             sums = [

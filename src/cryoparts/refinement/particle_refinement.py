@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
+from cryoparts.parallel.current import team
 from cryoparts.refinement.decoder_slopes import neighbours_first
 from cryoparts.refinement.least_squares import (
     POSE_UNKNOWNS,
@@ -128,22 +129,19 @@ class ParticleRefinement:
         start_pose = still if pose is None else pose
         if steps == 0 or not len(indices):
             return Refined(latent.clone(), start_pose.clone(), still)
-        size = self.batch_size(latent)
+        task = _Solving(
+            self, latent, start_pose, indices, steps, steps_a_tangent or STEPS_A_TANGENT
+        )
         order = self._order(latent)
-        found = []
-        for start in range(0, len(indices), size):
-            rows = order[start : start + size]
-            problem = LeastSquares.of(self, latent[rows], start_pose[rows], indices[rows])
-            found.append(problem.solved(steps, steps_a_tangent or STEPS_A_TANGENT))
-            if progress is not None:
-                progress(min(start + size, len(indices)), len(indices))
-        return Refined.joined(found).put_back(order)
+        solved = team().sweep(task, order, self.batch_size(latent), progress)
+        return Refined.joined([found for _, found in solved]).put_back(order)
 
     def _order(self, latent: Tensor) -> NDArray[np.int64]:
         """Places of particles (n,) one after the other: neighbours share slopes of the decoder."""
         if self.latent_held or isinstance(self.decoder, BatchDecoder):
             return np.arange(len(latent))
-        return neighbours_first(latent).cpu().numpy()
+        order: NDArray[np.int64] = neighbours_first(latent).cpu().numpy()
+        return order
 
     def refine_each(
         self,
@@ -159,18 +157,15 @@ class ParticleRefinement:
         latent : Tensor, shape (P, Z)
             What the decoders take, in the particles' order.
         decoder_of : callable
-            The decoder of chosen particles; this object's own is not asked.
+            The decoder of chosen particles, for which this object's own is not asked. It
+            can be sent to another process.
         steps, progress
             As in `solve`.
         """
-        refined, total = latent.clone(), len(latent)
-        size = self.batch_size(latent)
-        for start in range(0, total, size):
-            rows = np.arange(start, min(start + size, total))
-            own = replace(self, decoder=decoder_of(rows))
-            refined[rows] = own.refine(latent[rows], rows, steps)
-            if progress is not None:
-                progress(int(rows[-1]) + 1, total)
+        task = _RefiningEach(self, latent, decoder_of, steps)
+        refined, everyone = latent.clone(), np.arange(len(latent))
+        for place, found in team().sweep(task, everyone, self.batch_size(latent), progress):
+            refined[place] = found
         return refined
 
     def batch_size(self, latent: Tensor) -> int:
@@ -190,3 +185,37 @@ class ParticleRefinement:
         return self.covariance + floor * torch.eye(
             len(self.covariance), device=self.covariance.device
         )
+
+
+@dataclass(frozen=True)
+class _Solving:
+    """Refines a batch of the particles `indices`, from the latent vectors and poses given."""
+
+    refinement: ParticleRefinement
+    latent: Tensor
+    pose: Tensor
+    indices: NDArray[np.int64]
+    steps: int
+    steps_a_tangent: int
+
+    @torch.no_grad()
+    def __call__(self, places: NDArray[np.int64]) -> Refined:
+        """Of those at these places."""
+        latent, pose = self.latent[places], self.pose[places]
+        problem = LeastSquares.of(self.refinement, latent, pose, self.indices[places])
+        return problem.solved(self.steps, self.steps_a_tangent)
+
+
+@dataclass(frozen=True)
+class _RefiningEach:
+    """Refines a batch of particles under a decoder of its own."""
+
+    refinement: ParticleRefinement
+    latent: Tensor
+    decoder_of: Callable[[NDArray[np.int64]], nn.Module]
+    steps: int
+
+    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """Of the particles `rows`."""
+        own = replace(self.refinement, decoder=self.decoder_of(rows))
+        return own.refine(self.latent[rows], rows, self.steps)

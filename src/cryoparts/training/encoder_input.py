@@ -8,7 +8,7 @@ published encoder gets the gradients themselves, in half precision.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
+from cryoparts.parallel.current import team
 from cryoparts.particles.pose_change import changes_trained_in
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.principal_components import (
@@ -177,10 +178,11 @@ def compute_encoder_input(
         Told the number of particles done, and their total, after each batch.
     """
     scale = channel_scale(forward, objective, neutral, training)
-    gradients = _Gradients(forward, objective, neutral, scale, progress)
-    rest = np.arange(len(forward.particles))
+    gradients = GradientInputs(forward, objective, neutral, scale)
+    count = len(forward.particles)
+    rest = np.arange(count)
     if bare:
-        mapping, known = InputMap(gradients.scale, None), None
+        mapping, known = InputMap(scale, None), None
     else:
         channels = varying_channels(vary)
         values = len(neutral.amplitudes) * len(channels)
@@ -189,21 +191,24 @@ def compute_encoder_input(
             random_for(seed, Purpose.COMPONENTS_SAMPLE).choice(training, size=size, replace=False)
         )
         sample = np.empty((size, values), dtype=np.float32)
-        for place, of_rows in gradients.batches(rows):
-            sample[place] = of_rows[..., channels].flatten(1).cpu().numpy()
+        wanted = replace(gradients, channels=channels)
+        told = _after(progress, 0, count)
+        for place, of_rows in team().sweep(wanted, rows, BATCH, told):
+            sample[place] = of_rows
         components = PrincipalComponents.of(sample, channels, seed)
-        mapping = InputMap(gradients.scale, components)
+        mapping = InputMap(scale, components)
         # the sample's gradients are known: none of them is computed a second time
         known = _scores(components, sample)
         rest = np.setdiff1d(rest, rows)
         del sample
     _write_map(folder / MAP, mapping)
     width = len(neutral.amplitudes) * CHANNELS if known is None else known.shape[1]
-    with _new_values(folder, len(forward.particles), width, bare=bare) as stored:
+    with _new_values(folder, count, width, bare=bare) as stored:
         if known is not None:
             stored.put(rows, known)
-        for place, of_rows in gradients.batches(rest):
-            stored.put(rest[place], mapping.of_scaled(of_rows).cpu().numpy())
+        told = _after(progress, count - len(rest), count)
+        for place, of_rows in team().sweep(replace(gradients, map=mapping), rest, BATCH, told):
+            stored.put(rest[place], of_rows)
     return EncoderInput.open(folder, forward.device)
 
 
@@ -234,10 +239,10 @@ def in_new_poses(
         if known.components is None
         else len(known.components.directions)
     )
-    gradients = _Gradients(forward, objective, neutral, known.scale, progress)
+    gradients = GradientInputs(forward, objective, neutral, known.scale, map=known)
     with _new_values(folder, len(rows), width, bare=bare) as stored:
-        for place, of_rows in gradients.batches(rows):
-            stored.put(rows[place], known.of_scaled(of_rows).cpu().numpy())
+        for place, of_rows in team().sweep(gradients, rows, BATCH, progress):
+            stored.put(rows[place], of_rows)
     return EncoderInput.open(folder, forward.device)
 
 
@@ -253,33 +258,34 @@ def _new_values(folder: Path, count: int, width: int, *, bare: bool) -> Iterator
             other.unlink()
 
 
-class _Gradients:
-    """Scaled gradients of the particles, batch by batch; says how many are done."""
+@dataclass(frozen=True)
+class GradientInputs:
+    """Scaled gradients of a batch of particles (n, N, 4), or their inputs by a known map."""
 
-    def __init__(
-        self,
-        forward: ForwardModel,
-        objective: Objective,
-        neutral: Gaussians,
-        scale: Tensor,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self._forward, self._objective, self._neutral = forward, objective, neutral
-        self.scale = scale
-        self._progress, self._done = progress, 0
+    forward: ForwardModel
+    objective: Objective
+    neutral: Gaussians
+    scale: Tensor
+    channels: NDArray[np.int64] | None = None
+    """Varying channels to keep (n, V), where the map is not known."""
+    map: InputMap | None = None
 
-    def batches(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Tensor]]:
-        """Places within the rows, and the gradients (n, N, 4) of the particles there."""
-        for start in range(0, len(rows), BATCH):
-            place = slice(start, min(start + BATCH, len(rows)))
-            yield (
-                place,
-                self.scale
-                * agreement_gradients(self._forward, self._objective, self._neutral, rows[place]),
-            )
-            self._done += place.stop - place.start
-            if self._progress is not None:
-                self._progress(self._done, len(self._forward.particles))
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of the particles `rows`."""
+        found = self.scale * agreement_gradients(self.forward, self.objective, self.neutral, rows)
+        if self.map is not None:
+            found = self.map.of_scaled(found)
+        elif self.channels is not None:
+            found = found[..., self.channels].flatten(1)
+        values: NDArray[np.float32] = found.cpu().numpy()
+        return values
+
+
+def _after(
+    progress: Callable[[int, int], None] | None, before: int, total: int
+) -> Callable[[int, int], None] | None:
+    """Of a sweep after which others have done `before` particles of `total`."""
+    return None if progress is None else lambda done, _: progress(before + done, total)
 
 
 def _scores(components: PrincipalComponents, sample: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,9 +11,8 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
-from cryoparts.image_model.losses import latent_penalty, mean_frc
 from cryoparts.memory.peak import peak_memory_mib
-from cryoparts.seeds import Purpose, random_for, seed_for
+from cryoparts.parallel.current import team
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -29,29 +25,24 @@ from cryoparts.training.checkpoint import (
     save_checkpoint,
     save_epoch,
 )
+from cryoparts.training.epoch import FEWEST_OF_A_BATCH, DivergedError, Epoch, HeldAgainst
 from cryoparts.training.epoch_choice import chosen_epoch
 from cryoparts.training.networks import build_networks
-from cryoparts.training.optimiser import make_optimiser, peak_rate, set_rate
+from cryoparts.training.optimiser import make_optimiser
 from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses
-from cryoparts.training.schedule import learning_rate
 from cryoparts.training.setup import prepare_training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
-    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.training.setup import TrainingSetup
 
 LOG = logging.getLogger(__name__)
-
-LATENT_NOISE = 0.01
-"""Deviation of the noise added to latent vectors in training (Chen & Ludtke 2021)."""
-
 
 SMALLEST_RATE_FACTOR = 0.1
 """The rate is halved three times; a loss that is still no number has another cause."""
@@ -69,22 +60,6 @@ class Progress(Protocol):
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """A step ended: particles done of the epoch's total, `rate` particles/s."""
-
-
-class _DivergedError(Exception):
-    """The loss of a step is no number."""
-
-    def __init__(self, loss: float, rate: float) -> None:
-        super().__init__(f"loss {loss}")
-        self.loss, self.rate = loss, rate
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Everything one training step reads."""
-
-    inputs: Tensor
-    batch: ParticleBatch
 
 
 class Trainer:
@@ -159,7 +134,7 @@ class Trainer:
                 self.setup = refine_poses(self.setup, self.networks, self.config, epoch - 1, sweep)
             try:
                 row = self._epoch(epoch, progress)
-            except _DivergedError as fault:
+            except DivergedError as fault:
                 self._go_back(fault)
                 continue
             self.rows.append(row)
@@ -180,7 +155,7 @@ class Trainer:
         load_weights(last, **modules)
         self.run.write_metrics(self.rows)
 
-    def _go_back(self, fault: _DivergedError) -> None:
+    def _go_back(self, fault: DivergedError) -> None:
         """To the last epoch whose loss was a number, with half of the learning rate."""
         factor = 0.5 * self._rate_factor
         if factor < SMALLEST_RATE_FACTOR:
@@ -223,89 +198,44 @@ class Trainer:
             self.networks.encoder.start_from(deviation)
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
-        # Order, latent noise and dropout depend on seed and epoch alone: resuming repeats nothing.
-        order = random_for(self.config.seed, Purpose.TRAINING_ORDER, epoch).permutation(
-            self.setup.split.training
+        task = Epoch(
+            self.setup, self.networks, self.optimiser, self.config, epoch, self._rate_factor
         )
-        self.networks.encoder.train()
-        self.networks.decoder.train()
-        started, done, losses = time.perf_counter(), 0, []
-        steps_an_epoch = -(-len(order) // self.config.batch_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for(self.config.seed, Purpose.TRAINING_NOISE, epoch))
-            for number, step in enumerate(self._steps(order)):
-                rate = self._set_rate((epoch - 1) * steps_an_epoch + number, steps_an_epoch)
-                loss = self._step(step)
-                losses.append(loss * len(step.inputs))
-                done += len(step.inputs)
-                if not np.isfinite(loss):
-                    raise _DivergedError(loss, rate)
-                speed = done / (time.perf_counter() - started)
-                progress.step(epoch, done, len(order), sum(losses) / done, speed)
-        seconds = time.perf_counter() - started
+        particles = len(self.setup.split.training)
+        done = team().together(
+            task,
+            partial(progress.step, epoch),
+            particles=self.config.epochs * particles,
+            most=max(1, self.config.batch_size // FEWEST_OF_A_BATCH),
+        )
+        if done.diverged:
+            raise DivergedError(done.loss, self.optimiser.param_groups[0]["lr"])
         return {
             "epoch": epoch,
-            "loss": sum(losses) / done,
+            "loss": done.loss,
             "train_frc": self._frc(self._training_sample()),
             "held_out_frc": self._frc(self.setup.split.held_out),
             "learning_rate": float(self.optimiser.param_groups[0]["lr"]),
             "learning_rate_factor": self._rate_factor,
-            "particles_per_second": done / seconds,
+            "particles_per_second": done.particles / done.seconds,
             "poses_found_after": self._poses_found_after(),
-            "seconds": seconds,
+            "seconds": done.seconds,
             "peak_memory_mib": peak_memory_mib(),
         }
 
-    def _steps(self, order: NDArray[np.int64]) -> Iterator[_Step]:
-        """Read each batch while the one before it is trained on."""
-        size = self.config.batch_size
-        chunks = [order[start : start + size] for start in range(0, len(order), size)]
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            ahead = reader.submit(self._read, chunks[0])
-            for following in [*chunks[1:], None]:
-                step = ahead.result()
-                if following is not None:
-                    ahead = reader.submit(self._read, following)
-                yield step
-
-    def _read(self, indices: NDArray[np.int64]) -> _Step:
-        forward = self.setup.forward
-        inputs = self.setup.encoder_input.rows(indices, forward.device)
-        return _Step(inputs, forward.batch(indices))
-
-    def _step(self, step: _Step) -> float:
-        latent = self.networks.encoder(step.inputs)
-        noisy = latent + LATENT_NOISE * torch.randn(latent.shape).to(latent.device)
-        gaussians = self._gaussians(noisy)
-        images = self.setup.forward.images_of(gaussians, step.batch)
-        agreement = self.setup.objective.agreement(step.batch.data, images)
-        loss = latent_penalty(latent) - agreement.mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return float(loss.detach())
-
     def _gaussians(self, latent: Tensor) -> Gaussians:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
-
-    def _set_rate(self, step: int, steps_an_epoch: int) -> float:
-        steps = self.config.epochs * steps_an_epoch
-        rate = self._rate_factor * learning_rate(step, steps, peak_rate(self.config, steps))
-        set_rate(self.optimiser, rate)
-        return rate
 
     def _frc(self, indices: NDArray[np.int64], *, still: Gaussians | None = None) -> float:
         """Mean FRC over the band and the particles, each by its own Gaussians or all by `still`.
 
         NaN where there are no particles.
         """
-        setup, total = self.setup, 0.0
-        with torch.no_grad():
-            for step in self._evaluated(indices):
-                own = still or self._gaussians(self.networks.encoder(step.inputs))
-                images = setup.forward.images_of(own, step.batch)
-                total += float(mean_frc(step.batch.data, images, setup.objective.band).sum())
-        return total / len(indices) if len(indices) else float("nan")
+        if not len(indices):
+            return float("nan")
+        task = HeldAgainst(self.setup, self.networks, self.config, still)
+        sums = team().sweep(task, indices, self.config.batch_size)
+        return sum(total for _, total in sums) / len(indices)
 
     def _mean_frc(self, indices: NDArray[np.int64]) -> float:
         """Mean FRC of the particles with the model at their mean latent vector.
@@ -324,13 +254,6 @@ class Trainer:
             total = sum(self.networks.encoder(rows(chunk, device)).sum(dim=0) for chunk in chunks)
             mean = (total / len(indices))[None]
             return self._frc(indices, still=single(self._gaussians(mean), self.setup.neutral))
-
-    def _evaluated(self, indices: NDArray[np.int64]) -> Iterator[_Step]:
-        self.networks.encoder.eval()
-        self.networks.decoder.eval()
-        size = self.config.batch_size
-        for start in range(0, len(indices), size):
-            yield self._read(indices[start : start + size])
 
     def _training_sample(self) -> NDArray[np.int64]:
         """As many training particles as are held out: what training has gained on its own data."""

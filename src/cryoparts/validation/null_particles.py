@@ -27,6 +27,7 @@ from cryoparts.imaging.fourier import (
 )
 from cryoparts.imaging.noise import white_noise
 from cryoparts.imaging.shell_correlation import ring_statistics
+from cryoparts.parallel.current import team
 from cryoparts.particles.image_operations import distance_from, soft_mask
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.by_image import first_rows, numbered
@@ -129,10 +130,9 @@ class NullImaging:
 
     def batches(self, indices: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
         """Null images of the chosen particles in order, with the contrast of the real ones."""
-        generator = torch.Generator().manual_seed(seed_for(seed, Purpose.NULL_NOISE))
-        sign = self.setup.forward.particles.contrast_sign
-        for start in range(0, len(indices), BATCH):
-            yield sign * self.images(indices[start : start + BATCH], generator).cpu().numpy()
+        task = _NullImages(self, indices, seed)
+        for _, made in team().sweep(task, np.arange(len(indices)), BATCH):
+            yield made
 
     def particles(self, indices: NDArray[np.int64], seed: int) -> PreparedParticles:
         """Null particles with the names, poses and CTFs of the chosen ones, held in memory.
@@ -163,6 +163,25 @@ class NullImaging:
             _working_image=working,
             _given=None,
         )
+
+
+@dataclass(frozen=True)
+class _NullImages:
+    """Null images of a batch; its noise depends on where the batch begins."""
+
+    imaging: NullImaging
+    indices: NDArray[np.int64]
+    seed: int
+
+    def __call__(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """In the place of the particles at these places of `indices`."""
+        seed = seed_for(self.seed, Purpose.NULL_NOISE, int(places[0]))
+        generator = torch.Generator().manual_seed(seed)
+        sign = self.imaging.setup.forward.particles.contrast_sign
+        images: NDArray[np.float32] = (
+            self.imaging.images(self.indices[places], generator).cpu().numpy()
+        )
+        return sign * images
 
 
 def _mean_gaussians(trained: TrainedDecoder, setup: TrainingSetup) -> Gaussians:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
-from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.inference.latents import refinement
-from cryoparts.training.encoder_input import EncoderInput
+from cryoparts.parallel.current import team
+from cryoparts.training.encoder_input import EncoderInput, GradientInputs
 from cryoparts.validation.null_particles import NullImaging
 
 if TYPE_CHECKING:
@@ -56,12 +56,11 @@ def null_decoder(
     forward = ForwardModel(particles, setup.forward.device)
     own = setup.encoder_input.map
     values = np.empty((len(indices), setup.encoder_input.width), dtype=np.float32)
-    for start in range(0, len(indices), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(indices)))
-        gradients = agreement_gradients(forward, setup.objective, setup.neutral, rows)
-        values[rows] = own.of_gradients(gradients).cpu().numpy()
-    encoder_input = EncoderInput(values, own)
     everyone = np.arange(len(indices))
+    task = GradientInputs(forward, setup.objective, setup.neutral, own.scale, map=own)
+    for place, inputs in team().sweep(task, everyone, BATCH):
+        values[place] = inputs
+    encoder_input = EncoderInput(values, own)
     encoded = trained.asked_about(particles, encoder_input, None).encoded(everyone)
     refined = refinement(trained, setup, forward).refine(
         encoded, everyone, trained.config.refinement_steps, progress

@@ -1,0 +1,311 @@
+"""The leader's view of a team: how many there are, and how work is shared out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numba
+import torch
+import torch.distributed as dist
+
+from cryoparts.errors import InputError
+from cryoparts.parallel.group import SOLE, Fault, Group
+from cryoparts.parallel.local import LOOPBACK, LocalFollowers
+from cryoparts.parallel.sharing import BATCHES_A_ROUND, Round, Sweep, lead_round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cryoparts.parallel.sharing import Task
+
+LOG = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+WORTH_STARTING = 8.0
+"""Seconds that a sweep must still take for followers to be started, who take about five."""
+
+WORTH_SENDING = 4
+"""Batches: fewer are done before the others have read what they are to do."""
+
+WORTH_IN_STEP = 15_000
+"""Particles that a task in step must go through for the same."""
+
+
+@dataclass(frozen=True)
+class Together(Generic[Result]):
+    """A task that the first `members` processes do in step."""
+
+    task: Callable[[Group, Callable[..., None]], Result]
+    members: int
+
+    def follow(self, group: Group) -> None:
+        """Do it, and hand in whether it went well."""
+        own = group.first(self.members)
+        fault = None
+        if group.rank < self.members:
+            try:
+                self.task(own, _nobody)
+            except Exception as error:  # noqa: BLE001 - the leader raises it
+                fault = Fault.of(error, group.rank)
+        group.gather(fault)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """There is no more to do."""
+
+
+def _nobody(*how_far: object) -> None:
+    """Tell nobody."""
+
+
+class Team:
+    """Those who share the work; this process alone, to begin with.
+
+    No result of a sweep depends on how many there are: every batch is computed by one
+    process with as many threads as any other has.
+
+    Parameters
+    ----------
+    processes : int or None
+        How many there are to be; None: as many as this process may use cores, or cards,
+        where the work is worth it.
+    group : Group, optional
+        Processes that a launcher has started; then there are as many.
+    threads : int, optional
+        Of each process; default: an equal share of torch's.
+    """
+
+    def __init__(
+        self, processes: int | None, group: Group = SOLE, threads: int | None = None
+    ) -> None:
+        self._asked = processes
+        self._group = group
+        self._share = threads
+        self._followers: LocalFollowers | None = None
+        self._store: dist.Store | None = None
+        self._numbers = count()
+        self._busy = False  # what is asked for in the middle of shared work is done here alone
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether others are there already."""
+        return self._group.size > 1
+
+    def size(self) -> int:
+        """How many processes there are, or are to be once it is worth it."""
+        if self.is_joined:
+            return self._group.size
+        if self._asked is not None:
+            return self._asked
+        if torch.cuda.is_available():
+            return int(torch.cuda.device_count())
+        return torch.get_num_threads()
+
+    def sweep(
+        self,
+        task: Task[Result],
+        rows: NDArray[np.int64],
+        batch: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[tuple[slice, Result]]:
+        """A task done with all particles, batch by batch, by whoever is free.
+
+        Parameters
+        ----------
+        task : Task
+            Sent to the others; its answer for a batch depends on the batch alone.
+        rows : int array, shape (n,)
+        batch : int
+            Particles at a time.
+        progress : callable, optional
+            Told the particles done, and their total.
+
+        Yields
+        ------
+        slice
+            Where the batch lies within the rows; in their order.
+        object
+            The task's answer for it.
+
+        Raises
+        ------
+        InputError
+            As the task does, in whatever process.
+        """
+        sweep = Sweep(task, rows, batch, f"sweep {next(self._numbers)}")
+        total, begun, shared, first = len(rows), time.perf_counter(), False, 0
+
+        def tell(batches: int) -> None:
+            if progress is not None:
+                progress(min(batches * batch, total), total)
+
+        try:
+            while first < len(sweep):
+                left = (time.perf_counter() - begun) / max(first, 1) * (len(sweep) - first)
+                if not shared and not (len(sweep) >= WORTH_SENDING and self._meets(left)):
+                    with self._threads():
+                        answer = sweep.done(first)
+                    yield sweep.place(first), answer
+                    first += 1
+                    tell(first)
+                    continue
+                if not shared:
+                    self._group.broadcast(sweep)
+                    shared = self._busy = True
+                last = min(first + BATCHES_A_ROUND * self._group.size, len(sweep))
+                yield from self._round(sweep, Round(first, last), tell)
+                first = last
+        finally:
+            if shared:
+                self._busy = False
+                if self.is_joined:
+                    self._group.broadcast(None)
+
+    def _round(
+        self, sweep: Sweep[Result], one: Round, tell: Callable[[int], None]
+    ) -> Iterator[tuple[slice, Result]]:
+        with self._kept_whole(), self._threads():
+            made = list(lead_round(self._group, sweep, one, tell))
+        yield from made
+
+    def together(
+        self,
+        task: Callable[[Group, Callable[..., None]], Result],
+        tell: Callable[..., None],
+        *,
+        particles: int,
+        most: int | None = None,
+    ) -> Result:
+        """A task that all do in step; what the leader's came to.
+
+        Parameters
+        ----------
+        task : callable
+            Takes the group, in which it can add up tensors, and `tell`. It is sent to the
+            others: what it changes in its own objects is kept here only.
+        tell : callable
+            What the leader's task tells how far it is; the others' tell nobody.
+        particles : int
+            How many are gone through, all in all: where there are few, nobody is started.
+        most : int, optional
+            Processes that there is work for in a step.
+
+        Raises
+        ------
+        InputError
+            If one of the others cannot go on.
+        """
+        wanted = min(self.size(), most or self.size())
+        worth = self._asked is not None or particles >= WORTH_IN_STEP
+        if self._busy or wanted <= 1 or not (self.is_joined or worth):
+            return task(SOLE, tell)
+        self._start(wait=True)
+        self._busy = True
+        try:
+            with self._kept_whole(), self._threads():
+                self._group.broadcast(Together(task, wanted))
+                result = task(self._group.first(wanted), tell)
+                for fault in self._group.gather(None)[1:]:
+                    if fault is not None:
+                        raise fault.error()
+        finally:
+            self._busy = False
+        return result
+
+    def close(self) -> None:
+        """Tell the others that this is all."""
+        if self.is_joined:
+            self._group.broadcast(Stop())
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Go on alone."""
+        if self._followers is not None:
+            self._followers.end()
+        if self.is_joined:
+            self._group.leave()
+        self._group, self._followers, self._asked = SOLE, None, 1
+
+    def _meets(self, seconds_left: float) -> bool:
+        """Whether others are there; starts them where what is left of a sweep is worth it."""
+        if self._busy:
+            return False
+        if self.is_joined:
+            return True
+        if self._followers is None:
+            if self.size() <= 1 or (self._asked is None and seconds_left < WORTH_STARTING):
+                return False
+            self._start(wait=self._asked is not None)
+        else:
+            self._start(wait=False)
+        return self.is_joined
+
+    def _start(self, *, wait: bool) -> None:
+        """Start followers where there are none, and join those that are ready."""
+        if self.is_joined:
+            return
+        if self._followers is None:
+            size = self.size()
+            self._followers = LocalFollowers.start(size - 1, self._threads_each())
+            self._store = dist.FileStore(str(self._followers.store_path), size)
+        assert self._store is not None
+        if wait:
+            self._followers.wait_until_ready(self._store)
+        if not self._followers.are_ready(self._store):
+            return
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
+        self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
+        LOG.info("%d processes share the work", self._group.size)
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """With an equal share of the threads, so that a batch is computed alike everywhere."""
+        before = torch.get_num_threads()
+        set_own_threads(self._threads_each())
+        try:
+            yield
+        finally:
+            set_own_threads(before)
+
+    def _threads_each(self) -> int:
+        return self._share or max(1, torch.get_num_threads() // self.size())
+
+    @contextmanager
+    def _kept_whole(self) -> Iterator[None]:
+        """Go on alone after a failure in the middle of what all do, and say whose it was."""
+        try:
+            yield
+        except BaseException as error:
+            lost = self._lost() if isinstance(error, RuntimeError) else None
+            self._dismiss()
+            if lost is not None:
+                raise lost from error
+            raise
+
+    def _lost(self) -> InputError | None:
+        """Which follower is gone, if one is."""
+        if self._followers is None:
+            return None
+        time.sleep(0.2)  # a process that was killed is not gone at once
+        try:
+            self._followers.require_alive()
+        except InputError as error:
+            return error
+        return None
+
+
+def set_own_threads(threads: int) -> None:
+    """Threads of torch and of compiled kernels in this process."""
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, int(numba.config.NUMBA_NUM_THREADS)))
