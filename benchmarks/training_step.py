@@ -4,11 +4,12 @@
     python benchmarks/training_step.py --epochs-timing   12,800 particles, both decoders
     python benchmarks/training_step.py --memory          13,190 and 131,899 particles of 128 px
     python benchmarks/training_step.py --definition      the published decoder in plain torch
+    python benchmarks/training_step.py --instructions    with and without AVX-512, one thread
 
 One factor at a time is varied about 2,048 Gaussians, 64 px, batches of 32 and 2
 threads. Every configuration runs in a process of its own, on particles simulated
 from a toy complex and repeated, through the program's own training code. Each of
-the four parts replaces its own section of training_step.json and
+the five parts replaces its own section of training_step.json and
 training_step.md beside this script; a configuration that fails is recorded with
 its reason. --quick tries everything at tiny sizes and leaves those files alone.
 """
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ HELD_OUT = 0.1
 
 MEMORY_COUNTS = (13_190, 131_899)
 EPOCH_PARTICLES = 12_800
+
+
+STEPS_OF_A_TURN = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,13 @@ class Configuration:
             f"{name}, {self.gaussians} Gaussians, {self.box} px, batch {self.batch}, "
             f"{self.threads} threads"
         )
+
+
+INSTRUCTION_SETS_AT = (
+    Configuration("point-transformer"),
+    Configuration("mlp"),
+    Configuration("point-transformer", "paper", batch=4),
+)
 
 
 def configurations(quick: bool) -> list[Configuration]:
@@ -183,6 +194,17 @@ def definition_section(work: Path, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def instructions_section(work: Path, quick: bool, turns: int) -> list[dict[str, Any]]:
+    """Every step with all of the processor's instructions and without AVX-512, in turn."""
+    rows = []
+    for chosen in configurations(quick=True) if quick else INSTRUCTION_SETS_AT:
+        one = replace(chosen, threads=1)
+        count = max(24, round(one.batch * (STEPS_OF_A_TURN + 1) / (1 - HELD_OUT)))
+        arguments = {"cache": str(work / "numba"), "turns": 2 if quick else turns}
+        rows.append(in_a_run(work, one, count, "instructions", arguments))
+    return rows
+
+
 def say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
@@ -206,6 +228,10 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
     parser.add_argument(
+        "--instructions", action="store_true", help="compare with what AVX2 alone makes of it"
+    )
+    parser.add_argument("--turns", type=int, default=5, help="for --instructions")
+    parser.add_argument(
         "--particles", type=int, nargs="+", default=list(MEMORY_COUNTS), help="for --memory"
     )
     parser.add_argument("--steps", type=int, default=300, help="training steps for --memory")
@@ -227,6 +253,9 @@ def main(arguments: list[str]) -> int:
             rows = memory_section(work, options.quick, options.particles, options.steps)
         elif options.definition:
             section, rows = "definition", definition_section(work, options.quick)
+        elif options.instructions:
+            section = "instructions"
+            rows = instructions_section(work, options.quick, options.turns)
         elif options.epochs_timing:
             section, rows = "epochs", epochs_section(work, options.quick, options.epochs)
         else:

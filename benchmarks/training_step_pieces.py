@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import machine
 import operation_counts as counts
@@ -69,15 +69,27 @@ class Stopwatch:
         }
 
 
-def measure_pieces(trainer: Trainer, seconds: float) -> dict[str, dict[str, Any]]:
-    """Time, memory and work of each piece for one batch of training particles.
+class Watch(Protocol):
+    """What is shown the pieces, one after the other."""
+
+    def measure(
+        self,
+        name: str,
+        work: Work,
+        call: Callable[[Any], object],
+        prepare: Callable[[], Any] = ...,
+    ) -> None:
+        """Be shown ``call(prepare())``, the preparation not counted."""
+
+
+def measure_pieces(trainer: Trainer, watch: Watch) -> None:
+    """Show a watch each piece for one batch of training particles.
 
     Parameters
     ----------
     trainer : Trainer
         Its networks and optimiser are used and changed.
-    seconds : float
-        Time to spend on each piece, about.
+    watch : Watch
     """
     setup, config = trainer.setup, trainer.config
     forward, objective, neutral = setup.forward, setup.objective, setup.neutral
@@ -87,7 +99,6 @@ def measure_pieces(trainer: Trainer, seconds: float) -> dict[str, dict[str, Any]
     indices = setup.split.training[: config.batch_size]
     particles = len(indices)
     box = forward.particles.box_size
-    watch = Stopwatch(particles, seconds)
 
     def read(_: object) -> tuple[Tensor, Any]:
         return setup.encoder_input.rows(indices, forward.device), forward.batch(indices)
@@ -130,11 +141,17 @@ def measure_pieces(trainer: Trainer, seconds: float) -> dict[str, dict[str, Any]
     watch.measure(
         "optimiser", counts.optimiser_work(parameters), lambda _: trainer.optimiser.step()
     )
+
+
+def timed_pieces(trainer: Trainer, seconds: float) -> dict[str, dict[str, Any]]:
+    """Time, memory and work of each piece; about so many seconds are spent on each."""
+    watch = Stopwatch(trainer.config.batch_size, seconds)
+    measure_pieces(trainer, watch)
     return watch.found
 
 
 def _measure_module(
-    watch: Stopwatch,
+    watch: Watch,
     name: str,
     module: torch.nn.Module,
     argument: Tensor,

@@ -24,7 +24,8 @@ def markdown(record: dict[str, Any]) -> str:
     """Tables of whatever sections the record has."""
     parts = ["# Training step", ""]
     sections = {
-        "steps": _steps, "definition": _definition, "epochs": _epochs, "memory": _memory,
+        "steps": _steps, "instructions": _instructions, "definition": _definition,
+        "epochs": _epochs, "memory": _memory,
     }  # fmt: skip
     for section, table in sections.items():
         if section in record:
@@ -171,6 +172,46 @@ def _work(row: dict[str, Any]) -> list[str]:
             ]
         )
     return lines + table(["piece", "MFLOP", "MB", "ms", "share of the limit"], body)
+
+
+def _instructions(rows: list[dict[str, Any]]) -> list[str]:
+    """Both ways side by side, a piece a line."""
+    done = [row for row in rows if "failed" not in row]
+    lines = [
+        "## Without AVX-512",
+        "",
+        "Processor time, ms a particle, of one thread: with all of the processor's instructions, "
+        "and with numba, torch, oneDNN, MKL and numpy told to leave AVX-512 and bfloat16 out. Two "
+        "processes take turns; medians, and of the turns' ratios the median (lowest to highest).",
+        "",
+    ]
+    both = ("all", "without AVX-512")
+    for row in done:
+        lines += [f"**{_label(row)}**, {len(next(iter(_times(row, both[0]).values())))} turns", ""]
+        for name in both:
+            found = row["compiled_for"][name]
+            single, half = (
+                found["limits"][f"{kind}_operations_per_second"] / 1e9
+                for kind in ("float32", "bfloat16")
+            )
+            lines.append(
+                f"- {name}: vectors of {found['float_lanes']} float32, torch {found['torch']}; "
+                f"products of matrices {single:.0f} GFLOP/s in float32, {half:.0f} in bfloat16"
+            )
+        body = []
+        for piece, wide in _times(row, both[0]).items():
+            narrow = _times(row, both[1])[piece]
+            ratios = [b / a for a, b in zip(wide, narrow, strict=True)]
+            middle = [statistics.median(times) for times in (wide, narrow)]
+            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            body.append([piece, *(f"{time:.3f}" for time in middle), spread])
+        lines += ["", *table(["piece", *both, "times"], body), ""]
+    return [*lines, *_failures(rows)]
+
+
+def _times(row: dict[str, Any], way: str) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = row["milliseconds_a_particle"][way]
+    return times
 
 
 def _definition(rows: list[dict[str, Any]]) -> list[str]:

@@ -17,11 +17,12 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+import instruction_sets
 import machine
 import torch
 from published_definition import attend_as_published, decode_as_defined
 from training_step_data import make_run, model_of, particles_of
-from training_step_pieces import measure_pieces
+from training_step_pieces import timed_pieces
 
 from cryoparts.config import TrainingConfig
 from cryoparts.io.run_directory import RunDirectory
@@ -119,7 +120,7 @@ def step(root: str, steps: int, seconds: float) -> dict[str, Any]:
         "step_seconds": clock.step_seconds(),
         "step_cpu_seconds": clock.step_cpu_seconds(),
         "limits": limits,
-        "pieces": measure_pieces(trainer, seconds),
+        "pieces": timed_pieces(trainer, seconds),
     }
 
 
@@ -144,7 +145,7 @@ def epochs(root: str, seconds: float) -> dict[str, Any]:
         "epoch_seconds": whole,
         "peak_memory_mib": machine.memory_mib("VmHWM"),
         "limits": machine.limits(),
-        "pieces": measure_pieces(trainer, seconds),
+        "pieces": timed_pieces(trainer, seconds),
     }
 
 
@@ -237,6 +238,7 @@ TASKS = {
     "step": step,
     "epochs": epochs,
     "memory": memory,
+    "instructions": instruction_sets.compare,
 }
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OF_OTHER_PROGRAMS = {
     *("--help", "--version", "--install-completion", "--show-completion"),
     *("--ind", "--ptcl", "--ref"),  # cryoDRGN and EMAN2
+    *("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"),  # torchrun
+    "--nodes",  # SLURM
 }
 KINDS = {
     "simulate": ("composition", "motion", "bend", "both", "maps"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +57,28 @@ def test_run_from_a_script(monkeypatch, tmp_path, capsys):
     call(monkeypatch, "run_from_a_script", tmp_path, PARTICLES=200, EPOCHS=2)
     assert "held-out FRC" in capsys.readouterr().out
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_slurm_job_starts_every_process(tmp_path, monkeypatch):
+    programs = {"srun": 'shift; exec "$@"', "scontrol": "echo localhost"}
+    for name, text in programs.items():
+        path = tmp_path / name
+        path.write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    paths = [str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]]
+    for name, value in {
+        "PATH": os.pathsep.join(paths), "SLURM_JOB_NODELIST": "localhost", "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NUM_NODES": "1", "SLURM_CPUS_PER_TASK": "2", "PORT": str(port),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    done = subprocess.run(
+        [EXAMPLES / "slurm.sh", "--version"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{cryoparts.__version__}\n"  # one of the two speaks
 
 
 @pytest.mark.parametrize("name", cryoparts.__all__)

@@ -10,8 +10,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displacement, moved_further
+from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.motion import rigid_refinement
-from cryoparts.motion.rigid_refinement import MovedParts, refine_motion
+from cryoparts.motion.rigid_refinement import SAMPLE, MovedParts, refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
@@ -201,3 +202,34 @@ def test_nothing_to_refine_changes_nothing(images):
         setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
     )
     assert refine_motion(unmoved, labels, setup, offsets_of, ("position",)) is unmoved
+
+
+@pytest.fixture
+def projected(monkeypatch):
+    """Numbers of particles that are projected together."""
+    counts = []
+    images_of = ForwardModel.images_of
+
+    def counting(forward, gaussians, batch):
+        counts.append(len(batch.rotation))
+        return images_of(forward, gaussians, batch)
+
+    monkeypatch.setattr(ForwardModel, "images_of", counting)
+    return counts
+
+
+def test_a_particle_is_projected_once_a_mode_and_a_few_times_more(images, projected):
+    setup, labels, motion, offsets_of, _ = images
+    refine_motion(motion, labels, setup, offsets_of, ("position",))
+    modes = len(find_modes(motion.parts[1].motions, motion.parts[1].present).modes)
+    to_ask = (1 + modes) * min(SAMPLE, PARTICLES) / PARTICLES
+    assert sum(projected) / PARTICLES <= to_ask + 1 + modes + 4
+
+
+def test_motions_of_which_images_tell_too_little_go_to_their_mean(images, projected, monkeypatch):
+    setup, labels, motion, offsets_of, _ = images
+    monkeypatch.setattr(rigid_refinement, "TOLD", 1e9)
+    refined = refine_motion(motion, labels, setup, offsets_of, ("position",))
+    assert 0 < sum(projected) <= 8 * min(SAMPLE, PARTICLES)  # nobody is refined
+    angles = [np.std(each.parts[1].signed_angle_degrees) for each in (motion, refined)]
+    assert angles[1] < 0.05 * angles[0]

@@ -53,8 +53,8 @@ class Processor:
         )
 
     def vectors_at_once(self, lanes: int) -> int:
-        """Sums of `lanes` float32 that half of the registers hold; the rest is for factors."""
-        return max(1, self.registers // 2 * self.float_lanes // lanes)
+        """Sums of `lanes` float32 that stay in registers beside what is multiplied."""
+        return max(1, self.registers * 3 // 4 * self.float_lanes // lanes)
 
 
 @cache

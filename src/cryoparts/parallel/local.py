@@ -44,14 +44,23 @@ class LocalFollowers:
     processes: tuple[subprocess.Popen[bytes], ...]
 
     @classmethod
-    def start(cls, count: int, threads: int) -> LocalFollowers:
-        """Start `count` followers of `threads` threads each; they take seconds to be ready."""
+    def start(cls, count: int, threads: int, most_threads: int) -> LocalFollowers:
+        """Start `count` followers; they take seconds to be ready.
+
+        Parameters
+        ----------
+        count : int
+        threads : int
+            Of each, in sweeps.
+        most_threads : int
+            Of each, where few of them work.
+        """
         folder = tempfile.TemporaryDirectory(prefix="cryoparts-")
         processes = []
         environment = os.environ | {
             "GLOO_SOCKET_IFNAME": LOOPBACK,
             "OMP_NUM_THREADS": str(threads),
-            "NUMBA_NUM_THREADS": str(threads),
+            "NUMBA_NUM_THREADS": str(most_threads),
         }
         for rank in range(1, count + 1):
             said = (Path(folder.name) / f"said_by_{rank}").open("wb")

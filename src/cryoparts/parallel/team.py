@@ -43,10 +43,11 @@ WORTH_IN_STEP = 15_000
 
 @dataclass(frozen=True)
 class Together(Generic[Result]):
-    """A task that the first `members` processes do in step."""
+    """A task that the first `members` processes do in step, with so many threads each."""
 
     task: Callable[[Group, Callable[..., None]], Result]
     members: int
+    threads: int
 
     def follow(self, group: Group) -> None:
         """Do it, and hand in whether it went well."""
@@ -54,7 +55,8 @@ class Together(Generic[Result]):
         fault = None
         if group.rank < self.members:
             try:
-                self.task(own, _nobody)
+                with threads_of(self.threads):
+                    self.task(own, _nobody)
             except Exception as error:  # noqa: BLE001 - the leader raises it
                 fault = Fault.of(error, group.rank)
         group.gather(fault)
@@ -154,7 +156,7 @@ class Team:
             while first < len(sweep):
                 left = (time.perf_counter() - begun) / max(first, 1) * (len(sweep) - first)
                 if not shared and not (len(sweep) >= WORTH_SENDING and self._meets(left)):
-                    with self._threads():
+                    with threads_of(self._threads_each(self.size())):
                         answer = sweep.done(first)
                     yield sweep.place(first), answer
                     first += 1
@@ -175,7 +177,7 @@ class Team:
     def _round(
         self, sweep: Sweep[Result], one: Round, tell: Callable[[int], None]
     ) -> Iterator[tuple[slice, Result]]:
-        with self._kept_whole(), self._threads():
+        with self._kept_whole(), threads_of(self._threads_each(self.size())):
             made = list(lead_round(self._group, sweep, one, tell))
         yield from made
 
@@ -213,8 +215,9 @@ class Team:
         self._start(wait=True)
         self._busy = True
         try:
-            with self._kept_whole(), self._threads():
-                self._group.broadcast(Together(task, wanted))
+            threads = self._threads_each(wanted)
+            with self._kept_whole(), threads_of(threads):
+                self._group.broadcast(Together(task, wanted, threads))
                 result = task(self._group.first(wanted), tell)
                 for fault in self._group.gather(None)[1:]:
                     if fault is not None:
@@ -257,7 +260,9 @@ class Team:
             return
         if self._followers is None:
             size = self.size()
-            self._followers = LocalFollowers.start(size - 1, self._threads_each())
+            self._followers = LocalFollowers.start(
+                size - 1, self._threads_each(size), torch.get_num_threads()
+            )
             self._store = dist.FileStore(str(self._followers.store_path), size)
         assert self._store is not None
         if wait:
@@ -268,18 +273,9 @@ class Team:
         self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
         LOG.info("%d processes share the work", self._group.size)
 
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """With an equal share of the threads, so that a batch is computed alike everywhere."""
-        before = torch.get_num_threads()
-        set_own_threads(self._threads_each())
-        try:
-            yield
-        finally:
-            set_own_threads(before)
-
-    def _threads_each(self) -> int:
-        return self._share or max(1, torch.get_num_threads() // self.size())
+    def _threads_each(self, processes: int) -> int:
+        """An equal share of the threads, so that a batch is computed alike everywhere."""
+        return self._share or max(1, torch.get_num_threads() // processes)
 
     @contextmanager
     def _kept_whole(self) -> Iterator[None]:
@@ -309,3 +305,14 @@ def set_own_threads(threads: int) -> None:
     """Threads of torch and of compiled kernels in this process."""
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, int(numba.config.NUMBA_NUM_THREADS)))
+
+
+@contextmanager
+def threads_of(threads: int) -> Iterator[None]:
+    """Within the block, torch and compiled kernels have so many threads."""
+    before = torch.get_num_threads()
+    set_own_threads(threads)
+    try:
+        yield
+    finally:
+        set_own_threads(before)

@@ -14,6 +14,7 @@ int32, offsets are in elements and unchecked.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -40,9 +41,11 @@ def multiplies_bfloat16() -> bool:
     return processor().multiplies_bfloat16
 
 
-def _sums_at_once() -> int:
-    """Vectors of sums that the processor's registers hold, which divide what is summed."""
-    return min(ROWS, 1 << (processor().vectors_at_once(ROWS).bit_length() - 1))
+def _passes(count: int, share: int = 1) -> list[range]:
+    """``count`` in runs as equal as can be, whose vectors the registers hold, ``share`` each."""
+    runs = -(-count * share // processor().vectors_at_once(ROWS))
+    edges = [count * i // runs for i in range(runs + 1)]
+    return [range(*ends) for ends in pairwise(edges)]
 
 
 def _index(value: int) -> Any:
@@ -112,16 +115,16 @@ def sum_products(
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         places = ((0, 1), (3, 4), (5, 6), (7, 8))
         to, vector, number, listed = (_start(context, builder, sig, args, *x) for x in places)
-        for first in range(0, ROWS, _sums_at_once()):
-            sums = [alloca_once_value(builder, _ZERO) for _ in range(_sums_at_once())]
+        for rows in _passes(ROWS):
+            sums = [alloca_once_value(builder, _ZERO) for _ in rows]
             with for_range(builder, args[9]) as loop:
                 offset = builder.shl(_listed(builder, listed, loop.index), _index(4))
                 factor = _load(builder, vector, offset)
-                for i, total in enumerate(sums, first):
+                for i, total in zip(rows, sums, strict=True):
                     other = _repeated_unit(builder, number, builder.add(offset, _index(i)))
                     more = _add_product(builder, factor, other, builder.load(total))
                     builder.store(more, total)
-            for i, total in enumerate(sums, first):
+            for i, total in zip(rows, sums, strict=True):
                 _store(builder, builder.load(total), to, builder.mul(args[2], _index(i)))
         return context.get_dummy_value()
 
@@ -153,9 +156,8 @@ def gather_products(
             _start(context, builder, sig, args, *x) for x in ((0, 1), (2, 3), (5, 6))
         )
         whole = element_pointer(context, builder, sig.args[4], args[4], _index(0))
-        at_once = min(GATHERED, _sums_at_once())
-        for first in range(0, GATHERED, at_once):
-            chosen = [_listed(builder, listed, _index(first + i)) for i in range(at_once)]
+        for places in _passes(GATHERED):
+            chosen = [_listed(builder, listed, _index(i)) for i in places]
             rows = [builder.gep(whole, [builder.mul(channel, args[7])]) for channel in chosen]
             sums = [alloca_once_value(builder, _ZERO) for _ in chosen]
             with for_range(builder, args[7]) as loop:
@@ -210,9 +212,7 @@ def add_products(
             return _load(builder, vector, offset)
 
         columns = range(0, wide, ROWS)
-        at_once = max(1, _sums_at_once() // len(columns))  # rows whose factors stay in registers
-        for first in range(0, units, at_once):
-            rows = range(first, min(first + at_once, units))
+        for rows in _passes(units, len(columns)):
             factors = [[part_of(row, column) for column in columns] for row in rows]
             with for_range(builder, args[9]) as loop:
                 channel = _listed(builder, listed, loop.index)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.refinement.particle_refinement import ParticleRefinement
 
-DIFFERENCE = 0.2
+DIFFERENCE = 0.05
 """Step of the finite differences, in deviations, under a decoder of the batch's own."""
 
 TURN_DIFFERENCE = 0.005
@@ -40,6 +40,9 @@ TURN_DIFFERENCE = 0.005
 WORTH = 0.1
 """Rise of the log-posterior for which another image is computed: a particle that promises less
 is within half a deviation of its posterior, and is left as it is."""
+
+WORTH_WITHOUT_DECODING = 0.01
+"""The same where nothing has to be decoded for it."""
 
 FAR = 3.0
 """First reach of a step, in deviations of the prior, along unknowns whose images hardly bend:
@@ -192,6 +195,20 @@ class LeastSquares:
             model = local.rows[:, 0]
         return self._refined(unknowns, local, noise)
 
+    def information(self) -> Tensor:
+        """What each image tells of each unknown (B, U) at the start: the inverse variance.
+
+        Without the prior, and of each unknown as if the others were known.
+        """
+        unknowns = self._start()
+        offsets = self._offsets(unknowns)
+        model = self._images(unknowns, self._gaussians(offsets))
+        local = LocalImages(model, self._slopes(unknowns, model, offsets))
+        everyone = torch.arange(len(unknowns), device=unknowns.device)
+        products = local.products(everyone, self.data)
+        _, curvature = products.slope_and_curvature(torch.zeros_like(unknowns), self._noise(model))
+        return curvature.diagonal(dim1=1, dim2=2)
+
     def _climb(
         self, local: LocalImages, unknowns: Tensor, score: Tensor, noise: Tensor, most: int
     ) -> None:
@@ -204,7 +221,7 @@ class LeastSquares:
                 unknowns[going], self.prior, noise[going], reach[going]
             )
             rise = promised - score[going]
-            worth = rise > WORTH
+            worth = rise > self._least_rise
             going, move, rise = going[worth], move[worth], rise[worth]
             if not len(going):
                 return
@@ -220,6 +237,11 @@ class LeastSquares:
             far = (move / reach[going]).norm(dim=1)
             grown = torch.where(reached - before > 0.5 * rise, (2.0 * far).clamp_min(1.0), 1.0)
             reach[going] *= torch.where(better, grown, 0.5 * far)[:, None]
+
+    @property
+    def _least_rise(self) -> float:
+        decodes = self.held is None and not isinstance(self.refinement.decoder, BatchDecoder)
+        return WORTH if decodes else WORTH_WITHOUT_DECODING
 
     def _noise(self, model: Tensor) -> Tensor:
         """Variance (B,) of each particle's noise, from what its model leaves over."""

@@ -168,6 +168,29 @@ class ParticleRefinement:
             refined[place] = found
         return refined
 
+    @torch.no_grad()
+    def information_each(
+        self,
+        latent: Tensor,
+        decoder_of: Callable[[NDArray[np.int64]], nn.Module],
+        rows: NDArray[np.int64],
+    ) -> Tensor:
+        """What the images of the particles `rows` tell of each unknown (n, Z): inverse variances.
+
+        Parameters
+        ----------
+        latent, decoder_of
+            As in `refine_each`.
+        rows : int array, shape (n,)
+        """
+        found = []
+        for start in range(0, len(rows), self.batch_size(latent)):
+            few = rows[start : start + self.batch_size(latent)]
+            own = replace(self, decoder=decoder_of(few))
+            still = latent.new_zeros(len(few), POSE_UNKNOWNS)
+            found.append(LeastSquares.of(own, latent[few], still, few).information())
+        return torch.cat(found)
+
     def batch_size(self, latent: Tensor) -> int:
         """Particles at a time that memory and speed like, for latent vectors (n, Z)."""
         if latent.device.type == "cpu":

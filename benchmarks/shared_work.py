@@ -1,0 +1,215 @@
+"""How much faster trainings and sweeps over particles are with several processes than with one.
+
+    python benchmarks/shared_work.py STRUCTURE PLACE -o benchmarks/results
+
+`STRUCTURE` (.cif) is simulated with segments that move and come and go; the run on it lies in
+`PLACE` and is used again where it is there. Every step is timed with one process and with
+`--processes`, each of one thread, in turns, `--repeats` times on the otherwise idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import machine
+import numpy as np
+import torch
+
+from cryoparts.inference.latents import refinement
+from cryoparts.motion.rigid_refinement import refine_motion
+from cryoparts.motion.run_motion import measure_motion
+from cryoparts.occupancy.image_amplitudes import measure_amplitudes
+from cryoparts.parallel.current import shared_work, team
+from cryoparts.particles.preprocessing import prepare
+from cryoparts.pipeline.focus import part_numbers
+from cryoparts.pipeline.maps.reconstruct import reconstruct_states
+from cryoparts.pipeline.start import open_particles
+from cryoparts.run.run import Run
+from cryoparts.training.encoder_input import compute_encoder_input
+from cryoparts.training.epoch import Epoch
+from cryoparts.training.optimiser import make_optimiser
+from cryoparts.validation.null_test import null_decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EPOCHS = 3
+NULL_PARTICLES = 512
+
+
+def made_run(structure: Path, place: Path, particles: int) -> Run:
+    """A run with parts on simulated particles; made where it is not there."""
+    data, folder = place / "data", place / "run"
+    program = [sys.executable, "-m", "cryoparts", "-q"]
+    if not data.exists():
+        counted = ["--n-particles", str(particles)]
+        subprocess.run(
+            [*program, "simulate", "both", str(structure), *counted, "-o", str(data)], check=True
+        )
+    if not (folder / "reconstruction").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        given = [str(data / "particles.star"), "--model", str(data / "model.cif")]
+        subprocess.run(
+            [*program, "run", *given, "--epochs", str(EPOCHS), "-o", str(folder)], check=True
+        )
+    return Run.open(folder)
+
+
+class Steps:
+    """The steps that are timed, each with the number of particles that it goes through."""
+
+    def __init__(self, run: Run, place: Path) -> None:
+        self.run, self.place = run, place / "scratch"
+        self.everyone = np.arange(len(run.particles))
+        self.encoded = run.decoder.encoded_run()
+        self.calibration = run.decoder.calibration
+
+    def all(self) -> dict[str, tuple[Callable[[], object], int]]:
+        count, training = len(self.everyone), len(self.run.setup.split.training)
+        return {
+            "preprocessing": (self.preprocessing, count),
+            "encoder input": (self.encoder_input, count),
+            "training, one epoch": (self.epoch, training),
+            "latent vectors": (self.latents, count),
+            "amplitudes in the images": (self.amplitudes, count),
+            "motion, decoded": (self.decoded_motion, count),
+            "motion, by the images": (self.refined_motion, count),
+            "null particles": (self.null_particles, NULL_PARTICLES),
+            "maps of all states": (self.maps, count),
+        }
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir()
+        return self.place
+
+    def preprocessing(self) -> None:
+        config = self.run.config
+        prepare(open_particles(config), self.fresh() / "particles", config.preprocessing)
+
+    def encoder_input(self) -> None:
+        setup, config = self.run.setup, self.run.training
+        compute_encoder_input(
+            setup.forward, setup.objective, setup.neutral, self.fresh(),
+            vary=config.vary, training=setup.split.training, seed=config.seed,
+        )  # fmt: skip
+
+    def epoch(self) -> None:
+        networks = copy.deepcopy(self.run.decoder.networks)
+        task = Epoch(self.run.setup, networks, make_optimiser(networks), self.run.training, EPOCHS)
+        team().together(task, lambda *_: None, particles=len(self.everyone))
+
+    def latents(self) -> None:
+        problem = refinement(self.run.decoder, self.run.setup)
+        problem.solve(self.encoded, self.everyone, self.run.training.refinement_steps)
+
+    def amplitudes(self) -> None:
+        run = self.run
+        measure_amplitudes(run.particles, run.model, run.parts, run.training)
+
+    def decoded_motion(self) -> object:
+        run = self.run
+        return measure_motion(run.model, run.parts, run.decoder.decode, len(self.everyone))
+
+    def refined_motion(self) -> None:
+        run = self.run
+        refine_motion(self.motion, run.parts, run.setup, run.decoder.offsets, run.training.vary)
+
+    def null_particles(self) -> None:
+        null_decoder(self.run.decoder, self.run.setup, self.everyone[:NULL_PARTICLES], 0)
+
+    def maps(self) -> None:
+        reconstruct_states(self.run, part_numbers(self.run))
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def measured(run: Run, place: Path, processes: int, repeats: int) -> list[dict[str, Any]]:
+    """Seconds of every step by one process and by several, in turns."""
+    steps = Steps(run, place)
+    steps.motion = steps.decoded_motion()
+    rows = []
+    for name, (step, particles) in steps.all().items():
+        step()  # what is loaded or compiled once
+        one, several = [], []
+        with shared_work(processes):
+            step()
+            for _ in range(repeats):
+                several.append(timed(step))
+                with shared_work(1):
+                    one.append(timed(step))
+        rows.append({"step": name, "particles": particles, "one": one, "several": several})
+        print(f"{name}: {statistics.median(one) / statistics.median(several):.2f} times as fast")
+    return rows
+
+
+def table(found: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    about = found["machine"]
+    lines = [
+        "# Several processes against one",
+        "",
+        f"{about['processor']}, {about['cores']} cores, Python {about['python']}, "
+        + ", ".join(f"{k} {v}" for k, v in about["versions"].items())
+        + f"; {found['gaussians']:,} Gaussians, {found['box']} px, one thread a process. "
+        f"Medians of {found['repeats']} runs in turns; `{found['command']}`; raw times in "
+        "[shared_work.json](shared_work.json).",
+        "",
+        f"| step | particles | 1 process, ms a particle | {found['processes']} processes "
+        "| times as fast |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        one, several = (statistics.median(row[key]) for key in ("one", "several"))
+        each = 1e3 / row["particles"]
+        lines.append(
+            f"| {row['step']} | {row['particles']:,} | {one * each:.2f} | {several * each:.2f} "
+            f"| {one / several:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("structure", type=Path)
+    parser.add_argument("place", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--particles", type=int, default=1600)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    given.place.mkdir(parents=True, exist_ok=True)
+    run = made_run(given.structure, given.place, given.particles)
+    torch.set_num_threads(1)
+    rows = measured(run, given.place, given.processes, given.repeats)
+    found = {
+        "machine": machine.description(),
+        "command": f"python benchmarks/shared_work.py STRUCTURE PLACE --particles "
+        f"{given.particles} --processes {given.processes} --repeats {given.repeats}",
+        "gaussians": len(run.model),
+        "box": run.particles.box_size,
+        "processes": given.processes,
+        "repeats": given.repeats,
+        "rows": rows,
+    }
+    given.output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=1) + "\n"
+    (given.output / "shared_work.json").write_text(text, encoding="utf-8")
+    (given.output / "shared_work.md").write_text(table(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
