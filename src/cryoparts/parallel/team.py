@@ -17,7 +17,7 @@ import torch.distributed as dist
 from cryoparts.errors import InputError
 from cryoparts.parallel.group import SOLE, Fault, Group
 from cryoparts.parallel.local import LOOPBACK, LocalFollowers
-from cryoparts.parallel.sharing import BATCHES_A_ROUND, Round, Sweep, lead_round
+from cryoparts.parallel.sharing import Round, Sweep, batches_a_round, lead_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,6 +147,7 @@ class Team:
         """
         sweep = Sweep(task, rows, batch, f"sweep {next(self._numbers)}")
         total, begun, shared, first = len(rows), time.perf_counter(), False, 0
+        at_once = batches_a_round(())
 
         def tell(batches: int) -> None:
             if progress is not None:
@@ -158,6 +159,7 @@ class Team:
                 if not shared and not (len(sweep) >= WORTH_SENDING and self._meets(left)):
                     with threads_of(self._threads_each(self.size())):
                         answer = sweep.done(first)
+                    at_once = batches_a_round((answer,))
                     yield sweep.place(first), answer
                     first += 1
                     tell(first)
@@ -165,9 +167,11 @@ class Team:
                 if not shared:
                     self._group.broadcast(sweep)
                     shared = self._busy = True
-                last = min(first + BATCHES_A_ROUND * self._group.size, len(sweep))
-                yield from self._round(sweep, Round(first, last), tell)
-                first = last
+                last = min(first + at_once * self._group.size, len(sweep))
+                made = self._round(sweep, Round(first, last), tell)
+                at_once, first = batches_a_round([answer for _, answer in made]), last
+                while made:
+                    yield made.pop(0)  # held no longer than it is waited for
         finally:
             if shared:
                 self._busy = False

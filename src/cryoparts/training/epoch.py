@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,13 @@ import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
 from cryoparts.image_model.losses import latent_penalty, mean_frc
+from cryoparts.memory.halving import Halving
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -85,6 +86,8 @@ class Epoch:
         The first is 1.
     rate_factor : float
         On the learning rate.
+    halving : Halving
+        Particles whose gradients memory bears at once; those of a batch are added up.
     """
 
     setup: TrainingSetup
@@ -93,6 +96,7 @@ class Epoch:
     config: TrainingConfig
     number: int
     rate_factor: float = 1.0
+    halving: Halving = field(default_factory=lambda: Halving("training"))
 
     def __call__(self, group: Group, tell: Told) -> EpochDone:
         """Train, in step with the others of the group; tells particles done, of how many,
@@ -134,22 +138,38 @@ class Epoch:
 
     def _step(self, share: _Share, noise: torch.Generator, group: Group) -> float:
         """Loss of the whole batch, after which the networks are changed."""
-        self.optimiser.zero_grad(set_to_none=True)
         # drawn for the whole batch, however it is shared out
         shift = torch.randn((share.size, self.config.latent_dimensions), generator=noise)
-        loss = torch.zeros((), device=self.setup.forward.device)
-        if share.inputs is not None and share.batch is not None:
-            latent = self.networks.encoder(share.inputs)
-            noisy = latent + LATENT_NOISE * shift[share.place].to(latent.device)
-            images = self.setup.forward.images_of(self._gaussians(noisy), share.batch)
-            agreement = self.setup.objective.agreement(share.batch.data, images)
-            part = len(share.inputs) / share.size
-            loss = part * (latent_penalty(latent) - agreement.mean())
-            loss.backward()  # type: ignore[no-untyped-call]
+        own = shift[share.place]
+
+        def attempt(most: int) -> Tensor:
+            # what an attempt that failed has added to the gradients is worth nothing
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = torch.zeros((), device=self.setup.forward.device)
+            for start in range(0, len(own), most):
+                place = slice(start, start + most)
+                loss += self._backward(share, place, own[place])
+            return loss
+
+        loss = self.halving.tried(len(own), attempt)
         if group.size > 1:
-            loss = _added_up(loss.detach(), self._parameters(), group)
+            loss = _added_up(loss, self._parameters(), group)
         self.optimiser.step()
-        return float(loss.detach())
+        return float(loss)
+
+    def _backward(self, share: _Share, place: slice, shift: Tensor) -> Tensor:
+        """Part of the batch's loss, of some of the share, whose gradients are added up."""
+        assert share.inputs is not None
+        assert share.batch is not None
+        inputs, batch = share.inputs[place], share.batch.taken(place)
+        latent = self.networks.encoder(inputs)
+        noisy = latent + LATENT_NOISE * shift.to(latent.device)
+        images = self.setup.forward.images_of(self._gaussians(noisy), batch)
+        agreement = self.setup.objective.agreement(batch.data, images)
+        part = len(inputs) / share.size
+        loss: Tensor = part * (latent_penalty(latent) - agreement.mean())
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _gaussians(self, latent: Tensor) -> Gaussians:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
@@ -218,3 +238,7 @@ class HeldAgainst:
             own = deform(setup.neutral, offsets, self.config.vary)
         images = setup.forward.images_of(own, batch)
         return float(mean_frc(batch.data, images, setup.objective.band).sum())
+
+    def joined(self, answers: Sequence[float]) -> float:
+        """Of parts of a batch."""
+        return sum(answers)
