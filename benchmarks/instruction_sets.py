@@ -20,21 +20,19 @@ WIDEST = re.compile(r"\+(avx512\w*|avx10\.\d|amx-\w+|evex512)")
 
 
 def without_avx512(cache: Path) -> dict[str, str]:
-    """Variables that make numba, torch, oneDNN, MKL and numpy leave AVX-512 and bfloat16 out.
+    """Variables that make numba, torch, oneDNN and MKL leave AVX-512 and bfloat16 out.
 
     Parameters
     ----------
     cache : Path
         For what numba compiles, which is not to mix with the other's.
     """
-    # pocketfft, in torch as in numpy, is compiled once for AVX2 or less
     return {
         "NUMBA_CPU_FEATURES": WIDEST.sub(r"-\1", get_host_cpu_features()),
         "NUMBA_CACHE_DIR": str(cache / "avx2"),
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
     }
 
 

@@ -34,6 +34,13 @@ def description() -> dict[str, Any]:
     }
 
 
+def card() -> str | None:
+    """Name of the graphics card; None where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def limits(clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
     """Best speeds with the threads that torch has: matrix products and a copy.
 

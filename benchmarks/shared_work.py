@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import shutil
 import statistics
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import machine
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from cryoparts.inference.latents import refinement
 from cryoparts.motion.rigid_refinement import refine_motion
@@ -36,7 +36,7 @@ from cryoparts.pipeline.start import open_particles
 from cryoparts.run.run import Run
 from cryoparts.training.encoder_input import compute_encoder_input
 from cryoparts.training.epoch import Epoch
-from cryoparts.training.optimiser import make_optimiser
+from cryoparts.training.trainer import Trainer
 from cryoparts.validation.null_test import null_decoder
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Steps:
         self.everyone = np.arange(len(run.particles))
         self.encoded = run.decoder.encoded_run()
         self.calibration = run.decoder.calibration
+        self.motion = self.decoded_motion()
 
     def all(self) -> dict[str, tuple[Callable[[], object], int]]:
         count, training = len(self.everyone), len(self.run.setup.split.training)
@@ -104,8 +105,8 @@ class Steps:
         )  # fmt: skip
 
     def epoch(self) -> None:
-        networks = copy.deepcopy(self.run.decoder.networks)
-        task = Epoch(self.run.setup, networks, make_optimiser(networks), self.run.training, EPOCHS)
+        trainer = Trainer(self.run.directory, self.run.setup, self.run.training)
+        task = Epoch(trainer.setup, trainer.networks, trainer.optimiser, trainer.config, EPOCHS)
         team().together(task, lambda *_: None, particles=len(self.everyone))
 
     def latents(self) -> None:
@@ -137,22 +138,24 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measured(run: Run, place: Path, processes: int, repeats: int) -> list[dict[str, Any]]:
-    """Seconds of every step by one process and by several, in turns."""
-    steps = Steps(run, place)
-    steps.motion = steps.decoded_motion()
+def measured(steps: Steps, chosen: list[str], processes: int, repeats: int) -> list[dict[str, Any]]:
+    """Seconds of the chosen steps by one process and by several, in turns."""
     rows = []
-    for name, (step, particles) in steps.all().items():
-        step()  # what is loaded or compiled once
-        one, several = [], []
-        with shared_work(processes):
-            step()
+    with shared_work(processes):
+        for name, (step, particles) in steps.all().items():
+            if chosen and name not in chosen:
+                continue
+            one, several = [], []
+            step()  # what is loaded or compiled once, everywhere
             for _ in range(repeats):
-                several.append(timed(step))
-                with shared_work(1):
+                # what is not shared has as many threads as there are processes
+                with threadpool_limits(processes, "blas"):
+                    several.append(timed(step))
+                with threadpool_limits(1, "blas"), shared_work(1):
                     one.append(timed(step))
-        rows.append({"step": name, "particles": particles, "one": one, "several": several})
-        print(f"{name}: {statistics.median(one) / statistics.median(several):.2f} times as fast")
+            rows.append({"step": name, "particles": particles, "one": one, "several": several})
+            times = statistics.median(one) / statistics.median(several)
+            print(f"{name}: {times:.2f} times as fast", flush=True)
     return rows
 
 
@@ -190,11 +193,16 @@ def main() -> None:
     parser.add_argument("--particles", type=int, default=1600)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", nargs="*", help="of the table: the others stay as they are")
     given = parser.parse_args()
     given.place.mkdir(parents=True, exist_ok=True)
     run = made_run(given.structure, given.place, given.particles)
     torch.set_num_threads(1)
-    rows = measured(run, given.place, given.processes, given.repeats)
+    steps = Steps(run, given.place)
+    new = {r["step"]: r for r in measured(steps, given.steps, given.processes, given.repeats)}
+    path = given.output / "shared_work.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    rows = {row["step"]: row for row in known} | new
     found = {
         "machine": machine.description(),
         "command": f"python benchmarks/shared_work.py STRUCTURE PLACE --particles "
@@ -203,11 +211,11 @@ def main() -> None:
         "box": run.particles.box_size,
         "processes": given.processes,
         "repeats": given.repeats,
-        "rows": rows,
+        "rows": [rows[name] for name in steps.all() if name in rows],
     }
     given.output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=1) + "\n"
-    (given.output / "shared_work.json").write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     (given.output / "shared_work.md").write_text(table(found), encoding="utf-8")
 
 

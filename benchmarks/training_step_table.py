@@ -181,23 +181,14 @@ def _instructions(rows: list[dict[str, Any]]) -> list[str]:
         "## Without AVX-512",
         "",
         "Processor time, ms a particle, of one thread: with all of the processor's instructions, "
-        "and with numba, torch, oneDNN, MKL and numpy told to leave AVX-512 and bfloat16 out. Two "
+        "and with numba, torch and oneDNN told to leave AVX-512 and bfloat16 out. Two "
         "processes take turns; medians, and of the turns' ratios the median (lowest to highest).",
         "",
     ]
     both = ("all", "without AVX-512")
     for row in done:
         lines += [f"**{_label(row)}**, {len(next(iter(_times(row, both[0]).values())))} turns", ""]
-        for name in both:
-            found = row["compiled_for"][name]
-            single, half = (
-                found["limits"][f"{kind}_operations_per_second"] / 1e9
-                for kind in ("float32", "bfloat16")
-            )
-            lines.append(
-                f"- {name}: vectors of {found['float_lanes']} float32, torch {found['torch']}; "
-                f"products of matrices {single:.0f} GFLOP/s in float32, {half:.0f} in bfloat16"
-            )
+        lines += [_built(name, row["compiled_for"][name]) for name in both]
         body = []
         for piece, wide in _times(row, both[0]).items():
             narrow = _times(row, both[1])[piece]
@@ -207,6 +198,15 @@ def _instructions(rows: list[dict[str, Any]]) -> list[str]:
             body.append([piece, *(f"{time:.3f}" for time in middle), spread])
         lines += ["", *table(["piece", *both, "times"], body), ""]
     return [*lines, *_failures(rows)]
+
+
+def _built(name: str, found: dict[str, Any]) -> str:
+    """What one way was compiled for and, where it was measured, how fast products are."""
+    words = f"- {name}: vectors of {found['float_lanes']} float32, torch {found['torch']}"
+    for kind in ("float32", "bfloat16") if "limits" in found else ():
+        speed = found["limits"][f"{kind}_operations_per_second"] / 1e9
+        words += f", products of matrices in {kind} {speed:.0f} GFLOP/s"
+    return words
 
 
 def _times(row: dict[str, Any], way: str) -> dict[str, list[float]]:

@@ -124,9 +124,11 @@ def _recovar_latents(job: Job) -> dict[str, np.ndarray]:
 
 
 def _cryoparts_commands(job: Job) -> dict[str, list[str]]:
-    run = [sys.executable, "-m", "cryoparts", "run", job.particles]
+    # to the latent vectors, as of the others: parts, composition and maps would follow
+    one = [sys.executable, "-m", "cryoparts", "--processes", "1"]
     model = str(job.data / "model.cif")
-    return {"run": [*run, "--model", model, "-o", str(job.out / "run"), *job.options]}
+    out = str(job.out / "run")
+    return {"train": [*one, "train", job.particles, "--model", model, "-o", out, *job.options]}
 
 
 def _cryoparts_latents(job: Job) -> dict[str, np.ndarray]:

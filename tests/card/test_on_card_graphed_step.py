@@ -11,11 +11,14 @@ import torch
 from cryoparts.image_model.deformation import channel_count, deform
 from cryoparts.image_model.forward_model import ParticleBatch
 from cryoparts.image_model.losses import latent_penalty
+from cryoparts.training import epoch
 from cryoparts.training.graphed_step import WARM_UP, TrainingStep, recorder_for
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser, set_rate
 from cryoparts.training.setup import prepare_training
-from training_example import QUICK, make_example
+from cryoparts.training.trainer import Trainer
+from pretended_card import AtOnce
+from training_example import QUICK, Silent, make_example
 
 BATCH, STEPS = 8, WARM_UP + 3
 VARY = ("position", "amplitude", "width")
@@ -166,3 +169,20 @@ def test_steps_are_captured_on_cuda_alone(monkeypatch):
     assert recorder_for(torch.device("cpu")) is None
     monkeypatch.setenv("CRYOPARTS_GRAPHS", "0")
     assert recorder_for(torch.device("cuda")) is None
+
+
+def test_a_training_whose_steps_are_captured_is_the_one_of_plain_steps(card, tmp_path, monkeypatch):
+    monkeypatch.setattr(epoch, "ThreadPoolExecutor", AtOnce)
+    rows = {}
+    for name, recorder in (("plain", None), ("captured", card)):
+        monkeypatch.setattr(epoch, "recorder_for", lambda device, used=recorder: used)
+        config = replace(QUICK, device="card", vary=VARY, epochs=3, decoder="mlp")
+        run = make_example(tmp_path / name, config).run
+        first = Trainer(run, prepare_training(run, config), replace(config, epochs=2))
+        first.train(Silent())
+        # the checkpoint has Adam's state, and the rate that is a number on the card
+        resumed = Trainer(run, prepare_training(run, config), config)
+        rows[name] = resumed.train(Silent(), resume=True)
+    for plain, captured in zip(rows["plain"], rows["captured"], strict=True):
+        for key in ("loss", "held_out_frc", "learning_rate"):
+            assert plain.get(key) == captured.get(key)

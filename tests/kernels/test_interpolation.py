@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.kernels.interpolation import (
+    PARTICLES_TOGETHER,
     interpolate,
     interpolate_dense,
     interpolate_reference,
@@ -22,7 +23,7 @@ def example(seed: int, batch: int, sources: int, targets: int, neighbours: int, 
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 1000),
-    batch=st.integers(0, 5),
+    batch=st.sampled_from([0, 1, 2, 5, PARTICLES_TOGETHER, PARTICLES_TOGETHER + 3]),
     sources=st.integers(1, 9),
     targets=st.integers(1, 9),
     neighbours=st.integers(1, 4),
@@ -41,7 +42,7 @@ def test_fast_ways_equal_the_definition_in_values_and_gradients(
         results.append((out.detach(), *(leaf.grad for leaf in leaves)))
     for of_definition, *others in zip(*results, strict=True):
         for other in others:
-            torch.testing.assert_close(other, of_definition, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(other, of_definition, atol=3e-5, rtol=3e-5)
 
 
 def test_fixed_weights_get_no_gradient():

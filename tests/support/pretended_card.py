@@ -203,7 +203,7 @@ def _replay(tape: list) -> None:
 class AtOnce:
     """An executor that does what it is given at once: other threads know no pretended card."""
 
-    def __init__(self, max_workers: int = 1) -> None:
+    def __init__(self, **options: object) -> None:
         pass
 
     def __enter__(self) -> AtOnce:

@@ -42,15 +42,23 @@ SHOWN: dict[str, Callable[[Any], None]] = {
 }
 
 
-def show_steps(run: Run, config: RunConfig, *, resume: bool, halves: bool = False) -> None:
-    """Make all steps of a run after its start, and show what each found."""
+def show_steps(
+    run: Run, config: RunConfig, *, resume: bool, halves: bool = False, report: bool = True
+) -> None:
+    """Make all steps of a run after its start, or those before the report; show what each found."""
     from cryoparts.pipeline.steps import STEPS, run_steps
 
     epochs = TrainingProgress(run.training.epochs)
     with progress_bars() as progress:
         DISPLAY.stage(1, len(STEPS))
         steps = run_steps(
-            run, config, resume=resume, halves=halves, epochs=epochs, progress=progress
+            run,
+            config,
+            resume=resume,
+            halves=halves,
+            report=report,
+            epochs=epochs,
+            progress=progress,
         )
         begun = time.perf_counter()
         for number, step in enumerate(steps, start=2):

@@ -42,10 +42,6 @@ class ParticleBatch:
     ctf: Tensor
     rotation: Tensor
 
-    def taken(self, place: slice) -> ParticleBatch:
-        """Some of the particles."""
-        return ParticleBatch(self.data[place], self.ctf[place], self.rotation[place])
-
 
 @dataclass(frozen=True)
 class ForwardModel:

@@ -217,21 +217,23 @@ class _Fit:
     def measure_noise(self, usual: NDArray[np.int64]) -> _Noise:
         """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
         sample = evenly_spaced(usual, NOISE_SAMPLE)
-        chunks = np.array_split(sample, -(-len(sample) // BATCH))
         rings = ring_count(self.box)
         power, number = torch.zeros(2, rings, dtype=torch.float64, device=self.pairs.device)
-        for rows in chunks:
-            images, templates = self.inputs(rows)
-            residual = _least_squares(images, templates, self.pairs)[2]
-            squares = (residual.abs().square() * self.pairs).sum(dim=0).double()
+        for place, squares in team().sweep(self._left_over, sample, BATCH):
             power.index_add_(0, self.ring, squares)
-            number.index_add_(0, self.ring, self.pairs.double() * len(rows))
+            number.index_add_(0, self.ring, self.pairs.double() * (place.stop - place.start))
         mean = power / number.clamp_min(1.0)
         floor = 1e-6 * float(mean.max()) + 1e-30
         weights = (self.pairs / mean.clamp_min(floor)[self.ring]).float()
-        return _Noise(weights, self._inflation(chunks, weights))
+        return _Noise(weights, self._inflation(sample, weights))
 
-    def _inflation(self, chunks: list[NDArray[np.int64]], weights: Tensor) -> float:
+    def _left_over(self, rows: NDArray[np.int64]) -> Tensor:
+        """Power (M,) that an unweighted fit leaves over, summed over the particles."""
+        images, templates = self.inputs(rows)
+        residual = _least_squares(images, templates, self.pairs)[2]
+        return (residual.abs().square() * self.pairs).sum(dim=0).double()
+
+    def _inflation(self, sample: NDArray[np.int64], weights: Tensor) -> float:
         """Variance of fits to pure noise over that of independent frequencies.
 
         The mask around the particle makes neighbouring frequencies alike (by one
@@ -239,18 +241,22 @@ class _Fit:
         particle with the templates of another. What the two particles' templates
         have in common is no longer in it, and counts for nothing.
         """
-        total, expected = 0.0, 0.0
-        for rows in chunks:
-            images, templates = self.inputs(rows)
-            residual = _least_squares(images, templates, weights)[2]
-            strange = torch.roll(residual, 1, dims=0)
-            amplitudes, normal, _ = _least_squares(strange, templates, weights)
-            total += float((amplitudes[:, None] @ normal @ amplitudes[..., None]).sum())
-            own = torch.roll(templates, 1, dims=0)
-            expected += len(rows) * self.groups - _common(templates, own, weights)
+        task = partial(self._strange_fit, weights=weights)
+        found = [of for _, of in team().sweep(task, sample, BATCH)]
+        total, expected = (sum(column) for column in zip(*found, strict=True))
         # particles that are all seen alike leave nothing to measure on
-        enough = expected > 0.05 * self.groups * sum(len(rows) for rows in chunks)
+        enough = expected > 0.05 * self.groups * len(sample)
         return max(total / expected, 1.0) if enough else 1.0
+
+    def _strange_fit(self, rows: NDArray[np.int64], weights: Tensor) -> tuple[float, float]:
+        """Sum of squares of a batch's fits by strangers' templates, and what is expected of it."""
+        images, templates = self.inputs(rows)
+        residual = _least_squares(images, templates, weights)[2]
+        strange = torch.roll(residual, 1, dims=0)
+        amplitudes, normal, _ = _least_squares(strange, templates, weights)
+        own = torch.roll(templates, 1, dims=0)
+        total = float((amplitudes[:, None] @ normal @ amplitudes[..., None]).sum())
+        return total, len(rows) * self.groups - _common(templates, own, weights)
 
     def solve(self, rows: NDArray[np.int64], noise: _Noise) -> tuple[FloatArray, FloatArray]:
         """Amplitudes (B, G) and their covariances (B, G, G)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEADER = 0
+
+PROTOCOL = 5
+"""Of pickle: those before it write numpy's arrays as text, ten times slower."""
 
 PATIENCE = timedelta(days=30)
 """How long one waits for another: the leader may cluster for hours. That a process is gone is
@@ -143,14 +147,18 @@ SOLE = Group(0, 1)
 
 
 def _packed(message: object) -> Tensor:
+    if not torch.cuda.is_available():  # four times as fast
+        return torch.frombuffer(bytearray(pickle.dumps(message, PROTOCOL)), dtype=torch.uint8)
     stream = io.BytesIO()
-    torch.save(message, stream)
+    torch.save(message, stream, pickle_protocol=PROTOCOL)
     return torch.frombuffer(stream.getbuffer(), dtype=torch.uint8)
 
 
 def _unpacked(data: Tensor) -> Any:
     # sent by this program to itself, over connections that it made: nothing of a user's is in it
-    return torch.load(io.BytesIO(data.numpy().tobytes()), map_location=_here, weights_only=False)
+    if not torch.cuda.is_available():
+        return pickle.loads(data.numpy().data)
+    return torch.load(io.BytesIO(data.numpy().data), map_location=_here, weights_only=False)
 
 
 def _here(storage: Any, location: str) -> Any:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch.distributed import Store
 
 ALIVE_FOR = 5.0
@@ -21,6 +24,24 @@ ALIVE_FOR = 5.0
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 """The network interface that no other machine reaches."""
+
+
+INTERFACE = "GLOO_SOCKET_IFNAME"
+"""Variable that says which interface gloo takes."""
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Within the block, connections of gloo are made on the loopback interface."""
+    before = os.environ.get(INTERFACE)
+    os.environ[INTERFACE] = LOOPBACK
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[INTERFACE]
+        else:
+            os.environ[INTERFACE] = before
 
 
 def ready_key(rank: int) -> str:
@@ -58,7 +79,7 @@ class LocalFollowers:
         folder = tempfile.TemporaryDirectory(prefix="cryoparts-")
         processes = []
         environment = os.environ | {
-            "GLOO_SOCKET_IFNAME": LOOPBACK,
+            INTERFACE: LOOPBACK,
             "OMP_NUM_THREADS": str(threads),
             "NUMBA_NUM_THREADS": str(most_threads),
         }

@@ -123,6 +123,7 @@ def lead_round(
         if other.fault is not None:
             raise other.fault.error()
         made.answers |= other.answers
+    tell(one.last)
     for number in range(one.first, one.last):
         yield sweep.place(number), made.answers.pop(number)
 

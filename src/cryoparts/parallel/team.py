@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch.distributed as dist
 
 from cryoparts.errors import InputError
 from cryoparts.parallel.group import SOLE, Fault, Group
-from cryoparts.parallel.local import LOOPBACK, LocalFollowers
+from cryoparts.parallel.local import LocalFollowers, on_loopback
 from cryoparts.parallel.sharing import Round, Sweep, batches_a_round, lead_round
 
 if TYPE_CHECKING:
@@ -146,37 +145,47 @@ class Team:
             As the task does, in whatever process.
         """
         sweep = Sweep(task, rows, batch, f"sweep {next(self._numbers)}")
-        total, begun, shared, first = len(rows), time.perf_counter(), False, 0
+        total, first, seconds = len(rows), 0, 0.0
         at_once = batches_a_round(())
 
         def tell(batches: int) -> None:
             if progress is not None:
                 progress(min(batches * batch, total), total)
 
+        while first < len(sweep):
+            # not of the first batch, for which kernels are loaded
+            left = seconds / max(first - 1, 1) * (len(sweep) - first)
+            if len(sweep) >= WORTH_SENDING and self._meets(left):
+                break
+            began = time.perf_counter()
+            with threads_of(self._threads_each(self.size())):
+                answer = sweep.done(first)
+            seconds += time.perf_counter() - began if first else 0.0
+            at_once = batches_a_round((answer,))
+            yield sweep.place(first), answer
+            first += 1
+            tell(first)
+        else:
+            return
+        yield from self._shared(sweep, first, at_once, tell)
+
+    def _shared(
+        self, sweep: Sweep[Result], first: int, at_once: int, tell: Callable[[int], None]
+    ) -> Iterator[tuple[slice, Result]]:
+        """What is left of a sweep from its batch `first`, done by all, `at_once` by each."""
+        self._group.broadcast(sweep)
+        self._busy = True
         try:
             while first < len(sweep):
-                left = (time.perf_counter() - begun) / max(first, 1) * (len(sweep) - first)
-                if not shared and not (len(sweep) >= WORTH_SENDING and self._meets(left)):
-                    with threads_of(self._threads_each(self.size())):
-                        answer = sweep.done(first)
-                    at_once = batches_a_round((answer,))
-                    yield sweep.place(first), answer
-                    first += 1
-                    tell(first)
-                    continue
-                if not shared:
-                    self._group.broadcast(sweep)
-                    shared = self._busy = True
                 last = min(first + at_once * self._group.size, len(sweep))
                 made = self._round(sweep, Round(first, last), tell)
                 at_once, first = batches_a_round([answer for _, answer in made]), last
                 while made:
                     yield made.pop(0)  # held no longer than it is waited for
         finally:
-            if shared:
-                self._busy = False
-                if self.is_joined:
-                    self._group.broadcast(None)
+            self._busy = False
+            if self.is_joined:
+                self._group.broadcast(None)
 
     def _round(
         self, sweep: Sweep[Result], one: Round, tell: Callable[[int], None]
@@ -273,8 +282,8 @@ class Team:
             self._followers.wait_until_ready(self._store)
         if not self._followers.are_ready(self._store):
             return
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-        self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
+        with on_loopback():
+            self._group = Group.join(self._store, 0, len(self._followers.processes) + 1)
         LOG.info("%d processes share the work", self._group.size)
 
     def _threads_each(self, processes: int) -> int:

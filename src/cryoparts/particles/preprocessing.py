@@ -59,6 +59,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_MASK_FRACTION = 0.45
 CONTRAST_SAMPLE = 2000
 """Particles, spread over the file, that the contrast is told from."""
+MOST_IN_A_BATCH = 256
+"""Images that are read together."""
+
 VALUES_IN_A_BATCH = 2**21
 """Pixels of raw images held at a time (8 MiB in float32, and a few copies of them)."""
 
@@ -183,7 +186,7 @@ def plan_of(table: ParticleTable, config: PreprocessingConfig) -> Plan:
         radius_angstrom=float(radius),
         edge_pixels=config.mask_edge_pixels,
         normalise=config.normalise,
-        batch=max(1, min(1024, VALUES_IN_A_BATCH // largest**2)),
+        batch=max(1, min(MOST_IN_A_BATCH, VALUES_IN_A_BATCH // largest**2)),
         contrast_stride=max(1, table.image_count // CONTRAST_SAMPLE),
     )
 

@@ -64,6 +64,7 @@ def run_steps(
     *,
     resume: bool = False,
     maps: bool = True,
+    report: bool = True,
     halves: bool = False,
     epochs: TrainingProgress | None = None,
     progress: Progress = silent,
@@ -80,6 +81,8 @@ def run_steps(
         Go on with the training that is there.
     maps : bool
         Also masks, trust, maps and report; without them, what numbers need.
+    report : bool
+        The report as well; where more is to come before it, it is left to the caller.
     halves : bool
         Train each half apart too, so that the half maps at rest are independent.
     epochs, progress
@@ -125,5 +128,6 @@ def run_steps(
         options = AtRestOptions(halves=halves)
         rested = at_rest_where_parts_move(run, options, config.reconstruction, progress, epochs)
         yield StepDone("at-rest", rested)
+    if maps and report:
         begin("report")
         yield StepDone("report", report_run(run))

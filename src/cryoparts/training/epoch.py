@@ -10,15 +10,18 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
+from cryoparts.image_model.forward_model import ParticleBatch
 from cryoparts.image_model.losses import latent_penalty, mean_frc
 from cryoparts.memory.halving import Halving
 from cryoparts.seeds import Purpose, random_for, seed_for
+from cryoparts.training.graphed_step import TrainingStep, recorder_for
 from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
-    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.parallel.group import Group
     from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
@@ -111,11 +113,13 @@ class Epoch:
         seed = seed_for(self.config.seed, Purpose.TRAINING_NOISE, self.number)
         noise = torch.Generator().manual_seed(seed)
         started, done, total = time.perf_counter(), 0, 0.0
+        recorder = recorder_for(self.setup.forward.device)
+        step = TrainingStep(self._loss, self._parameters(), self.optimiser, recorder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + group.rank)  # of dropout
-            for step, share in enumerate(self._shares(order, group)):
-                self._set_rate(step, len(order))
-                loss = self._step(share, noise, group)
+            for number, share in enumerate(self._shares(order, group)):
+                self._set_rate(number, len(order))
+                loss = self._step(step, share, noise, group)
                 total += loss * share.size
                 done += share.size
                 seconds = time.perf_counter() - started
@@ -128,7 +132,7 @@ class Epoch:
         """Read this process's share of each batch while the one before it is trained on."""
         size = self.config.batch_size
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
-        with ThreadPoolExecutor(max_workers=1) as reader:
+        with ThreadPoolExecutor(max_workers=1, initializer=_own_card()) as reader:
             ahead = reader.submit(_Share.read, self.setup, chunks[0], group)
             for following in [*chunks[1:], None]:
                 share = ahead.result()
@@ -136,40 +140,48 @@ class Epoch:
                     ahead = reader.submit(_Share.read, self.setup, following, group)
                 yield share
 
-    def _step(self, share: _Share, noise: torch.Generator, group: Group) -> float:
+    def _step(
+        self, step: TrainingStep, share: _Share, noise: torch.Generator, group: Group
+    ) -> float:
         """Loss of the whole batch, after which the networks are changed."""
+        device = self.setup.forward.device
         # drawn for the whole batch, however it is shared out
         shift = torch.randn((share.size, self.config.latent_dimensions), generator=noise)
-        own = shift[share.place]
+        own = shift[share.place].to(device)
+
+        def of(place: slice) -> tuple[Tensor, ...]:
+            assert share.inputs is not None
+            assert share.batch is not None
+            inputs, batch = share.inputs[place], share.batch
+            part = torch.full((), len(inputs) / share.size, device=device)
+            images = (batch.data[place], batch.ctf[place], batch.rotation[place])
+            return (inputs, own[place], part, *images)
 
         def attempt(most: int) -> Tensor:
-            # what an attempt that failed has added to the gradients is worth nothing
-            self.optimiser.zero_grad(set_to_none=True)
-            loss = torch.zeros((), device=self.setup.forward.device)
+            if 0 < len(own) <= most:
+                return step.gradients(*of(slice(None)))
+            # what an attempt that failed has added is forgotten as well
+            step.no_gradients()
+            loss = torch.zeros((), device=device)
             for start in range(0, len(own), most):
-                place = slice(start, start + most)
-                loss += self._backward(share, place, own[place])
+                loss += step.further_gradients(*of(slice(start, start + most)))
             return loss
 
         loss = self.halving.tried(len(own), attempt)
         if group.size > 1:
             loss = _added_up(loss, self._parameters(), group)
-        self.optimiser.step()
+        step.update()
         return float(loss)
 
-    def _backward(self, share: _Share, place: slice, shift: Tensor) -> Tensor:
-        """Part of the batch's loss, of some of the share, whose gradients are added up."""
-        assert share.inputs is not None
-        assert share.batch is not None
-        inputs, batch = share.inputs[place], share.batch.taken(place)
+    def _loss(
+        self, inputs: Tensor, shift: Tensor, part: Tensor, data: Tensor, ctf: Tensor, turns: Tensor
+    ) -> Tensor:
+        """Of a process's part of a batch. On a card it is captured: it reads nothing back."""
         latent = self.networks.encoder(inputs)
-        noisy = latent + LATENT_NOISE * shift.to(latent.device)
-        images = self.setup.forward.images_of(self._gaussians(noisy), batch)
-        agreement = self.setup.objective.agreement(batch.data, images)
-        part = len(inputs) / share.size
-        loss: Tensor = part * (latent_penalty(latent) - agreement.mean())
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        gaussians = self._gaussians(latent + LATENT_NOISE * shift)
+        images = self.setup.forward.images_of(gaussians, ParticleBatch(data, ctf, turns))
+        agreement = self.setup.objective.agreement(data, images)
+        return part * (latent_penalty(latent) - agreement.mean())
 
     def _gaussians(self, latent: Tensor) -> Gaussians:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
@@ -183,6 +195,13 @@ class Epoch:
         now = (self.number - 1) * steps_an_epoch + step
         rate = learning_rate(now, steps, peak_rate(self.config, steps))
         set_rate(self.optimiser, self.rate_factor * rate)
+
+
+def _own_card() -> Callable[[], None] | None:
+    """What has another thread use the card that this one uses; None where there is none."""
+    if not torch.cuda.is_available():
+        return None
+    return partial(torch.cuda.set_device, torch.cuda.current_device())
 
 
 @dataclass(frozen=True)

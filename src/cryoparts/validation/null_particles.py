@@ -78,17 +78,8 @@ class NullImaging:
         mean = _mean_gaussians(trained, setup)
         chosen = setup.split.training
         sample = chosen[:: max(1, len(chosen) // SAMPLE)][:SAMPLE]
-        forward = setup.forward
-        rings = ring_count(forward.particles.box_size)
-        sums = torch.zeros(4, rings, device=forward.device)
-        for start in range(0, len(sample), BATCH):
-            rows = sample[start : start + BATCH]
-            batch = forward.batch(rows)
-            for kind, gaussians in enumerate((mean, trained.gaussians_of(setup.neutral, rows))):
-                model = forward.images_of(gaussians, batch)
-                cross, _, power = ring_statistics(batch.data, model)
-                sums[2 * kind] += cross.sum(dim=0)
-                sums[2 * kind + 1] += power.sum(dim=0)
+        task = _Explained(trained, setup, mean)
+        sums = torch.stack([of for _, of in team().sweep(task, sample, BATCH)]).sum(dim=0)
         scale = torch.where(
             sums[1::2] > 0, sums[::2] / sums[1::2].clamp_min(1e-30), torch.zeros_like(sums[::2])
         ).clamp_min(0.0)
@@ -163,6 +154,27 @@ class NullImaging:
             _working_image=working,
             _given=None,
         )
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """Products (4, R) of each ring, summed over a batch: of the data with projections of the mean
+    model, of these with themselves, and both of the particles' own Gaussians.
+    """
+
+    trained: TrainedDecoder
+    setup: TrainingSetup
+    mean: Gaussians
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """Of the particles `rows`."""
+        forward, sums = self.setup.forward, []
+        batch = forward.batch(rows)
+        for gaussians in (self.mean, self.trained.gaussians_of(self.setup.neutral, rows)):
+            cross, _, power = ring_statistics(batch.data, forward.images_of(gaussians, batch))
+            sums += [cross.sum(dim=0), power.sum(dim=0)]
+        return torch.stack(sums)
 
 
 @dataclass(frozen=True)

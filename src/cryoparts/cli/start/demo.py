@@ -63,9 +63,12 @@ def demo(
     with progress_bars() as progress:
         run = start_run(config, output / "run", tell=say, progress=progress)
     with run.directory.logging():
-        show_steps(run, config, resume=False)
+        # the one report has the comparison with the truth in it
+        show_steps(run, config, resume=False, report=False)
         evaluate_run_folder(run, data / "truth.npz", oracle=True)
-        show_report(report_run(run))
+        with progress_bar("writing the report"):
+            written = report_run(run)
+        show_report(written)
         say(f"demo done in {duration(time.perf_counter() - started)}")
 
 
