@@ -189,10 +189,9 @@ class Team:
 
     def _round(
         self, sweep: Sweep[Result], one: Round, tell: Callable[[int], None]
-    ) -> Iterator[tuple[slice, Result]]:
+    ) -> list[tuple[slice, Result]]:
         with self._kept_whole(), threads_of(self._threads_each(self.size())):
-            made = list(lead_round(self._group, sweep, one, tell))
-        yield from made
+            return list(lead_round(self._group, sweep, one, tell))
 
     def together(
         self,
