@@ -32,6 +32,7 @@ class Particles:
 class Decoder:
     """Parts that come and go; counts how often each particle is decoded, and how many at once."""
 
+    calibration = None
     decoded: Counter[int]
     largest: int
 
@@ -67,9 +68,13 @@ def run(tmp_path, monkeypatch) -> RunDirectory:
     return run
 
 
-@pytest.mark.parametrize(("kept", "times"), [(10**6, 1), (1000, 2), (0, 2)])
-def test_all_parts_from_two_decodings_or_one(run, monkeypatch, kept, times):
+@pytest.mark.parametrize(
+    ("kept", "filed", "times"),
+    [(10**6, 0, 1), (1000, 0, 2), (0, 0, 2), (0, 10**6, 1), (3000, 10**6, 1), (3000, 1000, 2)],
+)
+def test_all_parts_from_two_decodings_or_one(run, monkeypatch, kept, filed, times):
     monkeypatch.setattr("cryoparts.pipeline.focus.MOST_KEPT", kept)
+    monkeypatch.setattr("cryoparts.pipeline.focus.MOST_FILED", filed)
     done = []
     looks = [[part] for part in range(1, PARTS + 1)] + [[1, 3]]
     options = FocusConfig(states=2)

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
 BATCH = 256
 """Particles decoded together: 2 MB of amplitudes, 6 of displacements, for 2,048 Gaussians."""
 
+DECODED_AT_ONCE = 32
+"""Of these, on the processor: of more, what a layer hands to the next does not stay in its
+caches (2.1 instead of 1.5 ms a particle with 256)."""
+
 AMPLITUDE_SAMPLE = 1000
 """Particles whose amplitudes tell the reference Gaussians and every Gaussian's levels."""
 
@@ -269,8 +273,9 @@ class TrainedDecoder:
     @torch.no_grad()
     def offsets(self, indices: NDArray[np.int64]) -> Tensor:
         """The decoder's output (n, N, channels) for the chosen particles, all at once."""
-        offsets: Tensor = self.networks.decoder(self.latent_of(indices))
-        return offsets
+        latent = self.latent_of(indices)
+        size = DECODED_AT_ONCE if latent.device.type == "cpu" else max(len(latent), 1)
+        return torch.cat([self.networks.decoder(few) for few in torch.split(latent, size)])
 
     def gaussians_of(self, neutral: Gaussians, indices: NDArray[np.int64]) -> Gaussians:
         """The Gaussians of each of the chosen particles, as they are projected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from cryoparts.io.atomic import write_together
 from cryoparts.parallel.current import team
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
+from cryoparts.states.kept_batches import KeptBatches
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
 
@@ -41,8 +43,10 @@ PARTICLES = "particles.csv"
 OWN_FILES = ("state_*.star", "states.csv", "trajectory/*")
 
 MOST_KEPT = 100_000_000
-"""Numbers of the decoder's output kept for the second of two passes (0.4 GB); where there
-are more, the particles are decoded twice."""
+"""Numbers of the decoder's output kept in memory for the second of two passes (0.4 GB)."""
+
+MOST_FILED = 2_500_000_000
+"""And in a file in the run folder (10 GB); of more, the particles are decoded twice."""
 
 BATCH = 1024
 """Particles decoded together: 50 MB of output for 3,000 Gaussians."""
@@ -107,9 +111,9 @@ def find_states(
     trained, labels, directory = run.decoder, run.parts, run.directory
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
-    decoding = _Decoding(trained, gaussians_of(wanted), progress)
-    seen, names = describe(wanted, decoding.batches), trained.particles.names
-    results, particle_file = [], _ParticleFile(directory)
+    with closing(_Decoding(trained, gaussians_of(wanted), directory.root, progress)) as decoding:
+        seen = describe(wanted, decoding.batches)
+    names, results, particle_file = trained.particles.names, [], _ParticleFile(directory)
     seen.reverse()
     for look in wanted:
         # taken out: what was seen of many particles is large, and each look is written in turn
@@ -133,30 +137,36 @@ class _Decoding:
     """
 
     def __init__(
-        self, trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
+        self,
+        trained: TrainedDecoder,
+        gaussians: NDArray[np.int64],
+        folder: Path,
+        progress: Progress | None,
     ) -> None:
         self._trained, self._gaussians, self._progress = trained, gaussians, progress
-        self._kept: list[Batch] | None = None
+        self._folder = folder
+        self._kept = KeptBatches(folder, 0, 0)
+        self._complete = False
 
     def batches(self) -> Iterator[Batch]:
         """Go through all particles."""
-        if self._kept is not None:
+        if self._complete and self._kept.whole:
             yield from self._kept
             return
-        kept: list[Batch] | None = []
-        held, count = 0, len(self._trained.particles)
+        self._kept = KeptBatches(self._folder, MOST_KEPT, MOST_FILED)
+        count = len(self._trained.particles)
         # measured once, here, and not by everybody who decodes
         self._trained.calibration  # noqa: B018
         task = partial(self._trained.decode, gaussians=self._gaussians)
         for _, decoded in team().sweep(task, np.arange(count), BATCH, self._progress):
             batch = decoded.relative_scalars, decoded.displacements
-            held += sum(values.size for values in batch if values is not None)
-            if kept is not None and held <= MOST_KEPT:
-                kept.append(batch)
-            else:
-                kept = None
+            self._kept.add(batch)
             yield batch
-        self._kept = kept
+        self._complete = True
+
+    def close(self) -> None:
+        """Let go of what has been kept."""
+        self._kept.close()
 
 
 def _focused(
