@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlparse
@@ -50,29 +51,34 @@ class StandIn:
         self.seconds = self.others_seconds = 0.0
         self.random = np.random.default_rng(0)
         method = getattr(owner, name)
-        setattr(owner, name, lambda own, rows, *more: self(method, own, rows, *more))
 
-    def __call__(self, method, own, rows, *more):
-        began, key = time.process_time(), len(rows)
+        def standing_in(own, rows, *more, **named):
+            return self(method, own, rows, *more, **named)
+
+        setattr(owner, name, standing_in)
+
+    def __call__(self, method, own, rows, *more, **named):
+        began, key = time.process_time(), (len(rows), str(named))
         if self.done < self.share or key not in self.kept:
-            answer = self.kept[key] = method(own, rows, *more)
+            answer = self.kept[key] = method(own, rows, *more, **named)
             self.done += len(rows)
             self.seconds += time.process_time() - began
             return answer
-        answer = self.changed(self.kept[key])
+        answer = self.changed(self.kept[key], own, rows)
         self.others += len(rows)
         self.others_seconds += time.process_time() - began
         return answer
 
-    def changed(self, kept):
+    def changed(self, kept, own, rows):
+        """The kept answer times 1 and a little, another for each particle."""
         if isinstance(kept, tuple):
-            return tuple(self.changed(one) for one in kept)
-        factor = 1.0 + CHANGED * self.random.normal(size=(len(kept), *[1] * (kept.ndim - 1)))
-        if isinstance(kept, np.ndarray):
-            return kept * factor
-        import torch
-
-        return kept * torch.as_tensor(factor, dtype=kept.dtype)
+            return tuple(self.changed(one, own, rows) for one in kept)
+        if is_dataclass(kept):
+            numbers = [getattr(kept, field.name) for field in fields(kept)[1:]]
+            others = [None if one is None else self.changed(one, own, rows) for one in numbers]
+            return type(kept)(own.particles.names[rows], *others)
+        shape = (len(kept), *[1] * (kept.ndim - 1))
+        return kept * (1.0 + CHANGED * self.random.normal(size=shape)).astype(kept.dtype)
 
     def left_out(self) -> float:
         """Seconds that the others would have taken, less those that standing in for them took."""
@@ -85,7 +91,7 @@ def work(verb: str, run: Path, share: int, said: Path) -> None:
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.occupancy.image_amplitudes import _Fit
 
-    stands = [StandIn(TrainedDecoder, "offsets", share), StandIn(_Fit, "solve", share)]
+    stands = [StandIn(TrainedDecoder, "decode", share), StandIn(_Fit, "solve", share)]
     cryoparts([verb, str(run)])
     # decoding within a fit is in the fit's time
     counted = stands[1:] if stands[1].done else stands[:1]
@@ -94,7 +100,7 @@ def work(verb: str, run: Path, share: int, said: Path) -> None:
 
 def measured(verb: str, run: Path, share: int) -> dict[str, Any]:
     """Peak memory (GiB) and processor time (s) of a verb, and the seconds that were left out."""
-    said = run.parent / "said.json"
+    said = run.parent / f"{run.name}.{verb}.json"
     said.unlink(missing_ok=True)
     command = [sys.executable, __file__, str(run), str(said), "--verb", verb, "--share", str(share)]
     with (run.parent / f"{run.name}.{verb}.log").open("w") as log:
@@ -180,7 +186,7 @@ def main() -> None:
     parser.add_argument("place", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--particles", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--share", type=int, default=20_000)
+    parser.add_argument("--share", type=int, default=4_000)
     parser.add_argument("--verb", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.verb:

@@ -72,7 +72,8 @@ def test_templates_of_composition_lie_where_training_put_the_gaussians(run, monk
 
 
 def test_a_trajectory_shows_the_decoded_positions(run, monkeypatch):
-    monkeypatch.setattr(focus_step, "write_selected_star", lambda *_: None)  # there is no .star
+    no_file = lambda *_: None  # noqa: E731 - there is no .star
+    monkeypatch.setattr(focus_step._ParticleFile, "write_states", no_file)
     focus_step.find_states(Run(run), [[1]], FocusConfig(order="curve", trajectory_points=2))
     shown = gemmi.read_structure(str(run.focus_path(1) / "trajectory" / "trajectory.cif"))
     atoms = {

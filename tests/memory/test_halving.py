@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cryoparts.errors import InputError
-from cryoparts.memory.halving import Halving, is_shortage, joined
+from cryoparts.memory.halving import Halving, held_bytes, is_shortage, joined
 
 
 @dataclass
@@ -142,3 +142,8 @@ def test_sums_are_joined_by_their_task_or_not_at_all():
     np.testing.assert_array_equal(Halving("").call(task, np.arange(9)), np.full(7, 36))
     with pytest.raises(TypeError, match="joined"):
         Halving("").call(lambda rows: task(rows), np.arange(9))
+
+
+def test_the_memory_of_an_answer_is_that_of_its_arrays():
+    pair = Pair(np.zeros((3, 4)), torch.zeros(2, dtype=torch.float32))
+    assert held_bytes({"x": [pair, None], "y": (np.zeros(1, np.int8),)}) == 96 + 8 + 1

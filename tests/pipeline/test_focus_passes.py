@@ -19,6 +19,16 @@ PARTICLES, GAUSSIANS, PARTS = 300, 40, 4
 LABELS = np.arange(GAUSSIANS) // 8
 
 
+NAMES = np.array([f"{row + 1:06d}@s.mrcs" for row in range(PARTICLES)])
+
+
+class Particles:
+    names = NAMES
+
+    def __len__(self) -> int:
+        return PARTICLES
+
+
 class Decoder:
     """Parts that come and go; counts how often each particle is decoded, and how many at once."""
 
@@ -27,7 +37,7 @@ class Decoder:
     largest: int
 
     def __init__(self, run: RunDirectory) -> None:
-        self.particles = range(PARTICLES)
+        self.particles = Particles()
         self.config = run.config().training
 
     def decode(self, rows, gaussians=None) -> Decoded:
@@ -38,8 +48,7 @@ class Decoder:
         present = rng.random((PARTICLES, PARTS + 1)) < 0.5
         noise = 0.05 * rng.normal(size=(PARTICLES, GAUSSIANS))
         amplitudes = (present[:, LABELS] + noise)[np.ix_(rows, columns)].astype(np.float32)
-        names = np.array([f"{row + 1:06d}@s.mrcs" for row in rows])
-        return Decoded(names, amplitudes, None, None)
+        return Decoded(NAMES[rows], amplitudes, None, None)
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -62,15 +63,47 @@ def write_selected_star(
         If the source is no RELION file or has moved, or one of the particles is
         not in it; then nothing is written.
     """
-    block = particle_block(source, read_blocks(source))
-    named = row_names(block.read([NAME_COLUMN])[NAME_COLUMN].astype(str).to_numpy(dtype=np.str_))
-    elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "relion")
-    copies = copy_names(named, len(elements))
-    keep = chosen_rows(copies, names, source).reshape(len(named), -1)
-    numbers = None if classes is None else [classes[name] for name in copies[keep.ravel()]]
-    edits = Edits(block, _turned_angles(block, keep, elements), numbers)
-    with write_atomically(target) as temporary:
-        copy_rows(source, block, keep, edits, temporary)
+    RelionRows.of(source, symmetry).write(names, target, classes)
+
+
+@dataclass(frozen=True)
+class RelionRows:
+    """The rows of a RELION file, found once, of which any number of selections are written.
+
+    Parameters
+    ----------
+    source : Path
+    block : StarBlock
+        Of the particles.
+    names : str array, shape (P * n,)
+        Of the n copies of every row, by which they are chosen.
+    elements : array, shape (n, 3, 3)
+        Of the point group by which the run has expanded the file.
+    """
+
+    source: Path
+    block: StarBlock
+    names: NDArray[np.str_]
+    elements: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, source: Path, symmetry: str | None = None) -> Self:
+        """Find the rows; see `write_selected_star`."""
+        block = particle_block(source, read_blocks(source))
+        named = row_names(block.read([NAME_COLUMN])[NAME_COLUMN].astype(str).to_numpy(np.str_))
+        elements = np.eye(3)[None] if symmetry is None else group_elements(symmetry, "relion")
+        return cls(source, block, copy_names(named, len(elements)), elements)
+
+    def write(
+        self, names: Iterable[str], target: Path, classes: Mapping[str, int] | None = None
+    ) -> None:
+        """Write the chosen rows as another file; see `write_selected_star`."""
+        chosen = chosen_rows(self.names, names, self.source)
+        keep = chosen.reshape(-1, len(self.elements))
+        numbers = None if classes is None else [classes[name] for name in self.names[chosen]]
+        edits = Edits(self.block, _turned_angles(self.block, keep, self.elements), numbers)
+        with write_atomically(target) as temporary:
+            copy_rows(self.source, self.block, keep, edits, temporary)
 
 
 def write_state_star(run: Path, part: int, state: int, source: Path | None = None) -> Path:

@@ -148,8 +148,8 @@ def joined(answers: Sequence[Any], sizes: Sequence[int]) -> Any:
     Parameters
     ----------
     answers : sequence
-        Arrays or tensors with a row a particle, or tuples, dicts or frozen dataclasses of
-        such; what is None in one is None in all.
+        Arrays or tensors with a row a particle, or tuples, lists, dicts or frozen dataclasses
+        of such; what is None in one is None in all.
     sizes : sequence of int
         Particles of each part.
 
@@ -161,9 +161,9 @@ def joined(answers: Sequence[Any], sizes: Sequence[int]) -> Any:
     first = answers[0]
     if first is None:
         return None
-    if isinstance(first, tuple):
+    if isinstance(first, tuple | list):
         made = [joined(column, sizes) for column in zip(*answers, strict=True)]
-        return type(first)(*made) if hasattr(first, "_fields") else tuple(made)
+        return type(first)(*made) if hasattr(first, "_fields") else type(first)(made)
     if isinstance(first, dict):
         return {key: joined([answer[key] for answer in answers], sizes) for key in first}
     if is_dataclass(first) and not isinstance(first, type):
@@ -190,6 +190,17 @@ def _one_behind_the_other(arrays: Sequence[Any]) -> Any:
     import torch
 
     return torch.cat(list(arrays))
+
+
+def held_bytes(answer: Any) -> int:
+    """Memory of the arrays and tensors of an answer, of any form that `joined` takes."""
+    if isinstance(answer, dict):
+        return sum(held_bytes(one) for one in answer.values())
+    if isinstance(answer, tuple | list):
+        return sum(held_bytes(one) for one in answer)
+    if is_dataclass(answer) and not isinstance(answer, type):
+        return sum(held_bytes(getattr(answer, one.name)) for one in fields(answer))
+    return int(getattr(answer, "nbytes", 0))
 
 
 def _let_go() -> None:

@@ -23,7 +23,7 @@ from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample, is_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -115,6 +115,18 @@ class _FitMotions:
                 told = decoded.relative_amplitudes[:, body.index] @ body.masses
                 amplitudes[part] = told / body.masses.sum()
         return _Fitted(core, fits, amplitudes)
+
+    def joined(self, answers: Sequence[_Fitted]) -> _Fitted:
+        """Of parts of a batch, one behind the other."""
+        core = [of.core for of in answers if of.core is not None]
+        return _Fitted(
+            join_particles(core) if core else None,
+            {part: join_particles([of.parts[part] for of in answers]) for part in self.bodies},
+            {
+                part: np.concatenate([of.amplitudes[part] for of in answers])
+                for part in answers[0].amplitudes
+            },
+        )
 
 
 def measure_motion(

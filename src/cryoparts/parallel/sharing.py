@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from cryoparts.memory.halving import Halving, held_bytes
 from cryoparts.parallel.group import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -19,10 +20,24 @@ Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
 
 BATCHES_A_ROUND = 32
-"""Of each process: what they made comes to the leader after these, so that memory is bounded."""
+"""Of each process, at most: what they made comes to the leader after these."""
+
+FIRST_ROUND = 2
+"""The same of the first round, after which it is known how much memory an answer takes."""
+
+MOST_BYTES_A_ROUND = 128 * 2**20
+"""Memory of the answers of each process that wait for the others; they are held twice."""
 
 NO_MORE = 1 << 40
 """Added to a counter, so that nobody takes another batch."""
+
+
+def batches_a_round(answers: Sequence[object]) -> int:
+    """Batches of each process in the next round, by the answers for some, or none, so far."""
+    if not answers:
+        return FIRST_ROUND
+    each = max(1, sum(held_bytes(answer) for answer in answers) // len(answers))
+    return min(BATCHES_A_ROUND, max(1, MOST_BYTES_A_ROUND // each))
 
 
 class Task(Protocol[Result_co]):
@@ -47,12 +62,15 @@ class Sweep(Generic[Result]):
         Particles at a time.
     name : str
         Of its counters; no other sweep of the team has it.
+    halving : Halving
+        What memory bears; each process finds out for itself.
     """
 
     task: Task[Result]
     rows: NDArray[np.int64]
     batch: int
     name: str = ""
+    halving: Halving = field(default_factory=lambda: Halving("a sweep over particles"))
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -64,8 +82,8 @@ class Sweep(Generic[Result]):
         return slice(start, min(start + self.batch, len(self.rows)))
 
     def done(self, number: int) -> Result:
-        """The answer for a batch."""
-        return self.task(self.rows[self.place(number)])
+        """The answer for a batch; where memory runs out, by its halves."""
+        return self.halving.call(self.task, self.rows[self.place(number)])
 
 
 @dataclass(frozen=True)

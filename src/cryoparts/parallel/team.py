@@ -16,7 +16,7 @@ import torch.distributed as dist
 from cryoparts.errors import InputError
 from cryoparts.parallel.group import SOLE, Fault, Group
 from cryoparts.parallel.local import LocalFollowers, on_loopback
-from cryoparts.parallel.sharing import BATCHES_A_ROUND, Round, Sweep, lead_round
+from cryoparts.parallel.sharing import Round, Sweep, batches_a_round, lead_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,6 +146,7 @@ class Team:
         """
         sweep = Sweep(task, rows, batch, f"sweep {next(self._numbers)}")
         total, first, seconds = len(rows), 0, 0.0
+        at_once = batches_a_round(())
 
         def tell(batches: int) -> None:
             if progress is not None:
@@ -160,24 +161,27 @@ class Team:
             with threads_of(self._threads_each(self.size())):
                 answer = sweep.done(first)
             seconds += time.perf_counter() - began if first else 0.0
+            at_once = batches_a_round((answer,))
             yield sweep.place(first), answer
             first += 1
             tell(first)
         else:
             return
-        yield from self._shared(sweep, first, tell)
+        yield from self._shared(sweep, first, at_once, tell)
 
     def _shared(
-        self, sweep: Sweep[Result], first: int, tell: Callable[[int], None]
+        self, sweep: Sweep[Result], first: int, at_once: int, tell: Callable[[int], None]
     ) -> Iterator[tuple[slice, Result]]:
-        """What is left of a sweep from its batch `first`, done by all."""
+        """What is left of a sweep from its batch `first`, done by all, `at_once` by each."""
         self._group.broadcast(sweep)
         self._busy = True
         try:
             while first < len(sweep):
-                last = min(first + BATCHES_A_ROUND * self._group.size, len(sweep))
-                yield from self._round(sweep, Round(first, last), tell)
-                first = last
+                last = min(first + at_once * self._group.size, len(sweep))
+                made = self._round(sweep, Round(first, last), tell)
+                at_once, first = batches_a_round([answer for _, answer in made]), last
+                while made:
+                    yield made.pop(0)  # held no longer than it is waited for
         finally:
             self._busy = False
             if self.is_joined:
@@ -185,10 +189,9 @@ class Team:
 
     def _round(
         self, sweep: Sweep[Result], one: Round, tell: Callable[[int], None]
-    ) -> Iterator[tuple[slice, Result]]:
+    ) -> list[tuple[slice, Result]]:
         with self._kept_whole(), threads_of(self._threads_each(self.size())):
-            made = list(lead_round(self._group, sweep, one, tell))
-        yield from made
+            return list(lead_round(self._group, sweep, one, tell))
 
     def together(
         self,

@@ -155,12 +155,13 @@ def chosen_rows(known: NDArray[np.str_], names: Iterable[str], source: Path) -> 
     InputError
         If one of `names` is not in the file.
     """
-    wanted = np.unique(np.array(list(names), dtype=np.str_))
-    missing = wanted[~np.isin(wanted, known)]
+    # as objects, by their hashes: an array of wide strings is several times larger when sorted
+    index, wanted = pd.Index(known.astype(object)), pd.Index(list(names), dtype=object).unique()
+    missing = wanted[~wanted.isin(index)]
     if len(missing):
         raise InputError(
             str(source),
-            f"lacks {len(missing)} of the {len(wanted)} particles, {missing[0]} for one",
+            f"lacks {len(missing)} of the {len(wanted)} particles, {min(missing)} for one",
             "Give the file that the run was made from.",
         )
-    return np.asarray(np.isin(known, wanted))
+    return np.asarray(index.isin(wanted))

@@ -45,7 +45,7 @@ from cryoparts.particles.resampling import WorkingGrid, working_grid
 from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -206,6 +206,10 @@ class _Preprocessing:
         made, evidence = working_batch(self.particles, self.stored[order], self.plan, sampled)
         self.images.put(order, made.numpy())
         return evidence
+
+    def joined(self, answers: Sequence[list[ContrastEvidence]]) -> list[ContrastEvidence]:
+        """Of parts of a batch, one behind the other."""
+        return [evidence for of_part in answers for evidence in of_part]
 
 
 def _write_images(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.export.relion import write_selected_star
+from cryoparts.export.relion import RelionRows
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
@@ -113,9 +113,11 @@ def find_states(
     wanted = [Look.at(of_part) for of_part in members]
     with closing(_Decoding(trained, gaussians_of(wanted), directory.root, progress)) as decoding:
         seen = describe(wanted, decoding.batches)
-    results = []
-    for look, features in zip(wanted, seen, strict=True):
-        focused = _focused(decoding.names, features, look.parts, options, run.training.seed)
+    names, results, particle_file = trained.particles.names, [], _ParticleFile(directory)
+    seen.reverse()
+    for look in wanted:
+        # taken out: what was seen of many particles is large, and each look is written in turn
+        focused = _focused(names, seen.pop(), look.parts, options, run.training.seed)
         folder = directory.focus_on_several_path(focused.parts)
         with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
             focused.save(new)
@@ -123,7 +125,7 @@ def find_states(
             keep_options(new, options)
             if focused.order == "curve":
                 _write_trajectory(new, run, focused, labels, options.trajectory_points)
-            _write_states(directory, focused, new, folder.name)
+            particle_file.write_states(focused, new, folder.name)
         results.append(FocusResult(folder, focused))
     return tuple(results)
 
@@ -143,14 +145,8 @@ class _Decoding:
     ) -> None:
         self._trained, self._gaussians, self._progress = trained, gaussians, progress
         self._folder = folder
-        self._names: list[NDArray[np.str_]] = []
         self._kept = KeptBatches(folder, 0, 0)
         self._complete = False
-
-    @property
-    def names(self) -> NDArray[np.str_]:
-        """The particles' own names (P,), once they have been gone through."""
-        return np.concatenate(self._names)
 
     def batches(self) -> Iterator[Batch]:
         """Go through all particles."""
@@ -159,12 +155,10 @@ class _Decoding:
             return
         self._kept = KeptBatches(self._folder, MOST_KEPT, MOST_FILED)
         count = len(self._trained.particles)
-        self._names = []
         # measured once, here, and not by everybody who decodes
         self._trained.calibration  # noqa: B018
         task = partial(self._trained.decode, gaussians=self._gaussians)
         for _, decoded in team().sweep(task, np.arange(count), BATCH, self._progress):
-            self._names.append(decoded.names)
             batch = decoded.relative_scalars, decoded.displacements
             self._kept.add(batch)
             yield batch
@@ -212,15 +206,22 @@ def _write_trajectory(
     write_trajectory_cif(folder / "trajectory.cif", run.model, trajectory, labels.labels)
 
 
-def _write_states(run: RunDirectory, focused: FocusedParticles, folder: Path, title: str) -> None:
-    """A .star file a state where the particles came from one."""
-    source = Path(run.config().particles)
-    if source.suffix != ".star":
-        return
-    try:
-        for state in range(1, focused.n_states + 1):
-            names = focused.names[focused.members(state)].tolist()
-            target = folder / f"state_{state}.star"
-            write_selected_star(source, names, target, run.config().symmetry)
-    except InputError as fault:  # the file has moved: the states are found all the same
-        LOG.warning("no .star file of a state of %s: %s", title, fault)
+class _ParticleFile:
+    """The .star file that the particles came from, gone through once for all states."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._config = run.config()
+        self._rows: RelionRows | None = None
+
+    def write_states(self, focused: FocusedParticles, folder: Path, title: str) -> None:
+        """A .star file a state where the particles came from one."""
+        source = Path(self._config.particles)
+        if source.suffix != ".star":
+            return
+        try:
+            self._rows = self._rows or RelionRows.of(source, self._config.symmetry)
+            for state in range(1, focused.n_states + 1):
+                names = focused.names[focused.members(state)].tolist()
+                self._rows.write(names, folder / f"state_{state}.star")
+        except InputError as fault:  # the file has moved: the states are found all the same
+            LOG.warning("no .star file of a state of %s: %s", title, fault)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import torch
 from scipy.fft import irfftn
 
 from cryoparts.imaging.ctf import split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shells import shells_of_half_volume
+from cryoparts.memory.limit import left_bytes
 from cryoparts.parallel.current import team
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, Members, symmetrised
 
@@ -34,7 +34,7 @@ _BATCH_BYTES = 32 * 2**20
 
 
 SHARE_OF_MEMORY = 0.25
-"""Of the machine's: what the sums of all processes together may take at the most."""
+"""Of what is left to this process: what the sums of all together may take at the most."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def gather(
     union = np.unique(np.concatenate([each.rows for each in ordered]))
     task = _Gathering(source, ordered, union, padding, threads)
     each = len(chosen) * sums_bytes(source.box_size, padding)
-    room = min(most_bytes, SHARE_OF_MEMORY * psutil.virtual_memory().total)
+    room = min(most_bytes, SHARE_OF_MEMORY * left_bytes())
     made = team().together(
         task, _Told(progress, len(union)), particles=len(union), most=max(1, int(room // each))
     )

@@ -245,10 +245,10 @@ class _Described:
         self._scores.append(self._rows(amplitudes, moved) @ self._axes - self._offset)
 
     def features(self) -> ParticleFeatures:
-        """What the look has seen."""
-        amplitude, squared = np.concatenate(self._amplitude), np.concatenate(self._squared)
+        """What the look has seen; nothing of it is held any longer."""
+        amplitude, squared = _taken(self._amplitude), _taken(self._squared)
         return ParticleFeatures(
-            np.concatenate(self._scores),
+            _taken(self._scores),
             amplitude @ self._share,
             np.sqrt(squared @ self._share),
             amplitude,
@@ -266,3 +266,10 @@ class _Described:
             weighted = moved[:, self._columns].astype(np.float64) * self._weight[:, None]
             blocks.append(weighted.reshape(len(weighted), -1))
         return np.concatenate(blocks, axis=1)
+
+
+def _taken(batches: list[FloatArray]) -> FloatArray:
+    """The batches one behind the other, and the list empty: many looks are taken in turn."""
+    joined: FloatArray = np.concatenate(batches)
+    batches.clear()
+    return joined

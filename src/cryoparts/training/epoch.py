@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,14 @@ import torch
 from cryoparts.image_model.deformation import Gaussians, deform
 from cryoparts.image_model.forward_model import ParticleBatch
 from cryoparts.image_model.losses import latent_penalty, mean_frc
+from cryoparts.memory.halving import Halving
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.training.graphed_step import TrainingStep, recorder_for
 from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -87,6 +88,8 @@ class Epoch:
         The first is 1.
     rate_factor : float
         On the learning rate.
+    halving : Halving
+        Particles whose gradients memory bears at once; those of a batch are added up.
     """
 
     setup: TrainingSetup
@@ -95,6 +98,7 @@ class Epoch:
     config: TrainingConfig
     number: int
     rate_factor: float = 1.0
+    halving: Halving = field(default_factory=lambda: Halving("training"))
 
     def __call__(self, group: Group, tell: Told) -> EpochDone:
         """Train, in step with the others of the group; tells particles done, of how many,
@@ -143,19 +147,27 @@ class Epoch:
         device = self.setup.forward.device
         # drawn for the whole batch, however it is shared out
         shift = torch.randn((share.size, self.config.latent_dimensions), generator=noise)
-        if share.inputs is None or share.batch is None:
+        own = shift[share.place].to(device)
+
+        def of(place: slice) -> tuple[Tensor, ...]:
+            assert share.inputs is not None
+            assert share.batch is not None
+            inputs, batch = share.inputs[place], share.batch
+            part = torch.full((), len(inputs) / share.size, device=device)
+            images = (batch.data[place], batch.ctf[place], batch.rotation[place])
+            return (inputs, own[place], part, *images)
+
+        def attempt(most: int) -> Tensor:
+            if 0 < len(own) <= most:
+                return step.gradients(*of(slice(None)))
+            # what an attempt that failed has added is forgotten as well
             step.no_gradients()
             loss = torch.zeros((), device=device)
-        else:
-            own, part = share.batch, len(share.inputs) / share.size
-            loss = step.gradients(
-                share.inputs,
-                shift[share.place].to(device),
-                torch.full((), part, device=device),
-                own.data,
-                own.ctf,
-                own.rotation,
-            )
+            for start in range(0, len(own), most):
+                loss += step.further_gradients(*of(slice(start, start + most)))
+            return loss
+
+        loss = self.halving.tried(len(own), attempt)
         if group.size > 1:
             loss = _added_up(loss, self._parameters(), group)
         step.update()
@@ -245,3 +257,7 @@ class HeldAgainst:
             own = deform(setup.neutral, offsets, self.config.vary)
         images = setup.forward.images_of(own, batch)
         return float(mean_frc(batch.data, images, setup.objective.band).sum())
+
+    def joined(self, answers: Sequence[float]) -> float:
+        """Of parts of a batch."""
+        return sum(answers)

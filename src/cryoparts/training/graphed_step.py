@@ -132,6 +132,12 @@ class TrainingStep:
             return self._plainly(*batch)
         return self._replay(self._captured, batch)
 
+    def further_gradients(self, *batch: Tensor) -> Tensor:
+        """The loss of a part of a batch; its gradients are added to those of other parts."""
+        loss = self._loss_of(*batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
     def no_gradients(self) -> None:
         """Forget the gradients: of a process to which nothing of a batch falls."""
         self._replayed = False

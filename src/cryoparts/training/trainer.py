@@ -11,6 +11,7 @@ import torch
 
 from cryoparts.errors import InputError
 from cryoparts.image_model.deformation import Gaussians, channel_count, deform, single
+from cryoparts.memory.halving import Halving
 from cryoparts.memory.peak import peak_memory_mib
 from cryoparts.parallel.current import team
 from cryoparts.training.checkpoint import (
@@ -91,6 +92,7 @@ class Trainer:
         self.optimiser = make_optimiser(self.networks)
         self.rows: list[dict[str, float]] = []
         self._rate_factor = 1.0
+        self._halving = Halving("training")
 
     def train(
         self,
@@ -199,7 +201,13 @@ class Trainer:
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         task = Epoch(
-            self.setup, self.networks, self.optimiser, self.config, epoch, self._rate_factor
+            self.setup,
+            self.networks,
+            self.optimiser,
+            self.config,
+            epoch,
+            self._rate_factor,
+            self._halving,
         )
         particles = len(self.setup.split.training)
         done = team().together(
