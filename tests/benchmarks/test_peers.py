@@ -77,7 +77,11 @@ def test_a_failure_and_its_words_are_kept(tmp_path):
     ("code", "limits", "said"),
     [
         ("while True: pass", Limits(0.01, 8), "stopped at 0.01 min of processor time"),
-        ("b = b'1' * (300 << 20); input()", Limits(1, 0.125), "stopped at 0.125 GiB"),
+        (
+            "import time; b = b'1' * (300 << 20); time.sleep(60)",
+            Limits(1, 0.125),
+            "stopped at 0.125 GiB",
+        ),
     ],
 )
 def test_a_limit_ends_a_program_and_its_children(tmp_path, code, limits, said):

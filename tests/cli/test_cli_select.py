@@ -48,6 +48,12 @@ _rlnDefocusAngle #10
 """
 
 
+class Particles(list):
+    """As many as it is long, with names."""
+
+    names: np.ndarray
+
+
 class StoredDecoder:
     """Parts 1 and 2 fade independently; the core stays."""
 
@@ -55,7 +61,8 @@ class StoredDecoder:
 
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()
-        self.particles = range(PARTICLES)
+        self.particles = Particles([None] * PARTICLES)
+        self.particles.names = names_of()
         self.config = run.config().training
 
     def decode(self, indices=None, gaussians=None) -> Decoded:

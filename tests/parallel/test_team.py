@@ -31,6 +31,11 @@ def visible(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", path)
 
 
+def followers() -> list[psutil.Process]:
+    children = psutil.Process().children()  # other tests may have left theirs
+    return [child for child in children if "cryoparts.parallel.follow" in child.cmdline()]
+
+
 def together_of(count: int, particles: int = 10, **options: int) -> tuple[float, int]:
     told: list[int] = []
     made = team().together(AddsUp(count), told.append, particles=particles, **options)
@@ -59,14 +64,14 @@ def test_two_processes_answer_as_one_and_both_work(visible):
     assert threads == {max(1, torch.get_num_threads() // 2)}
     assert told[-1] == (400, 400)
     assert told == sorted(told)
-    assert not psutil.Process().children()
+    assert not followers()
 
 
 def test_work_that_is_small_is_not_shared():
     with shared_work():
         assert {p for _, (_, p) in team().sweep(Squares(), ROWS[:20], 7)} == {os.getpid()}
         assert together_of(101) == (5050.0, 1)
-    assert not psutil.Process().children()
+    assert not followers()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_an_error_of_another_process_is_the_leaders(visible, kind, expected, sai
         assert said in str(caught.value)
         # the work goes on here
         assert len(list(team().sweep(Squares(0.0), ROWS, 7))) == 58
-    assert not psutil.Process().children()
+    assert not followers()
 
 
 def test_a_process_that_ends_is_named_with_a_cure(visible):
@@ -93,7 +98,7 @@ def test_a_process_that_ends_is_named_with_a_cure(visible):
             list(team().sweep(Ends(os.getpid()), ROWS, 7))
         assert "--processes 1" in caught.value.cure
         assert len(list(team().sweep(Squares(0.0), ROWS, 7))) == 58
-    assert not psutil.Process().children()
+    assert not followers()
 
 
 def test_a_sweep_that_is_left_early_leaves_the_team_in_order(visible):
@@ -117,10 +122,10 @@ def test_followers_end_with_a_leader_that_is_killed(visible):
     with leader:
         assert leader.stdout is not None
         assert leader.stdout.readline() == b"joined\n"
-        followers = psutil.Process(leader.pid).children()
-        assert len(followers) == 1
+        left = psutil.Process(leader.pid).children()
+        assert len(left) == 1
         leader.kill()
-    _, alive = psutil.wait_procs(followers, timeout=20)
+    _, alive = psutil.wait_procs(left, timeout=20)
     assert not alive
 
 
