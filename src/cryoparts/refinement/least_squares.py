@@ -190,10 +190,12 @@ class LeastSquares:
         for turn in range(slopes_taken):
             if turn:
                 offsets = self._offsets(unknowns)
-            local = LocalImages(model, self._slopes(unknowns, model, offsets))
+            slopes = self._slopes(unknowns, model, offsets)
+            local = LocalImages(model, slopes)
             self._climb(local, unknowns, score, noise, most)
             model = local.rows[:, 0]
-        return self._refined(unknowns, local, noise)
+        # what steps have learned of the slopes overstates them along the way of the noise
+        return self._refined(unknowns, LocalImages(model, slopes))
 
     def information(self) -> Tensor:
         """What each image tells of each unknown (B, U) at the start: the inverse variance.
@@ -256,7 +258,7 @@ class LeastSquares:
             known.append(self.pose / self.unit)
         return torch.cat(known, dim=1)
 
-    def _refined(self, unknowns: Tensor, local: LocalImages, noise: Tensor) -> Refined:
+    def _refined(self, unknowns: Tensor, local: LocalImages) -> Refined:
         latent = self.latent if self.refinement.latent_held else unknowns[:, : self._dimensions]
         if self.refinement.pose_spread is None:
             still = latent.new_zeros(len(latent), POSE_UNKNOWNS)
