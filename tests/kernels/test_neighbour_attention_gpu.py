@@ -111,7 +111,7 @@ def test_cuda_with_triton_takes_the_fused_kernels(on_cuda, monkeypatch):
 def test_cuda_without_triton_takes_the_definition_and_says_so_once(on_cuda, monkeypatch, caplog):
     monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
     monkeypatch.setattr(dispatch, "neighbour_attention_reference", lambda *arguments: "defined")
-    dispatch._warn_once.cache_clear()
+    dispatch.warn_slower.cache_clear()
     assert neighbour_attention(*on_cuda) == "defined"
     assert neighbour_attention(*on_cuda) == "defined"
     assert [record.levelname for record in caplog.records] == ["WARNING"]

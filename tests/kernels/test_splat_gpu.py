@@ -68,7 +68,7 @@ def on_cuda():
 def test_cuda_without_triton_takes_the_definition_and_says_so_once(on_cuda, monkeypatch, caplog):
     monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
     monkeypatch.setattr(dispatch, "splat_reference", lambda *arguments: "defined")
-    dispatch._warn_once.cache_clear()
+    dispatch.warn_slower.cache_clear()
     for _ in range(2):
         assert splat_rotated(*on_cuda, 8, origin=0.0) == "defined"
     assert [record.levelname for record in caplog.records] == ["WARNING"]

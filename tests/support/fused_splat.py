@@ -95,14 +95,29 @@ def each_alone(device: str) -> None:
 
 
 def same_memory(device: str) -> None:
-    """Rows that are the same memory give what copies give."""
-    tensors = problem(3, 6, 16, (1.0, 1.5), (True, True, True), 1.0, 0)
-    views = [*(t.expand(3, *t.shape) for t in tensors[:3]), tensors[3]]
-    own = [v.clone() for v in views]
-    for a, b in zip(
-        results(views, 16, device, "gpu"), results(own, 16, device, "gpu"), strict=True
-    ):
-        assert torch.equal(a, b)
+    """Rows that are the same memory give what copies give, frames among them."""
+    from cryoparts.kernels.splat import splat_rotated
+
+    positions, amplitudes, widths, frames = problem(
+        3, 6, 16, (1.0, 1.5), (True, True, True), 1.0, 0
+    )
+    found = []
+    for copied in (False, True):
+        leaves = [
+            t.clone().to(device).requires_grad_()
+            for t in (positions, amplitudes, widths, frames[0])
+        ]
+        rows = [leaf.expand(3, *leaf.shape) for leaf in leaves]
+        assert all(row.stride(0) == 0 for row in rows)
+        given = [row.clone() for row in rows] if copied else rows
+        images = splat_rotated(*given, 16, origin=3.25, backend="gpu")
+        assert images.shape == (3, 16, 16)
+        weights = torch.randn(images.shape, generator=torch.Generator().manual_seed(9))
+        total = (images * weights.to(device)).sum()
+        found.append([images.detach(), *torch.autograd.grad(total, leaves)])
+    assert torch.equal(found[0][0], found[1][0])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def repeated(device: str) -> None:

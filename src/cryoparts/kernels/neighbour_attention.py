@@ -14,20 +14,17 @@ out of it::
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from cryoparts.kernels.launching import warn_slower
 from cryoparts.kernels.neighbour_attention_cpu import CpuNeighbourAttention
 from cryoparts.kernels.neighbour_attention_reference import neighbour_attention_reference
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LOG = logging.getLogger(__name__)
 
 Backend = Literal["auto", "reference", "cpu", "gpu"]
 HALF_PRECISION = (torch.bfloat16, torch.float16)
@@ -108,17 +105,12 @@ def _best_backend(tensors: tuple[Tensor, ...], neighbours: Tensor) -> Backend:
     if not all(x.device.type == "cuda" and x.dtype == torch.float32 for x in tensors):
         return "reference"
     if find_spec("triton") is None:
-        _warn_once("Triton is not installed (pip install triton)")
+        warn_slower("neighbour attention runs", "Triton is not installed (pip install triton)")
         return "reference"
     if not _sizes_fit_gpu(tensors, neighbours):
-        _warn_once("the layer is too wide for the fused kernels")
+        warn_slower("neighbour attention runs", "the layer is too wide for the fused kernels")
         return "reference"
     return "gpu"
-
-
-@cache
-def _warn_once(reason: str) -> None:
-    LOG.warning("neighbour attention runs in plain torch, slower than need be: %s", reason)
 
 
 def _on_gpu(tensors: tuple[Tensor, ...], neighbours: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ Importing this module needs Triton. Where Triton's interpreter is on
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import triton
 from torch.autograd.function import once_differentiable
 
+from cryoparts.kernels.launching import FUSED, on_device_of
 from cryoparts.kernels.neighbour_attention_triton import (
     backward_kernel,
     forward_kernel,
@@ -28,8 +28,6 @@ from cryoparts.kernels.neighbour_attention_triton import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from torch import Tensor
 
 DEVICE = "cuda" if isinstance(forward_kernel, triton.JITFunction) else "cpu"
@@ -48,9 +46,6 @@ SMALLEST_TILE = 16
 NUMBERS_IN_TILES = 1 << 13
 """Numbers that a program's tiles may hold together: about 9 bytes of shared memory each, of
 the 99 KiB or more that a device has since 2020, and nearly all registers."""
-
-FUSED: dict[str, Any] = {"enable_fp_fusion": True}
-"""Launch option: a * b + c in one rounding, whatever the default of the Triton installed."""
 
 
 class _Tiles(NamedTuple):
@@ -123,7 +118,7 @@ class _GpuNeighbourAttention(torch.autograd.Function):
             batch, points = q.shape[:2]
             tiles = _tiles(q.shape[-1], v.shape[-1], len(gamma_bias), neighbours.shape[1])
             length = _particles_a_program(batch, points)
-            with _device_of(q):
+            with on_device_of(q):
                 forward_kernel[(points, triton.cdiv(batch, length))](
                     out, *inputs, batch, points, length, *tiles, **FUSED
                 )
@@ -144,7 +139,7 @@ class _GpuNeighbourAttention(torch.autograd.Function):
         for first in range(0, len(q) if numbers else 0, step):
             rows = [x[first : first + step] for x in (incoming, q, k, v)]
             results = [x[first : first + step] for x in own]
-            with _device_of(q):
+            with on_device_of(q):
                 parts = _backward_of_rows(rows, shared, pairs, starts, results, tiles)
             for total, part in zip(totals, parts, strict=True):
                 total += part
@@ -223,8 +218,3 @@ def _parts_of_a_group(groups: int, channels: int) -> int:
     size = channels // groups
     wanted = max(1, SMALLEST_TILE // groups)
     return max(parts for parts in range(1, wanted + 1) if size % parts == 0)
-
-
-def _device_of(tensor: Tensor) -> AbstractContextManager[object]:
-    """Triton starts kernels on torch's current device, which need not be the tensor's."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

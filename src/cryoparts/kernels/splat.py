@@ -7,8 +7,6 @@ where it can.
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -17,13 +15,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cryoparts.kernels.launching import distinct_rows, warn_slower
 from cryoparts.kernels.splat_cpu import MAX_CHUNKS, splat_forward
 from cryoparts.kernels.splat_cpu_backward import splat_backward
 from cryoparts.kernels.splat_gaussian import WIDEST_IN_BOXES, half_support
 from cryoparts.kernels.splat_reference import splat_reference
 from cryoparts.kernels.threads import ONE_PARALLEL_REGION
-
-LOG = logging.getLogger(__name__)
 
 Backend = Literal["auto", "reference", "cpu", "gpu"]
 
@@ -159,7 +156,7 @@ def _best_backend(tensors: tuple[Tensor, ...]) -> Backend:
     if not _all_single_on("cuda", tensors):
         return "reference"
     if find_spec("triton") is None:
-        _warn_once("Triton is not installed (pip install triton)")
+        warn_slower("Gaussians are splatted", "Triton is not installed (pip install triton)")
         return "reference"
     return "gpu"
 
@@ -182,19 +179,6 @@ def _all_single_on(device: str, tensors: tuple[Tensor, ...]) -> bool:
     return all(t.device.type == device and t.dtype == torch.float32 for t in tensors)
 
 
-@cache
-def _warn_once(reason: str) -> None:
-    LOG.warning("Gaussians are splatted in plain torch, slower than need be: %s", reason)
-
-
-def _readable(tensor: Tensor) -> Any:
-    """A contiguous array of what a kernel reads; one row where all rows are the same memory."""
-    values = tensor.detach()
-    if values.shape[0] > 1 and values.stride(0) == 0:
-        values = values[:1]
-    return values.contiguous().numpy()
-
-
 class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -211,7 +195,7 @@ class _Splat(torch.autograd.Function):
         margin = 4 * ((half + 3) // 4)
         ctx.layout = (np.float32(origin), margin, min(len(frames), MAX_CHUNKS))
         images = frames.new_empty(len(frames), box_size, box_size)
-        arrays = [_readable(t) for t in (positions, amplitudes, widths)]
+        arrays = [distinct_rows(t).numpy() for t in (positions, amplitudes, widths)]
         with ONE_PARALLEL_REGION:
             splat_forward(
                 images.numpy(), *arrays, frames.detach().contiguous().numpy(), *ctx.layout
@@ -233,7 +217,7 @@ class _Splat(torch.autograd.Function):
             for t, common in zip(inputs, shared, strict=True)
             for rows in [chunks if common else len(frames)]
         ]
-        arrays = [_readable(t) for t in inputs[:3]]
+        arrays = [distinct_rows(t).numpy() for t in inputs[:3]]
         with ONE_PARALLEL_REGION:
             splat_backward(
                 image_gradients.contiguous().numpy(),

@@ -11,19 +11,17 @@ Importing this module needs Triton. Where Triton's interpreter is on
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 import triton
 from torch.autograd.function import once_differentiable
 
+from cryoparts.kernels.launching import FUSED, distinct_rows, on_device_of
 from cryoparts.kernels.splat_gaussian import CUTOFF_PIXELS, CUTOFF_SIGMAS, WIDEST_IN_BOXES
 from cryoparts.kernels.splat_triton import backward_kernel, forward_kernel
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from torch import Tensor
 
 DEVICE = "cuda" if isinstance(forward_kernel, triton.JITFunction) else "cpu"
@@ -46,9 +44,6 @@ LIMITS: dict[str, float] = {
     "cutoff_pixels": CUTOFF_PIXELS,
     "widest_in_boxes": float(WIDEST_IN_BOXES),
 }
-
-FUSED: dict[str, Any] = {"enable_fp_fusion": True}
-"""Launch option: a * b + c in one rounding, whatever the default of the Triton installed."""
 
 
 def gpu_splat(
@@ -85,9 +80,10 @@ class _GpuSplat(torch.autograd.Function):
         """Draw the images; keep the inputs alone for the backward pass."""
         ctx.counts = [len(t) for t in (positions, amplitudes, widths)]
         ctx.origin = origin
-        arguments = _rows(positions), _rows(amplitudes), _rows(widths), _rows(frames)
-        ctx.save_for_backward(*arguments)
-        return images_of(*arguments, box_size, origin)
+        positions, amplitudes, widths = (distinct_rows(t) for t in (positions, amplitudes, widths))
+        frames = frames.detach().contiguous()  # one an image, even where all are the same memory
+        ctx.save_for_backward(positions, amplitudes, widths, frames)
+        return images_of(positions, amplitudes, widths, frames, box_size, origin)
 
     @staticmethod
     @once_differentiable
@@ -135,7 +131,7 @@ def images_of(
     blocks_a_run = triton.cdiv(blocks, runs)
     runs = triton.cdiv(blocks, blocks_a_run)
     images = frames.new_empty(runs, count, box_size, box_size)
-    with _device_of(frames):
+    with on_device_of(frames):
         forward_kernel[(tiles, count, runs)](
             images,
             positions,
@@ -175,7 +171,7 @@ def moments_of(
     shifts = frames.new_empty(others, n_gaussians, 2)
     by_amplitude = frames.new_empty(count, n_gaussians)
     by_width = frames.new_empty(others, n_gaussians)
-    with _device_of(frames):
+    with on_device_of(frames):
         backward_kernel[(triton.cdiv(n_gaussians, BLOCK), count)](
             incoming,
             positions,
@@ -198,19 +194,6 @@ def moments_of(
     return shifts, by_amplitude, by_width
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    """Contiguous; one row where all rows are the same memory."""
-    values = tensor.detach()
-    if len(values) > 1 and values.stride(0) == 0:
-        values = values[:1]
-    return values.contiguous()
-
-
 def _stride(tensor: Tensor) -> int:
     """From one image's row to the next; 0 where they share one."""
     return tensor.stride(0) if len(tensor) > 1 else 0
-
-
-def _device_of(tensor: Tensor) -> AbstractContextManager[object]:
-    """Triton starts kernels on torch's current device, which need not be the tensor's."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
