@@ -18,7 +18,7 @@ import team_tasks
 from cryoparts.errors import InputError
 from cryoparts.parallel.current import shared_work, team
 from cryoparts.parallel.group import Group
-from team_tasks import AddsUp, Ends, Fails, Squares, SweepsWithin, Threads
+from team_tasks import AddsUp, Ends, Fails, Squares, SumsOf, SweepsWithin, Threads
 
 SUPPORT = Path(team_tasks.__file__).parent
 ROWS = np.arange(40, 440)
@@ -65,6 +65,24 @@ def test_two_processes_answer_as_one_and_both_work(visible):
     assert told[-1] == (400, 400)
     assert told == sorted(told)
     assert not followers()
+
+
+def test_the_first_of_three_processes_add_up_what_falls_to_them(visible):
+    with shared_work(3):
+        assert together_of(101) == (5050.0, 3)
+        for _ in range(2):
+            assert together_of(101, most=2) == (5050.0, 2)
+        assert together_of(101) == (5050.0, 3)
+    assert not followers()
+
+
+@pytest.mark.parametrize("most", [100, 5])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_totals_are_sums_over_all_whatever_memory_bears(visible, processes, most):
+    with shared_work(processes):
+        total, several = team().total(SumsOf(most), ROWS, 7)
+    assert total == ROWS.sum()
+    assert several.tolist() == [ROWS.sum(), (ROWS**2).sum()]
 
 
 def test_work_that_is_small_is_not_shared():

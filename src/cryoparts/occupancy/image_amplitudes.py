@@ -219,9 +219,8 @@ class _Fit:
         sample = evenly_spaced(usual, NOISE_SAMPLE)
         rings = ring_count(self.box)
         power, number = torch.zeros(2, rings, dtype=torch.float64, device=self.pairs.device)
-        for place, squares in team().sweep(self._left_over, sample, BATCH):
-            power.index_add_(0, self.ring, squares)
-            number.index_add_(0, self.ring, self.pairs.double() * (place.stop - place.start))
+        power.index_add_(0, self.ring, team().total(self._left_over, sample, BATCH))
+        number.index_add_(0, self.ring, self.pairs.double() * len(sample))
         mean = power / number.clamp_min(1.0)
         floor = 1e-6 * float(mean.max()) + 1e-30
         weights = (self.pairs / mean.clamp_min(floor)[self.ring]).float()
@@ -242,8 +241,7 @@ class _Fit:
         have in common is no longer in it, and counts for nothing.
         """
         task = partial(self._strange_fit, weights=weights)
-        found = [of for _, of in team().sweep(task, sample, BATCH)]
-        total, expected = (sum(column) for column in zip(*found, strict=True))
+        total, expected = team().total(task, sample, BATCH)
         # particles that are all seen alike leave nothing to measure on
         enough = expected > 0.05 * self.groups * len(sample)
         return max(total / expected, 1.0) if enough else 1.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,19 +21,21 @@ if TYPE_CHECKING:
 class _Held:
     """A team that is made when it is first asked for: torch is imported then, and not before."""
 
-    def __init__(self, processes: int | None) -> None:
-        self._processes = processes
+    def __init__(self, processes: int | None, made: Team | None = None) -> None:
+        self._processes, self._made = processes, made
 
-    @cached_property
+    @property
     def team(self) -> Team:
-        from cryoparts.parallel.team import Team
+        if self._made is None:
+            from cryoparts.parallel.team import Team
 
-        return Team(self._processes)
+            self._made = Team(self._processes)
+        return self._made
 
     def close(self) -> None:
         """Tell the others that this is all, if there are any."""
-        if "team" in self.__dict__:
-            self.team.close()
+        if self._made is not None:
+            self._made.close()
 
 
 _HELD: ContextVar[_Held | None] = ContextVar("team", default=None)
@@ -81,9 +82,7 @@ def launched_work() -> Iterator[None]:
 
     take_own_card(0)
     threads = launched_threads()
-    held = _Held(None)
-    held.__dict__["team"] = Team(None, join_launched(), threads)
-    with _as_current(held):
+    with _as_current(_Held(None, Team(None, join_launched(), threads))):
         yield
 
 

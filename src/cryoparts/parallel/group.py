@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import torch.distributed as dist
 from cryoparts.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 LEADER = 0
@@ -103,12 +106,17 @@ class Group:
         if self.size > 1:
             dist.all_reduce(tensor, group=self.members)
 
-    def first(self, count: int) -> Group:
-        """The first `count` of the processes as a group; all must ask for it together."""
+    @contextmanager
+    def first(self, count: int) -> Iterator[Group]:
+        """The first `count` of the processes as a group; all must enter the block together."""
         if count >= self.size:
-            return self
+            yield self
+            return
         members = dist.new_group(list(range(count)), timeout=PATIENCE)
-        return Group(self.rank, count, self.store, members)
+        try:
+            yield Group(self.rank, count, self.store, members)
+        finally:
+            dist.destroy_process_group(members)
 
     def claimed(self, counter: str, by: int = 1) -> int:
         """Add to a counter that all share; what it was before."""

@@ -40,6 +40,13 @@ def batches_a_round(answers: Sequence[object]) -> int:
     return min(BATCHES_A_ROUND, max(1, MOST_BYTES_A_ROUND // each))
 
 
+def told_after(
+    progress: Callable[[int, int], None] | None, before: int, total: int
+) -> Callable[[int, int], None] | None:
+    """What a sweep tells that comes after others, which have done `before` particles of `total`."""
+    return None if progress is None else lambda done, _: progress(before + done, total)
+
+
 class Task(Protocol[Result_co]):
     """What is done with a batch: an object that can be sent (a function of a module, a frozen
     dataclass), whose answer depends on the batch alone.
@@ -47,6 +54,23 @@ class Task(Protocol[Result_co]):
 
     def __call__(self, rows: NDArray[np.int64], /) -> Result_co:
         """The answer for the particles `rows`."""
+
+
+@dataclass(frozen=True)
+class Summed(Generic[Result]):
+    """A task whose answer is a sum over the batch, or a tuple of such."""
+
+    task: Task[Result]
+
+    def __call__(self, rows: NDArray[np.int64]) -> Result:
+        """The sum over the particles `rows`."""
+        return self.task(rows)
+
+    def joined(self, answers: Sequence[Any]) -> Any:
+        """The sum over several batches, or parts of one."""
+        if isinstance(answers[0], tuple):
+            return tuple(sum(column) for column in zip(*answers, strict=True))
+        return sum(answers)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from cryoparts.errors import InputError
 from cryoparts.parallel.group import SOLE, Fault, Group
 from cryoparts.parallel.local import LocalFollowers, on_loopback
-from cryoparts.parallel.sharing import Round, Sweep, batches_a_round, lead_round
+from cryoparts.parallel.sharing import Round, Summed, Sweep, batches_a_round, lead_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,14 +50,14 @@ class Together(Generic[Result]):
 
     def follow(self, group: Group) -> None:
         """Do it, and hand in whether it went well."""
-        own = group.first(self.members)
         fault = None
-        if group.rank < self.members:
-            try:
-                with threads_of(self.threads):
-                    self.task(own, _nobody)
-            except Exception as error:  # noqa: BLE001 - the leader raises it
-                fault = Fault.of(error, group.rank)
+        with group.first(self.members) as own:
+            if group.rank < self.members:
+                try:
+                    with threads_of(self.threads):
+                        self.task(own, _nobody)
+                except Exception as error:  # noqa: BLE001 - the leader raises it
+                    fault = Fault.of(error, group.rank)
         group.gather(fault)
 
 
@@ -169,6 +169,22 @@ class Team:
             return
         yield from self._shared(sweep, first, at_once, tell)
 
+    def total(self, task: Task[Result], rows: NDArray[np.int64], batch: int) -> Result:
+        """The sum over all particles of a task whose answer is a sum over its batch.
+
+        Parameters
+        ----------
+        task : Task
+            Answers with a number, a tensor or a tuple of such.
+        rows : int array, shape (n,)
+            At least one.
+        batch : int
+            Particles at a time.
+        """
+        summed = Summed(task)
+        found: Result = summed.joined([of for _, of in self.sweep(summed, rows, batch)])
+        return found
+
     def _shared(
         self, sweep: Sweep[Result], first: int, at_once: int, tell: Callable[[int], None]
     ) -> Iterator[tuple[slice, Result]]:
@@ -230,7 +246,8 @@ class Team:
             threads = self._threads_each(wanted)
             with self._kept_whole(), threads_of(threads):
                 self._group.broadcast(Together(task, wanted, threads))
-                result = task(self._group.first(wanted), tell)
+                with self._group.first(wanted) as own:
+                    result = task(own, tell)
                 for fault in self._group.gather(None)[1:]:
                     if fault is not None:
                         raise fault.error()
@@ -259,12 +276,10 @@ class Team:
             return False
         if self.is_joined:
             return True
-        if self._followers is None:
-            if self.size() <= 1 or (self._asked is None and seconds_left < WORTH_STARTING):
-                return False
-            self._start(wait=self._asked is not None)
-        else:
-            self._start(wait=False)
+        worth = self._asked is not None or seconds_left >= WORTH_STARTING
+        if self._followers is None and (self.size() <= 1 or not worth):
+            return False
+        self._start(wait=self._asked is not None)
         return self.is_joined
 
     def _start(self, *, wait: bool) -> None:

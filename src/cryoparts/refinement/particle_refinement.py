@@ -16,7 +16,6 @@ far they may go is learned from the data (`pose_spread`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 
 from cryoparts.image_model.deformation import Gaussians, deform
 from cryoparts.parallel.current import team
+from cryoparts.parallel.sharing import told_after
 from cryoparts.refinement.decoder_slopes import neighbours_first
 from cryoparts.refinement.least_squares import (
     POSE_UNKNOWNS,
@@ -136,7 +136,7 @@ class ParticleRefinement:
         size, found, done = self.batch_size(latent), [], 0
         orders = self._orders(latent, indices)
         for order in orders:
-            told = None if progress is None else partial(_told_after, progress, done, len(indices))
+            told = told_after(progress, done, len(indices))
             found += [of for _, of in team().sweep(task, order, size, told)]
             done += len(order)
         return Refined.joined(found).put_back(np.concatenate(orders))
@@ -251,10 +251,3 @@ class _RefiningEach:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
         return own.refine(self.latent[rows], rows, self.steps)
-
-
-def _told_after(
-    progress: Callable[[int, int], None], before: int, total: int, done: int, _of: int
-) -> None:
-    """Tell how far a sweep is that follows others."""
-    progress(before + done, total)

@@ -19,6 +19,7 @@ from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
 from cryoparts.parallel.current import team
+from cryoparts.parallel.sharing import told_after
 from cryoparts.particles.pose_change import changes_trained_in
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.training.principal_components import (
@@ -192,7 +193,7 @@ def compute_encoder_input(
         )
         sample = np.empty((size, values), dtype=np.float32)
         wanted = replace(gradients, channels=channels)
-        told = _after(progress, 0, count)
+        told = told_after(progress, 0, count)
         for place, of_rows in team().sweep(wanted, rows, BATCH, told):
             sample[place] = of_rows
         components = PrincipalComponents.of(sample, channels, seed)
@@ -206,7 +207,7 @@ def compute_encoder_input(
     with _new_values(folder, count, width, bare=bare) as stored:
         if known is not None:
             stored.put(rows, known)
-        told = _after(progress, count - len(rest), count)
+        told = told_after(progress, count - len(rest), count)
         for place, of_rows in team().sweep(replace(gradients, map=mapping), rest, BATCH, told):
             stored.put(rest[place], of_rows)
     return EncoderInput.open(folder, forward.device)
@@ -279,13 +280,6 @@ class GradientInputs:
             found = found[..., self.channels].flatten(1)
         values: NDArray[np.float32] = found.cpu().numpy()
         return values
-
-
-def _after(
-    progress: Callable[[int, int], None] | None, before: int, total: int
-) -> Callable[[int, int], None] | None:
-    """Of a sweep after which others have done `before` particles of `total`."""
-    return None if progress is None else lambda done, _: progress(before + done, total)
 
 
 def _scores(components: PrincipalComponents, sample: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -257,7 +257,3 @@ class HeldAgainst:
             own = deform(setup.neutral, offsets, self.config.vary)
         images = setup.forward.images_of(own, batch)
         return float(mean_frc(batch.data, images, setup.objective.band).sum())
-
-    def joined(self, answers: Sequence[float]) -> float:
-        """Of parts of a batch."""
-        return sum(answers)

@@ -242,8 +242,7 @@ class Trainer:
         if not len(indices):
             return float("nan")
         task = HeldAgainst(self.setup, self.networks, self.config, still)
-        sums = team().sweep(task, indices, self.config.batch_size)
-        return sum(total for _, total in sums) / len(indices)
+        return team().total(task, indices, self.config.batch_size) / len(indices)
 
     def _mean_frc(self, indices: NDArray[np.int64]) -> float:
         """Mean FRC of the particles with the model at their mean latent vector.

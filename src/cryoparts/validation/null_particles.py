@@ -78,8 +78,7 @@ class NullImaging:
         mean = _mean_gaussians(trained, setup)
         chosen = setup.split.training
         sample = chosen[:: max(1, len(chosen) // SAMPLE)][:SAMPLE]
-        task = _Explained(trained, setup, mean)
-        sums = torch.stack([of for _, of in team().sweep(task, sample, BATCH)]).sum(dim=0)
+        sums = team().total(_Explained(trained, setup, mean), sample, BATCH)
         scale = torch.where(
             sums[1::2] > 0, sums[::2] / sums[1::2].clamp_min(1e-30), torch.zeros_like(sums[::2])
         ).clamp_min(0.0)
