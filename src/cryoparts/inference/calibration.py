@@ -176,9 +176,9 @@ class Calibration:
     levels : OwnLevels or None
         Each Gaussian's own amplitude without and with it.
     mean_displacement : float32 array, shape (N, 3), or None
-        Mean over the particles, Å: the neutral model's own misfit. Where the neutral model
-        does not fit the mean of the data, every particle moves its Gaussians alike; that is
-        no motion of the molecule.
+        Mean over the particles that have a Gaussian, Å: the neutral model's own misfit. Where
+        the neutral model does not fit the mean of the data, every particle moves its Gaussians
+        alike; that is no motion of the molecule.
     """
 
     reference: NDArray[np.bool_] | None

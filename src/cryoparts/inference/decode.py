@@ -65,6 +65,10 @@ AMPLITUDE_SAMPLE = 1000
 MEAN_SAMPLE = 4000
 """Particles whose mean displacement is taken: a mean over more moves by hundredths of an Å."""
 
+WEIGHT_OF_ABSENT = 0.02
+"""Of a particle that does not have a Gaussian, in the Gaussian's mean displacement: what is
+nowhere has a mean all the same."""
+
 
 class TrainedDecoder:
     """The networks of a finished training, ready to be asked.
@@ -260,11 +264,7 @@ class TrainedDecoder:
     def _relative(self, offsets: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Amplitudes, displacements and widths of a batch on the run's scales."""
         calibration, vary = self.calibration, self.config.vary
-        amplitude = relative_amplitude(offsets, vary)
-        if amplitude is not None and calibration.reference is not None:
-            assert calibration.levels is not None
-            scale = scale_of_particles(amplitude, calibration.reference)
-            amplitude = calibration.levels.relative(amplitude / scale[:, None])
+        amplitude = self._relative_amplitude(offsets, calibration)
         moved = displacement(offsets, vary)
         if moved is not None:
             moved = moved - self.mean_displacement()
@@ -322,12 +322,36 @@ class TrainedDecoder:
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
             levels = own_levels(sample / scale[:, None])
         if "position" in self.config.vary:
-            rows = self._spread(MEAN_SAMPLE)
-            moved = (displacement(o, self.config.vary) for o in self._offsets(rows))
-            sums = [m.sum(dim=0) for m in moved if m is not None]
-            mean = (torch.stack(sums).sum(dim=0) / len(rows)).cpu().numpy()
+            mean = self._mean_displacement(Calibration(reference, levels, None))
             self._require(bool(np.isfinite(mean).all()))
         return Calibration(reference, levels, mean)
+
+    def _mean_displacement(self, known: Calibration) -> NDArray[np.float32]:
+        """Mean displacement (N, 3), Å, of each Gaussian over the particles that have it.
+
+        Where a Gaussian is away its displacement is nobody's; a particle weighs by how much
+        of the Gaussian it has, and by `WEIGHT_OF_ABSENT` at least.
+        """
+        total = torch.zeros((len(self.neutral), 3), device=self.device)
+        weight = torch.zeros((len(self.neutral), 1), device=self.device)
+        for offsets in self._offsets(self._spread(MEAN_SAMPLE)):
+            moved = displacement(offsets, self.config.vary)
+            assert moved is not None
+            amplitude = self._relative_amplitude(offsets, known)
+            there = torch.ones_like(moved[..., 0]) if amplitude is None else amplitude
+            there = there.clamp(WEIGHT_OF_ABSENT, 1.0)[..., None]
+            total += (there * moved).sum(dim=0)
+            weight += there.sum(dim=0)
+        mean: NDArray[np.float32] = (total / weight).cpu().numpy()
+        return mean
+
+    def _relative_amplitude(self, offsets: Tensor, known: Calibration) -> Tensor | None:
+        """Amplitudes (n, N), 0 not there, 1 there; None where they do not vary."""
+        amplitude = relative_amplitude(offsets, self.config.vary)
+        if amplitude is None or known.reference is None or known.levels is None:
+            return amplitude
+        scale = scale_of_particles(amplitude, known.reference)
+        return known.levels.relative(amplitude / scale[:, None])
 
     def _require(self, sound: bool) -> None:  # noqa: FBT001
         """Networks whose output is no number were not trained so: a loss of that kind goes back."""
