@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -39,6 +41,13 @@ SHARE_OF_UNIFORM = 0.75
 
 LARGEST_ABSENT = 0.5
 """Of the level of being there: what stays above half of it in every particle never is away."""
+
+PRESENT_ABOVE = 0.5
+"""Relative amplitude above which a particle has a Gaussian."""
+
+WEIGHT_OF_ABSENT = 1e-3
+"""Of a particle that does not have a Gaussian, in the Gaussian's mean displacement: what is
+nowhere has a mean all the same."""
 
 COLUMNS = 1024
 """Gaussians whose levels are found at a time: bounds the memory."""
@@ -163,6 +172,28 @@ def _two_groups(
     )
     clear = (share > SHARE_OF_UNIFORM * ordered.var(axis=0)) & (lower < LARGEST_ABSENT * upper)
     return lower, upper, clear
+
+
+def mean_where_there(batches: Iterable[tuple[Tensor, Tensor | None]]) -> NDArray[np.float32]:
+    """Mean displacement (N, 3) of each Gaussian over the particles that have it.
+
+    Where a Gaussian is away its displacement is nobody's, and may be anything.
+
+    Parameters
+    ----------
+    batches : iterable of (Tensor, Tensor or None)
+        Of each batch of particles the displacements (B, N, 3) and the amplitudes (B, N), 0
+        not there, 1 there; None where all is there.
+    """
+    total, weight = torch.zeros(()), torch.zeros(())
+    for moved, amplitude in batches:
+        there = torch.ones_like(moved[..., :1])
+        if amplitude is not None:
+            there = torch.where(amplitude[..., None] > PRESENT_ABOVE, there, WEIGHT_OF_ABSENT)
+        total = total.to(moved.device) + (there * moved).sum(dim=0)
+        weight = weight.to(moved.device) + there.sum(dim=0)
+    mean: NDArray[np.float32] = (total / weight).cpu().numpy()
+    return mean
 
 
 @dataclass(frozen=True)

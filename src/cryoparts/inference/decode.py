@@ -22,6 +22,7 @@ from cryoparts.image_model.deformation import (
 )
 from cryoparts.inference.calibration import (
     Calibration,
+    mean_where_there,
     own_levels,
     reference_gaussians,
     scale_of_particles,
@@ -64,10 +65,6 @@ AMPLITUDE_SAMPLE = 1000
 
 MEAN_SAMPLE = 4000
 """Particles whose mean displacement is taken: a mean over more moves by hundredths of an Å."""
-
-WEIGHT_OF_ABSENT = 0.02
-"""Of a particle that does not have a Gaussian, in the Gaussian's mean displacement: what is
-nowhere has a mean all the same."""
 
 
 class TrainedDecoder:
@@ -322,28 +319,14 @@ class TrainedDecoder:
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
             levels = own_levels(sample / scale[:, None])
         if "position" in self.config.vary:
-            mean = self._mean_displacement(Calibration(reference, levels, None))
+            known = Calibration(reference, levels, None)
+            mean = mean_where_there(
+                (moved, self._relative_amplitude(offsets, known))
+                for offsets in self._offsets(self._spread(MEAN_SAMPLE))
+                if (moved := displacement(offsets, self.config.vary)) is not None
+            )
             self._require(bool(np.isfinite(mean).all()))
         return Calibration(reference, levels, mean)
-
-    def _mean_displacement(self, known: Calibration) -> NDArray[np.float32]:
-        """Mean displacement (N, 3), Å, of each Gaussian over the particles that have it.
-
-        Where a Gaussian is away its displacement is nobody's; a particle weighs by how much
-        of the Gaussian it has, and by `WEIGHT_OF_ABSENT` at least.
-        """
-        total = torch.zeros((len(self.neutral), 3), device=self.device)
-        weight = torch.zeros((len(self.neutral), 1), device=self.device)
-        for offsets in self._offsets(self._spread(MEAN_SAMPLE)):
-            moved = displacement(offsets, self.config.vary)
-            assert moved is not None
-            amplitude = self._relative_amplitude(offsets, known)
-            there = torch.ones_like(moved[..., 0]) if amplitude is None else amplitude
-            there = there.clamp(WEIGHT_OF_ABSENT, 1.0)[..., None]
-            total += (there * moved).sum(dim=0)
-            weight += there.sum(dim=0)
-        mean: NDArray[np.float32] = (total / weight).cpu().numpy()
-        return mean
 
     def _relative_amplitude(self, offsets: Tensor, known: Calibration) -> Tensor | None:
         """Amplitudes (n, N), 0 not there, 1 there; None where they do not vary."""
