@@ -18,7 +18,7 @@ from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.statistics.trusted import only_trusted
-from cryoparts.training.particle_agreement import BANDS, AgreementMeasure
+from cryoparts.training.particle_agreement import BANDS, AgreementMeasure, regions_of
 from cryoparts.training.pose_rounds import change_of, start_of
 from cryoparts.training.split import rows_of_half
 
@@ -94,7 +94,10 @@ def write_latents(
     if second_pass is not None:
         missed, latent = second_pass(known.judged(probability), setup)
     names = trained.particles.names
-    columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + ["agreement_at_rest"]
+    columns = [f"agreement_band_{band + 1}" for band in range(BANDS)] + [
+        "agreement_at_rest",
+        "agreement_by_region",
+    ]
     table = {"name": names, "probability": probability}
     header = ["name", *(f"z{axis + 1}" for axis in range(latent.shape[1]))]
     rows = ((name, *vector) for name, vector in zip(names, latent, strict=True))
@@ -139,9 +142,9 @@ def _probabilities(
         trained.latent_of(everyone),
         replace(refinement(trained, setup), pose_spread=spread),
         trained.config.refinement_steps,
+        regions_of(trained.neutral.positions, trained.config.seed),
     )
-    features = measure.of_particles(everyone)
-    strangers = measure.of_strangers(everyone, trained.config.seed)
+    features, strangers = measure.features(everyone, trained.config.seed)
     return probability_of_fit(features, strangers), features
 
 

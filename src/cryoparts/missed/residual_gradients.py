@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from cryoparts.image_model.deformation import Gaussians
 from cryoparts.parallel.current import team
+from cryoparts.refinement.residuals import Residuals
 from cryoparts.refinement.whitened_images import WhitenedImages
 
 if TYPE_CHECKING:
@@ -73,21 +72,8 @@ class _Asked:
         """Of the particles `rows`."""
         setup = self.setup
         images = WhitenedImages.of(setup.forward, setup.objective)
-        batch = setup.forward.batch(rows)
-        with torch.no_grad():
-            gaussians = self.trained.gaussians_of(setup.neutral, rows)
-            data, model = images.whitened(batch.data), images.of_gaussians(gaussians, batch)
-            power = model.square().sum(dim=1, keepdim=True).clamp_min(1e-30)
-            left = data - (model * data).sum(dim=1, keepdim=True) / power * model
-            left = left / left.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-30)
-            strangers = left.roll(STRANGER, dims=0)
-            # what changes the whole model's scale tells nothing
-            strangers = strangers - (strangers * model).sum(dim=1, keepdim=True) / power * model
-        shown = gaussians.amplitudes.expand(len(data), -1).clone().requires_grad_()
-        image = images.of_gaussians(Gaussians(gaussians.positions, shown, gaussians.widths), batch)
-        asked, noise = (
-            torch.autograd.grad((image * residual).sum(), shown, retain_graph=True)[0]
-            for residual in (left, strangers)
-        )
+        gaussians = self.trained.gaussians_of(setup.neutral, rows)
+        residuals = Residuals.of(images, setup.forward.batch(rows), gaussians)
+        asked, noise = residuals.asked(residuals.left, residuals.passed_on(STRANGER))
         scale = setup.neutral.amplitudes
         return (asked * scale).cpu().numpy(), (noise * scale).cpu().numpy()

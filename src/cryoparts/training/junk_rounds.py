@@ -73,8 +73,7 @@ def judge_particles(
         steps=1 if len(change) else 0,
     )
     probability = np.ones(len(particles))
-    strangers = measure.of_strangers(rows, config.seed)
-    probability[rows] = probability_of_fit(measure.of_particles(rows), strangers)
+    probability[rows] = probability_of_fit(*measure.features(rows, config.seed))
     progress("judging particles", len(rows), len(rows))
     doubtful = int((probability <= TRUSTED).sum())
     if doubtful:

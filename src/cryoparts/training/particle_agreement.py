@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
 
 from cryoparts.conventions import Poses
 from cryoparts.image_model.deformation import single
@@ -23,6 +24,8 @@ from cryoparts.imaging.shell_correlation import correlation_from_products, ring_
 from cryoparts.parallel.current import team
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.refinement.least_squares import POSE_UNKNOWNS, TURNS
+from cryoparts.refinement.residuals import Residuals
+from cryoparts.refinement.whitened_images import WhitenedImages
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
@@ -38,8 +41,17 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
+REGIONS = 8
+"""Regions of the model that are asked for what their images keep: a molecule of which a side is
+missing agrees well all the same, but not there. On simulated sets with a fifth of junk, broken
+particles alone had an area under the curve of 0.74 without, and of 0.83 by this alone; 4 to 32
+regions were alike."""
+
 BANDS = 4
 """Bands of resolution, of as many rings each: what is wrong shows in some of them."""
+
+_MEDIAN_OF_A_NORMAL = 0.6745
+"""Median of the size of a normal variable, in its deviations."""
 
 STRANGERS = 512
 """Images put into poses that are not theirs."""
@@ -60,6 +72,8 @@ class AgreementMeasure:
         With the decoder, and with what was refined in the particles.
     steps : int
         Of the refinement; 0 where the latent vectors are the encoder's.
+    regions : int array, shape (N,), or None
+        Region of every Gaussian, from 0 (`regions_of`); None asks for none.
     """
 
     setup: TrainingSetup
@@ -67,18 +81,33 @@ class AgreementMeasure:
     latent: Tensor
     refinement: ParticleRefinement
     steps: int
+    regions: NDArray[np.int64] | None = None
 
-    @torch.no_grad()
-    def of_particles(self, rows: NDArray[np.int64]) -> FloatArray:
-        """Features (n, BANDS + 1) of particles.
+    def features(self, rows: NDArray[np.int64], seed: int) -> tuple[FloatArray, FloatArray]:
+        """Agreements of the particles `rows` (n, F), and of strangers (m, F); larger is better.
 
         Fisher's z of the correlation with the own model in each band, each ring divided by
-        the power of the noise, and with the model at the median latent vector over all.
-        """
-        return self._features(self.setup.forward, self.latent[rows], rows)
+        the power of the noise, and with the model at the median latent vector over all;
+        where regions are asked for, also the negative logarithm of the mean square, over the
+        regions, of what the image still asks of their amplitudes, in deviations of that
+        over the particles.
 
-    def of_strangers(self, rows: NDArray[np.int64], seed: int) -> FloatArray:
-        """The same of at most `STRANGERS` images among `rows` in random poses, (n, BANDS + 1)."""
+        Parameters
+        ----------
+        rows : int array, shape (n,)
+        seed : int
+            Of the random poses of at most `STRANGERS` of them.
+        """
+        with torch.no_grad():
+            own = self._compared(self.setup.forward, self.latent[rows], rows)
+        strange = self._strangers(rows, seed)
+        asked = own[:, BANDS + 1 :]
+        # medians: of particles, though some be junk
+        unit = np.median(np.abs(asked), axis=0).clip(min=1e-30) / _MEDIAN_OF_A_NORMAL
+        return _in_features(own, unit), _in_features(strange, unit)
+
+    def _strangers(self, rows: NDArray[np.int64], seed: int) -> FloatArray:
+        """What at most `STRANGERS` of the images `rows` say in random poses."""
         particles = self.setup.forward.particles
         rows = evenly_spaced(rows, STRANGERS)
         generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
@@ -94,7 +123,7 @@ class AgreementMeasure:
         refined = replace(self.refinement, forward=forward).solve(encoded, rows, self.steps)
         posed = ForwardModel(_posed(turned, rows, refined), forward.device)
         with torch.no_grad():
-            return self._features(posed, refined.latent, rows)
+            return self._compared(posed, refined.latent, rows)
 
     def _encoded(self, forward: ForwardModel, rows: NDArray[np.int64]) -> Tensor:
         setup = self.setup
@@ -104,15 +133,14 @@ class AgreementMeasure:
             encoded: Tensor = self.encoder(inputs)
         return encoded
 
-    def _features(
+    def _compared(
         self, forward: ForwardModel, latent: Tensor, rows: NDArray[np.int64]
     ) -> FloatArray:
+        """Correlations in bands and at rest, and what the regions are asked, (n, BANDS + 1 + K)."""
         median = self.latent.median(dim=0).values[None]
         still = single(self.refinement.decoded(median), self.setup.neutral)
         task = _Agreement(self, forward, latent, rows, still)
-        found = [of for _, of in team().sweep(task, np.arange(len(rows)), BATCH)]
-        z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
-        return z
+        return np.concatenate([of for _, of in team().sweep(task, np.arange(len(rows)), BATCH)])
 
     def correlations(self, data: Tensor, model: Tensor, bands: int) -> Tensor:
         """Correlations (B, bands) of images, each ring divided by the noise's power."""
@@ -126,7 +154,7 @@ class AgreementMeasure:
 
 @dataclass(frozen=True)
 class _Agreement:
-    """Correlations (n, BANDS + 1) of particles with their own models and with one at rest."""
+    """Correlations of particles with their own models and with one at rest; what regions lack."""
 
     measure: AgreementMeasure
     forward: ForwardModel
@@ -143,8 +171,35 @@ class _Agreement:
         own = forward.images_of(decoded, batch)
         in_bands = measure.correlations(batch.data, own, BANDS)
         at_rest = measure.correlations(batch.data, forward.images_of(self.still, batch), 1)
-        found: FloatArray = torch.cat([in_bands, at_rest], dim=1).cpu().double().numpy()
+        columns = [in_bands, at_rest]
+        if measure.regions is not None:
+            images = WhitenedImages.of(forward, measure.setup.objective)
+            residuals = Residuals.of(images, batch, decoded)
+            (asked,) = residuals.asked(residuals.left)
+            region = torch.as_tensor(measure.regions, device=asked.device)
+            sums = asked.new_zeros(len(asked), int(measure.regions.max()) + 1)
+            columns.append(sums.index_add_(1, region, asked * decoded.amplitudes))
+        found: FloatArray = torch.cat(columns, dim=1).cpu().double().numpy()
         return found
+
+
+def regions_of(positions: NDArray[np.floating], seed: int) -> NDArray[np.int64]:
+    """Region of every Gaussian at positions (N, 3): compact ones, `REGIONS` at most."""
+    count = min(REGIONS, len(np.unique(positions, axis=0)))
+    number = seed_for(seed, Purpose.AGREEMENT_NOISE)
+    found = KMeans(count, n_init=1, random_state=number).fit_predict(positions)
+    regions: NDArray[np.int64] = found.astype(np.int64)
+    return regions
+
+
+def _in_features(compared: FloatArray, unit: FloatArray) -> FloatArray:
+    """Features (n, F) of correlations and of what regions are asked, in deviations `unit`."""
+    correlations, asked = compared[:, : BANDS + 1], compared[:, BANDS + 1 :]
+    features: FloatArray = np.arctanh(np.clip(correlations, -0.999999, 0.999999))
+    if not asked.shape[1]:
+        return features
+    mean_square = ((asked / unit) ** 2).mean(axis=1, keepdims=True)
+    return np.concatenate([features, -np.log(mean_square + 1e-12)], axis=1)
 
 
 def _posed(
