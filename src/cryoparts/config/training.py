@@ -7,7 +7,7 @@ from typing import Literal
 
 from cryoparts.config.limits import require
 
-Channel = Literal["position", "amplitude", "width"]
+Channel = Literal["position", "amplitude", "width", "auto"]
 DecoderName = Literal["point-transformer", "mlp"]
 LossName = Literal["whitened", "frc"]
 
@@ -23,7 +23,13 @@ class TrainingConfig:
     """Point Transformer configuration: the cheap default, or the published one."""
 
     vary: tuple[Channel, ...] = ("position", "amplitude")
-    """What may change in each Gaussian."""
+    """What may change in each Gaussian. auto: positions and amplitudes, with
+    --choose-channels."""
+
+    choose_channels: bool = False
+    """Leave out of --vary, after a quarter of the training, what held-out particles gain
+    little by, and begin again without it. A motion that is small beside what comes and
+    goes would be lost."""
 
     latent_dimensions: int = 8
     """Length of the latent vector of a particle."""
@@ -91,6 +97,11 @@ class TrainingConfig:
         """Epochs after which it is judged which particles are what the model describes."""
         return self._rounds(0.25, 0.5)
 
+    @property
+    def channel_round(self) -> int | None:
+        """Epoch after which channels are chosen; None where they are as given."""
+        return min(self.junk_rounds, default=None) if self.choose_channels else None
+
     def _rounds(self, *shares: float) -> tuple[int, ...]:
         """Epochs at these shares of the training; none of the published one."""
         if self.published:
@@ -99,6 +110,16 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
+        if self.vary == ("auto",):
+            object.__setattr__(self, "vary", ("position", "amplitude"))
+            object.__setattr__(self, "choose_channels", True)
+        require(
+            "auto" not in self.vary,
+            "--vary",
+            "auto alone, or without it",
+            self.vary,
+            "Write --vary auto, or --vary position amplitude.",
+        )
         require(
             len(self.vary) > 0 and len(set(self.vary)) == len(self.vary),
             "--vary",

@@ -56,7 +56,7 @@ def displacement(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | None:
     """Displacements (B, N, 3) in Å, or None where positions do not vary."""
     if "position" not in vary:
         return None
-    return POSITION_UNIT_ANGSTROM * offsets[..., _slice("position", vary)]
+    return POSITION_UNIT_ANGSTROM * offsets[..., channel_slice("position", vary)]
 
 
 def moved_further(offsets: Tensor, moves: Tensor, vary: tuple[Channel, ...]) -> Tensor:
@@ -68,7 +68,7 @@ def moved_further(offsets: Tensor, moves: Tensor, vary: tuple[Channel, ...]) -> 
         If positions do not vary.
     """
     result = offsets.clone()
-    result[..., _slice("position", vary)] += moves / POSITION_UNIT_ANGSTROM
+    result[..., channel_slice("position", vary)] += moves / POSITION_UNIT_ANGSTROM
     return result
 
 
@@ -80,14 +80,16 @@ def relative_amplitude(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | N
     """
     if "amplitude" not in vary:
         return None
-    return 2.0 * torch.sigmoid(2.0 * offsets[..., _slice("amplitude", vary)].squeeze(-1))
+    return 2.0 * torch.sigmoid(2.0 * offsets[..., channel_slice("amplitude", vary)].squeeze(-1))
 
 
 def relative_width(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | None:
     """Widths (B, N) relative to the neutral ones, or None where they do not vary."""
     if "width" not in vary:
         return None
-    return torch.exp(WIDTH_RANGE * torch.tanh(offsets[..., _slice("width", vary)].squeeze(-1)))
+    return torch.exp(
+        WIDTH_RANGE * torch.tanh(offsets[..., channel_slice("width", vary)].squeeze(-1))
+    )
 
 
 def deform(neutral: Gaussians, offsets: Tensor, vary: tuple[Channel, ...]) -> Gaussians:
@@ -121,6 +123,7 @@ def single(gaussians: Gaussians, neutral: Gaussians) -> Gaussians:
     )
 
 
-def _slice(channel: Channel, vary: tuple[Channel, ...]) -> slice:
+def channel_slice(channel: Channel, vary: tuple[Channel, ...]) -> slice:
+    """Where a channel's offsets are among those of `vary`."""
     start = channel_count(vary[: vary.index(channel)])
     return slice(start, start + channel_count((channel,)))

@@ -182,8 +182,8 @@ class Run:
         return self.decoder.batches(rows, gaussians)
 
     def forget_training(self) -> None:
-        """Open networks, scales and poses anew when next asked for: a training has gone on."""
-        for name in ("decoder", "setup", "particles"):
+        """Open options, networks, scales and poses anew when asked for: a training has gone on."""
+        for name in ("config", "decoder", "setup", "particles"):
             self.__dict__.pop(name, None)
 
     @property

@@ -147,6 +147,12 @@ def values_path(folder: Path) -> Path:
     return folder / f"{VALUES}{found_after}.npy"
 
 
+def forget_encoder_input(folder: Path) -> None:
+    """Delete the inputs, in all poses: what may vary is another matter now."""
+    for path in (folder / MAP, *folder.glob(f"{VALUES}*.npy")):
+        path.unlink(missing_ok=True)
+
+
 def compute_encoder_input(
     forward: ForwardModel,
     objective: Objective,

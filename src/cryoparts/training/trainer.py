@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +16,7 @@ from cryoparts.image_model.deformation import Gaussians, channel_count, deform, 
 from cryoparts.memory.halving import Halving
 from cryoparts.memory.peak import peak_memory_mib
 from cryoparts.parallel.current import team
+from cryoparts.training.channels import channel_shares, channels_path
 from cryoparts.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -26,6 +29,7 @@ from cryoparts.training.checkpoint import (
     save_checkpoint,
     save_epoch,
 )
+from cryoparts.training.encoder_input import forget_encoder_input
 from cryoparts.training.epoch import FEWEST_OF_A_BATCH, DivergedError, Epoch, HeldAgainst
 from cryoparts.training.epoch_choice import chosen_epoch
 from cryoparts.training.judgements import forget_judgements_after, judged_after
@@ -79,7 +83,13 @@ class Trainer:
     """
 
     def __init__(self, run: RunDirectory, setup: TrainingSetup, config: TrainingConfig) -> None:
-        self.run, self.setup, self.config = run, setup, config
+        self.run = run
+        self._halving = Halving("training")
+        self._set_up(setup, config)
+
+    def _set_up(self, setup: TrainingSetup, config: TrainingConfig) -> None:
+        """Networks that have learned nothing."""
+        self.setup, self.config = setup, config
         particles = setup.forward.particles
         self._build = partial(
             build_networks,
@@ -94,7 +104,6 @@ class Trainer:
         self.optimiser = make_optimiser(self.networks)
         self.rows: list[dict[str, float]] = []
         self._rate_factor = 1.0
-        self._halving = Halving("training")
 
     def train(
         self,
@@ -130,10 +139,11 @@ class Trainer:
             self._restore(newest)
         else:
             self._in_poses_of(0)
-            self._start_from_principal_components()
-            self.rows = [self._neutral_row()]
-            progress.epoch(self.rows[0], self.config.epochs)
+            self._begin(progress)
         while (epoch := len(self.rows)) <= self.config.epochs:
+            if self._leaves_out_channels(epoch - 1, sweep):
+                self._begin(progress)
+                continue
             self._between_epochs(epoch - 1, sweep)
             try:
                 row = self._epoch(epoch, progress)
@@ -145,6 +155,34 @@ class Trainer:
             progress.epoch(row, self.config.epochs)
         self._measure_mean_model()
         return self.rows
+
+    def _begin(self, progress: Progress) -> None:
+        """Networks at the principal components; the row of the neutral model."""
+        self._start_from_principal_components()
+        self.rows = [self._neutral_row()]
+        progress.epoch(self.rows[0], self.config.epochs)
+
+    def _leaves_out_channels(self, done: int, sweep: Callable[[str, int, int], None]) -> bool:
+        """Whether held-out particles gain nothing by some channel: then all begins without it."""
+        config = self.config
+        if done != config.channel_round or channels_path(self.run).is_file():
+            return False
+        found = channel_shares(self.setup, self.networks, config)
+        kept = found.kept()
+        if kept != config.vary:
+            LOG.info(
+                "the training begins again and varies %s alone: of the gain, %s",
+                " and ".join(kept),
+                ", ".join(f"{100 * share:.1f}% is by {c}" for c, share in found.shares.items()),
+            )
+            config = replace(config, vary=kept)
+            # what the other channels left goes first: broken off here, all begins anew
+            forget_training_of(self.run)
+            self.run.record_options(replace(self.run.config(), training=config))
+            shown = partial(sweep, "encoder input")
+            self._set_up(prepare_training(self.run, config, shown), config)
+        found.save(self.run)
+        return kept != tuple(found.shares)
 
     def _between_epochs(self, done: int, sweep: Callable[[str, int, int], None]) -> None:
         """Better the poses, and tell junk from particles, by what the networks know by now."""
@@ -304,6 +342,15 @@ class Trainer:
         self._in_poses_of(checkpoint.epoch)
         self._rate_factor = self.rows[-1].get("learning_rate_factor", 1.0)
         LOG.info("resumed after epoch %d", checkpoint.epoch)
+
+
+def forget_training_of(run: RunDirectory) -> None:
+    """Delete what a training has written: networks, metrics, and what is found between epochs."""
+    run.metrics_path.unlink(missing_ok=True)
+    shutil.rmtree(run.checkpoints_path, ignore_errors=True)
+    forget_rounds_after(run.particles_path, 0)
+    forget_judgements_after(run.particles_path, 0)
+    forget_encoder_input(run.particles_path)
 
 
 def best_epoch(rows: list[dict[str, float]]) -> int:

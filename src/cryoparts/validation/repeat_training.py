@@ -58,6 +58,7 @@ class Repeat:
 
 def seed_repeats(config: TrainingConfig, number: int) -> list[Repeat]:
     """The same training from `number` other seeds."""
+    config = _as_chosen(config)
     return [
         Repeat(f"seed_{config.seed + k}", replace(config, seed=config.seed + k))
         for k in range(1, number + 1)
@@ -66,6 +67,7 @@ def seed_repeats(config: TrainingConfig, number: int) -> list[Repeat]:
 
 def half_repeats(config: TrainingConfig) -> list[Repeat]:
     """The same training on each half set."""
+    config = _as_chosen(config)
     return [
         Repeat("half_1", replace(config, half=1)),
         Repeat("half_2", replace(config, half=2)),
@@ -74,7 +76,12 @@ def half_repeats(config: TrainingConfig) -> list[Repeat]:
 
 def null_repeat(config: TrainingConfig) -> Repeat:
     """The same training on null particles."""
-    return Repeat(NULL_NAME, config)
+    return Repeat(NULL_NAME, _as_chosen(config))
+
+
+def _as_chosen(config: TrainingConfig) -> TrainingConfig:
+    """The options with the run's own channels, that are not chosen again."""
+    return replace(config, choose_channels=False)
 
 
 def is_trained(run: RunDirectory) -> bool:
