@@ -86,9 +86,17 @@ class TrainingConfig:
     @property
     def pose_rounds(self) -> tuple[int, ...]:
         """Epochs after which poses are refined, where that is worth it."""
-        if self.published or not self.refine_poses:
+        return self._rounds(0.25, 0.5, 0.75) if self.refine_poses else ()
+
+    @property
+    def junk_rounds(self) -> tuple[int, ...]:
+        """Epochs after which it is judged which particles are what the model describes."""
+        return self._rounds(0.25, 0.5)
+
+    def _rounds(self, *shares: float) -> tuple[int, ...]:
+        """Epochs at these shares of the training; none of the published one."""
+        if self.published:
             return ()
-        shares = (0.25, 0.5, 0.75)
         return tuple(sorted({round(share * self.epochs) for share in shares} - {0, self.epochs}))
 
     def __post_init__(self) -> None:
