@@ -29,6 +29,7 @@ from cryoparts.parts.edit_history import read_edits
 from cryoparts.parts.part_description import read_description
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import Selection, columns_with_selections
+from cryoparts.training.judgements import judgement_path, known_probability
 from cryoparts.validation.limits import Limits
 from cryoparts.validation.null_judgement import NullTest
 from cryoparts.validation.trust_record import TrustRecord
@@ -240,6 +241,7 @@ def _run_folder(folder: Path) -> Path:
     np.save(run.directory.probability_path, np.linspace(0, 1, count))
     change = PoseChange(np.zeros((count, 3)), np.zeros((count, 2)), PoseSpread(0.01, 0.5))
     change.save(pose_change_path(run.directory.particles_path, FINAL))
+    np.save(judgement_path(run.directory.particles_path, 2), np.linspace(0, 1, count))
     chosen = Selection(run.particles.names, np.arange(count) % 2 == 0, {"where": "a test"})
     chosen.save(run.directory.selections_path, "half")
     visible = VisibleParts((0.01, 0.1), (0.9, 0.99), (0.8, 0.98), (0.95, 1.0))
@@ -256,6 +258,8 @@ def read_run(root: Path) -> Run:
     assert len(run.parts) == len(run.model)
     run.particles.images(np.arange(3))
     run.decoder.decode(np.arange(3))
+    judged = known_probability(directory.particles_path, len(run.particles))
+    assert ((judged >= 0) & (judged <= 1)).all()
     states = run.states(1)
     assert states.n_states > 0
     assert run.composition.parts
@@ -283,7 +287,8 @@ RUN_FILES = (
     "motion/part_1.csv", "composition/presence.csv", "composition/occupancies.csv",
     "composition/summary.json", "trust/trust.json", "trust/parts.csv", "particles/particles.npz",
     "particles/preprocessing.json", "particles/images.npy", "particles/encoder_input.npz",
-    "probability.npy", "particles/pose_change_final.npz", "selections/half.csv", "limits.json",
+    "probability.npy", "particles/pose_change_final.npz",
+    "particles/probability_after_0002.npy", "selections/half.csv", "limits.json",
     "latent.csv",
 )  # fmt: skip
 """Each is damaged in its turn."""
