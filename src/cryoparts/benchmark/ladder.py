@@ -16,11 +16,15 @@ HEADER = (
     "oracle, %",
     "area under the curve by segment",
     "displacement error, Å",
+    "parts as rigid bodies, Å",
     "oracle, Å",
+    "no motion, Å",
+    "correlation with the angle",
     "segments found",
     "parts",
     "ARI",
     "junk, area",
+    "good thrown away, %",
 )
 
 
@@ -94,6 +98,10 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         known = [v[key] for v in values if key in v]
         return form.format(fmean(known)) if known else "–"
 
+    def by_share(key: str) -> str:
+        known = [100.0 * r["values"][key] for r in records if key in r["values"]]
+        return f"{fmean(known):.1f}" if known else "–"
+
     def told(number: int, segment: str) -> float | None:
         share = ((details[number].get("oracle") or {}).get("by_segment") or {}).get(segment)
         return None if share is None else 100.0 * share
@@ -108,9 +116,13 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         by_segment(told, "{:.1f}"),
         by_segment(lambda n, s: found[n][s]["area_under_curve"], "{:.3f}"),
         mean_of("rmsd_angstrom", "{:.2f}"),
+        mean_of("rigid_rmsd_angstrom", "{:.2f}"),
         mean_of("rmsd_angstrom", "{:.2f}", "oracle"),
+        mean_of("rmsd_angstrom", "{:.2f}", "no motion"),
+        mean_of("angle_correlation", "{:.3f}"),
         mean_of("recovered", "{:.1f}"),
         mean_of("parts", "{:.1f}"),
         mean_of("adjusted_rand_index", "{:.3f}"),
         mean_of("junk_area", "{:.3f}"),
+        by_share("good_thrown_away"),
     ]
