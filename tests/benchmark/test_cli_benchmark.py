@@ -53,6 +53,19 @@ LADDER = {
 }
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("5e-4", 5e-4), ("0.0005", 5e-4), ("1E-3", 1e-3), ("null", None)]
+)
+def test_a_number_is_a_number_however_it_is_written(tmp_path, text, value):
+    path = tmp_path / "toy.yaml"
+    path.write_text(yaml.safe_dump(TOY), encoding="utf-8")
+    config = read_benchmark(path, "composition")
+    changed = overruled(config, BenchmarkOptions(set=(f"training.learning_rate={text}",)))
+    assert changed.sections["training"]["learning_rate"] == value
+    with pytest.raises(InputError, match="wrong kind"):
+        overruled(config, BenchmarkOptions(set=("training.learning_rate=fast",)))
+
+
 def call(*arguments: object) -> int:
     """Exit code of the program."""
     try:

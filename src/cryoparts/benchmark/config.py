@@ -366,7 +366,16 @@ def _assignment(text: str) -> tuple[str, str, Any]:
             "must be SECTION.NAME=VALUE",
             f"SECTION is one of {', '.join(allowed)}.",
         )
-    return section, name, yaml.safe_load(value)
+    return section, name, _read(value)
+
+
+def _read(text: str) -> Any:
+    """A value as YAML has it; and 5e-4, which YAML takes for text, as the number it is."""
+    value = yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _require_known(given: dict[str, Any], kind: type, where: str) -> None:

@@ -85,4 +85,10 @@ def _section(section: type, plain: dict[str, Any], where: str) -> Any:
     unknown = set(plain) - known
     if unknown:
         raise InputError(where, f"unknown option {sorted(unknown)[0]!r}", "Remove it.")
-    return section(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    try:
+        return section(**values)
+    except TypeError as fault:
+        raise InputError(
+            where, f"an option is of the wrong kind: {fault}", "Write numbers as numbers."
+        ) from fault
