@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cryoparts.inference.calibration import own_levels, reference_gaussians, scale_of_particles
+from cryoparts.inference.calibration import (
+    mean_where_there,
+    own_levels,
+    reference_gaussians,
+    scale_of_particles,
+)
 
 
 def test_what_never_changes_sets_the_scale():
@@ -83,3 +88,24 @@ def test_what_is_never_there_is_not_blown_up():
 
 def test_one_particle_has_levels_too():
     assert relative(np.ones((1, 4), dtype=np.float32)).tolist() == [[1.0] * 4]
+
+
+def test_where_a_gaussian_is_away_its_displacement_moves_no_mean():
+    random = np.random.default_rng(3)
+    there = torch.as_tensor(random.random((400, 5)) < [1.0, 0.7, 0.5, 0.3, 0.1]).float()
+    own = torch.as_tensor(random.normal(2.0, 1.0, (400, 5, 3))).float()
+    stray = torch.as_tensor(random.normal(-40.0, 1.0, (400, 5, 3))).float()
+    means = [
+        mean_where_there(
+            zip(
+                (there[..., None] * own + (1 - there)[..., None] * s).split(64),
+                there.split(64),
+                strict=True,
+            )
+        )
+        for s in (stray, 0 * stray)
+    ]
+    assert np.abs(means[0] - means[1]).max() < 0.5
+    assert np.abs(means[1] - 2.0).max() < 0.7
+    everything = mean_where_there([(own, None)])
+    np.testing.assert_allclose(everything, own.mean(dim=0), atol=1e-5)

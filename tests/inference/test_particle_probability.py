@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+import cryoparts.training.judgements as judgements_module
+from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.latents import write_latents
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parallel.group import Group
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.statistics.trusted import choose_sample
+from cryoparts.training.epoch import Epoch
+from cryoparts.training.judgements import (
+    judgement_path,
+    judgements,
+    known_probability,
+    loss_weights,
+)
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer
 from training_example import BOX, PARTICLES, QUICK, Silent, make_example
@@ -95,3 +106,51 @@ def test_what_junk_decodes_to_changes_no_level_and_no_label(example):
         np.save(run.latent_path, untouched)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_junk_weighs_less_while_the_networks_learn(example):
+    """Judged between epochs, by networks that are half trained."""
+    folder = example.run.particles_path
+    found = judgements(folder)
+    assert [path.stem[-4:] for path in found] == [f"{e:04d}" for e in CONFIG.junk_rounds]
+    probability = known_probability(folder, PARTICLES)
+    assert roc_auc_score(~JUNK, probability) > 0.9
+    setup = prepare_training(example.run, CONFIG)
+    weights = loss_weights(setup.probability, setup.split.training)
+    assert weights[setup.split.training].mean() == pytest.approx(1.0)
+    assert np.median(weights[JUNK]) < 0.5 * np.median(weights[~JUNK])
+    assert weights.min() > 0  # nothing is shut out for good
+
+
+def test_a_particle_without_weight_teaches_nothing(tmp_path, monkeypatch):
+    """Gradients are those of the others alone."""
+    monkeypatch.setattr(judgements_module, "LEAST_WEIGHT", 0.0)
+    example = make_example(tmp_path / "run", CONFIG)
+    setup = prepare_training(example.run, CONFIG)
+    few = replace(setup.split, training=setup.split.training[:8])
+    probability = np.where(np.isin(np.arange(PARTICLES), few.training[:4]), 1.0, 0.0)
+
+    def trained(change) -> np.ndarray:
+        images = np.load(example.run.particles_path / "images.npy")
+        images[few.training[4:]] *= change
+        np.save(example.run.particles_path / "images.npy", images)
+        forward = prepare_training(example.run, CONFIG).forward
+        own = replace(setup, split=few, probability=probability, forward=forward)
+        config = replace(CONFIG, epochs=1)
+        trainer = Trainer(RunDirectory(tmp_path / "made"), own, config)
+        epoch = Epoch(own, trainer.networks, trainer.optimiser, config, 1)
+        epoch(Group(0, 1), lambda *_: None)
+        weights = trainer.networks.decoder.parameters()
+        return np.concatenate([p.detach().numpy().ravel() for p in weights])
+
+    one, other = trained(1.0), trained(-1.0)
+    np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr(judgements_module, "LEAST_WEIGHT", 0.1)
+    assert np.abs(trained(1.0) - one).max() > 0
+
+
+def test_a_judgement_of_other_particles_is_named(tmp_path):
+    path = judgement_path(tmp_path, 2)
+    np.save(path, np.ones(3))
+    with pytest.raises(InputError, match=r"probability_after_0002\.npy.* of each of 4"):
+        known_probability(tmp_path, 4)

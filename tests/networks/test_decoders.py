@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from published_definition import attend_as_published, decode_as_defined
 
-from cryoparts.config import TrainingConfig
+from cryoparts.config import DecoderName, TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.point_hierarchy import build_hierarchy
+from cryoparts.networks.hierarchical_mlp_decoder import HierarchicalMlpDecoder
 from cryoparts.networks.levels import Geometry
 from cryoparts.networks.mlp_decoder import MlpDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
@@ -121,12 +124,13 @@ def test_published_decoder_has_dropout_in_training_only(hierarchy):
     assert not torch.allclose(decoder(latent), decoder(latent))
 
 
-@pytest.mark.parametrize("kind", ["point-transformer", "mlp", "paper"])
+@pytest.mark.parametrize("kind", ["point-transformer", "mlp", "hierarchical-mlp", "paper"])
 def test_particles_are_decoded_independently(hierarchy, kind):
     torch.manual_seed(1)
     decoder = {
         "point-transformer": lambda: PointTransformerDecoder(LATENT, hierarchy, CHANNELS),
         "mlp": lambda: MlpDecoder(LATENT, 300, CHANNELS),
+        "hierarchical-mlp": lambda: HierarchicalMlpDecoder(LATENT, hierarchy.levels[1], CHANNELS),
         "paper": lambda: PaperPointTransformerDecoder(LATENT, hierarchy, CHANNELS, 100.0),
     }[kind]().eval()
     latent = torch.randn(3, LATENT)
@@ -136,7 +140,7 @@ def test_particles_are_decoded_independently(hierarchy, kind):
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("decoder_name", ["point-transformer", "mlp"])
+@pytest.mark.parametrize("decoder_name", get_args(DecoderName))
 @pytest.mark.parametrize("count", [1, 5, 70, 300])
 def test_training_starts_near_the_neutral_model_with_any_number_of_gaussians(
     positions, decoder_name, count
@@ -151,16 +155,18 @@ def test_training_starts_near_the_neutral_model_with_any_number_of_gaussians(
     assert latent.abs().max() < 0.1
 
 
-def test_seed_decides_the_weights_and_leaves_the_global_generator_alone(positions):
+@pytest.mark.parametrize("decoder_name", get_args(DecoderName))
+def test_seed_decides_the_weights_and_leaves_the_global_generator_alone(positions, decoder_name):
     model = GaussianModel.of(positions, np.ones(300), np.ones(300))
 
-    def weights(seed: int) -> torch.Tensor:
-        config = TrainingConfig(seed=seed)
+    def weights(seed: int) -> list[torch.Tensor]:
+        config = TrainingConfig(decoder=decoder_name, seed=seed)
         networks = build_networks(config, model, 1200, 1, 100.0, torch.device("cpu"))
-        return networks.encoder.layers[0].weight.detach()
+        layers = [*networks.encoder.modules(), *networks.decoder.modules()]
+        return [each.weight.detach() for each in layers if isinstance(each, torch.nn.Linear)]
 
     before = torch.random.get_rng_state()
     first = weights(1)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.equal(first, weights(1))
-    assert not torch.equal(first, weights(2))
+    assert all(map(torch.equal, first, weights(1)))
+    assert not any(map(torch.equal, first, weights(2)))

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.config import TrainingConfig
+from cryoparts.config import DecoderName, TrainingConfig
 from cryoparts.errors import InputError
-from cryoparts.training.optimiser import FEW_STEPS, MANY_STEPS, PAPER_PEAK_RATE, peak_rate
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.training.networks import build_networks
+from cryoparts.training.optimiser import (
+    FEW_STEPS,
+    MANY_STEPS,
+    PAPER_PEAK_RATE,
+    make_optimiser,
+    peak_rate,
+)
 from cryoparts.training.schedule import learning_rate
 from cryoparts.training.split import split_particles
 
@@ -76,9 +87,29 @@ def test_a_long_training_of_the_point_transformer_goes_at_half_the_rate():
     # one more particle, one more step: the training hardly changes
     assert (np.diff(rates) <= 0).all()
     assert np.abs(np.diff(rates)).max() < 2e-3 * rates.max()
-    assert peak_rate(TrainingConfig(decoder="mlp"), 10**6) == peak_rate(
-        TrainingConfig(decoder="mlp"), 1
-    )
+
+
+@pytest.mark.parametrize("decoder", ["mlp", "hierarchical-mlp"])
+def test_a_long_training_of_a_perceptron_goes_at_the_rate_of_a_short_one(decoder):
+    config = TrainingConfig(decoder=decoder)
+    assert peak_rate(config, 10**6) == peak_rate(config, 1) > 0
+
+
+@pytest.mark.parametrize("decoder", get_args(DecoderName))
+def test_every_parameter_is_trained_once_and_those_of_single_gaussians_faster(decoder):
+    positions = np.random.default_rng(0).normal(scale=30.0, size=(90, 3))
+    model = GaussianModel.of(positions, np.ones(90), np.ones(90))
+    config = TrainingConfig(decoder=decoder)
+    networks = build_networks(config, model, 12, 3, 200.0, torch.device("cpu"))
+    groups = make_optimiser(networks).param_groups
+    trained = [parameter for group in groups for parameter in group["params"]]
+    everything = [*networks.encoder.parameters(), *networks.decoder.parameters()]
+    assert sorted(map(id, trained)) == sorted(map(id, everything))
+    named = dict(networks.decoder.named_parameters())
+    faster = {id(p) for group in groups if group["rate_factor"] > 1 for p in group["params"]}
+    own = {name for name, parameter in named.items() if id(parameter) in faster}
+    assert ("constant" in own) == (decoder != "mlp")
+    assert not any("head" in name or "layers" in name for name in own)
 
 
 def test_a_rate_that_is_asked_for_is_kept_and_the_published_one_too():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
+from cryoparts.config import DecoderName
 from cryoparts.errors import InputError
 from cryoparts.image_model.gradients import agreement_gradients
 from cryoparts.inference.decode import TrainedDecoder
@@ -33,7 +35,7 @@ def last_weights(run: RunDirectory, epoch: int) -> dict[str, torch.Tensor]:
     return load_checkpoint(run.checkpoints_path, f"epoch_{epoch:04d}").weights
 
 
-@pytest.mark.parametrize("decoder", ["mlp", "point-transformer"])
+@pytest.mark.parametrize("decoder", get_args(DecoderName))
 def test_training_finds_the_gaussians_that_come_and_go(tmp_path, decoder):
     config = replace(
         QUICK, decoder=decoder, epochs=25, learning_rate=3e-3, min_resolution_angstrom=150.0

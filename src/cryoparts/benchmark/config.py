@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from cryoparts.config import SECTIONS, RunConfig, run_config_from_dict
+from cryoparts.config import SECTIONS, DecoderName, RunConfig, run_config_from_dict
 from cryoparts.errors import InputError
 from cryoparts.simulation.nuisances.options import Nuisances
 from cryoparts.simulation.options import ImagingOptions
@@ -179,7 +179,7 @@ class BenchmarkOptions:
     orientations: tuple[Orientations, ...] | None = None
     """uniform, real (needs poses), or both."""
 
-    decoders: tuple[Literal["point-transformer", "mlp"], ...] | None = None
+    decoders: tuple[DecoderName, ...] | None = None
     """Decoders to compare."""
 
     rungs: tuple[str, ...] | None = None
@@ -313,7 +313,8 @@ def checked(config: BenchmarkConfig, where: str) -> BenchmarkConfig:
             raise InputError(f"{where}, {name}", "is empty", "Give at least one.")
     if any(seed < 0 for seed in (*config.seeds, *config.sweep_seeds)):
         raise InputError(f"{where}, seeds", "must be at least 0", "Give whole numbers.")
-    config.run_config(Path(), Path(), config.decoders[0], config.seeds[0])
+    for decoder in config.decoders:
+        config.run_config(Path(), Path(), decoder, config.seeds[0])
     for snr in config.snr:
         config.imaging_options(snr, config.seeds[0], None)
     return config

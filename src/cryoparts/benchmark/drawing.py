@@ -15,7 +15,7 @@ from cryoparts.figures.pictures import bare
 from cryoparts.figures.viewpoints import facing_views
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.palette import ACCENT, INK, MUTED, WARNING
+from cryoparts.palette import ACCENT, INK, MUTED, PART_COLOURS, WARNING
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.parts.embedding import embed
 from cryoparts.parts.part_labels import PartLabels
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-METHOD_COLOURS = {"point-transformer": ACCENT, "mlp": WARNING, "oracle": INK}
+METHOD_COLOURS = {
+    "point-transformer": ACCENT,
+    "mlp": WARNING,
+    "hierarchical-mlp": PART_COLOURS[2],
+    "oracle": INK,
+}
 MOST_DOTS = 4000
 BALL_INCHES = 0.75
 """Part of the Gaussians' spacing that a ball is wide."""

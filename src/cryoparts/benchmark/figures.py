@@ -17,7 +17,7 @@ from cryoparts.benchmark.drawing import (
     method_colour,
 )
 from cryoparts.benchmark.metrics import METRICS
-from cryoparts.benchmark.table import METHOD_ORDER, method_title
+from cryoparts.benchmark.table import DECODER_TITLES, METHOD_ORDER, method_title
 from cryoparts.figures.latent import draw_states
 from cryoparts.figures.pictures import new_figure, picture_of
 from cryoparts.palette import GRID, part_colour, state_colour
@@ -67,7 +67,7 @@ def noise_sweep(benchmark: str, tables: Sequence[Table]) -> Picture | None:
                 factor * middle,
                 yerr=factor * np.abs(np.array([low, high]) - middle),
                 color=method_colour(method),
-                linestyle="-" if method in ("point-transformer", "mlp") else "--",
+                linestyle="-" if method in DECODER_TITLES else "--",
                 marker="o",
                 markersize=4,
                 capsize=3,

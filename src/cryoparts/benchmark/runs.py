@@ -22,6 +22,7 @@ from cryoparts.benchmark.record import MapKnowledge, measure_run
 from cryoparts.errors import InputError
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.run_directory import RunDirectory, write_json
+from cryoparts.parallel.current import asked_processes, shared_work
 
 if TYPE_CHECKING:
     from cryoparts.benchmark.data import DataSet
@@ -124,7 +125,9 @@ def _make_run(config: RunConfig, folder: Path, *, quick: bool) -> dict[str, floa
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         try:
-            outcome = pool.submit(run_in_this_process, config, folder, quick=quick).result()
+            outcome = pool.submit(
+                run_in_this_process, config, folder, asked_processes(), quick=quick
+            ).result()
         except BrokenProcessPool as fault:
             raise InputError(
                 str(folder),
@@ -140,10 +143,13 @@ def _make_run(config: RunConfig, folder: Path, *, quick: bool) -> dict[str, floa
 def run_in_this_process(
     config: RunConfig,
     folder: Path,
+    processes: int | None = None,
     *,
     quick: bool,
 ) -> dict[str, float] | tuple[str, str, str]:
     """All steps of a run, as `cryoparts run` makes them, and the seconds that each took.
+
+    Its work is shared among so many processes, or as many as are worth it.
 
     An `InputError` comes back as its three texts, which survive the way between processes.
     """
@@ -161,15 +167,16 @@ def run_in_this_process(
 
     try:
         resume = folder.exists()
-        run = start_run(config, folder, resume=resume, tell=LOG.info)
-        took("start")
-        with run.directory.logging():
-            for step in run_steps(run, config, resume=resume, maps=not quick):
-                LOG.info("%s: %s", folder.name, step.name)
-                if step.name in ("train", "report"):
-                    took(step.name)
-                elif step.name == ("coordination" if quick else "reconstruct"):
-                    took("parts and states" if quick else "parts to maps")
+        with shared_work(processes):
+            run = start_run(config, folder, resume=resume, tell=LOG.info)
+            took("start")
+            with run.directory.logging():
+                for step in run_steps(run, config, resume=resume, maps=not quick):
+                    LOG.info("%s: %s", folder.name, step.name)
+                    if step.name in ("train", "report"):
+                        took(step.name)
+                    elif step.name == ("coordination" if quick else "reconstruct"):
+                        took("parts and states" if quick else "parts to maps")
     except InputError as error:
         return error.where, error.problem, error.cure
     except Exception as fault:

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
     from cryoparts.benchmark.metrics import Metric, Unit, Values
 
-METHOD_TITLES = {"point-transformer": "Point Transformer", "mlp": "MLP", ORACLE: "oracle"}
-METHOD_ORDER = ("point-transformer", "mlp", ORACLE)
+DECODER_TITLES = {
+    "point-transformer": "Point Transformer",
+    "mlp": "MLP",
+    "hierarchical-mlp": "hierarchical MLP",
+}
+METHOD_TITLES = {**DECODER_TITLES, ORACLE: "oracle"}
+METHOD_ORDER = tuple(METHOD_TITLES)
 """The programs first, then what is possible at best, then what costs nothing."""
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from cryoparts.config.limits import require
 
 Channel = Literal["position", "amplitude", "width"]
-DecoderName = Literal["point-transformer", "mlp"]
+DecoderName = Literal["point-transformer", "mlp", "hierarchical-mlp"]
 LossName = Literal["whitened", "frc"]
 
 
@@ -17,7 +17,9 @@ class TrainingConfig:
     """What is trained, on what, and for how long."""
 
     decoder: DecoderName = "point-transformer"
-    """The network that turns a particle's latent vector into changes of the Gaussians."""
+    """The network that turns a particle's latent vector into changes of the Gaussians:
+    attention among neighbours, all Gaussians at once (mlp), or few coarse ones that the others
+    follow (hierarchical-mlp)."""
 
     preset: Literal["fast", "paper"] = "fast"
     """Point Transformer configuration: the cheap default, or the published one."""
@@ -36,7 +38,7 @@ class TrainingConfig:
 
     learning_rate: float | None = None
     """Peak learning rate of Adam. Default: 2e-3 (point-transformer; falling to 1e-3
-    from 540 to 1,440 steps), 5e-4 (mlp), 1e-4 (preset paper)."""
+    from 540 to 1,440 steps), 5e-4 (mlp), 2e-3 (hierarchical-mlp), 1e-4 (preset paper)."""
 
     loss: LossName = "whitened"
     """Objective: correlation whitened by the measured noise, or mean FRC."""
@@ -84,9 +86,17 @@ class TrainingConfig:
     @property
     def pose_rounds(self) -> tuple[int, ...]:
         """Epochs after which poses are refined, where that is worth it."""
-        if self.published or not self.refine_poses:
+        return self._rounds(0.25, 0.5, 0.75) if self.refine_poses else ()
+
+    @property
+    def junk_rounds(self) -> tuple[int, ...]:
+        """Epochs after which it is judged which particles are what the model describes."""
+        return self._rounds(0.25, 0.5)
+
+    def _rounds(self, *shares: float) -> tuple[int, ...]:
+        """Epochs at these shares of the training; none of the published one."""
+        if self.published:
             return ()
-        shares = (0.25, 0.5, 0.75)
         return tuple(sorted({round(share * self.epochs) for share in shares} - {0, self.epochs}))
 
     def __post_init__(self) -> None:

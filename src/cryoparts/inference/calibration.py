@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -39,6 +41,13 @@ SHARE_OF_UNIFORM = 0.75
 
 LARGEST_ABSENT = 0.5
 """Of the level of being there: what stays above half of it in every particle never is away."""
+
+PRESENT_ABOVE = 0.5
+"""Relative amplitude above which a particle has a Gaussian."""
+
+WEIGHT_OF_ABSENT = 1e-3
+"""Of a particle that does not have a Gaussian, in the Gaussian's mean displacement: what is
+nowhere has a mean all the same."""
 
 COLUMNS = 1024
 """Gaussians whose levels are found at a time: bounds the memory."""
@@ -165,6 +174,28 @@ def _two_groups(
     return lower, upper, clear
 
 
+def mean_where_there(batches: Iterable[tuple[Tensor, Tensor | None]]) -> NDArray[np.float32]:
+    """Mean displacement (N, 3) of each Gaussian over the particles that have it.
+
+    Where a Gaussian is away its displacement is nobody's, and may be anything.
+
+    Parameters
+    ----------
+    batches : iterable of (Tensor, Tensor or None)
+        Of each batch of particles the displacements (B, N, 3) and the amplitudes (B, N), 0
+        not there, 1 there; None where all is there.
+    """
+    total, weight = torch.zeros(()), torch.zeros(())
+    for moved, amplitude in batches:
+        there = torch.ones_like(moved[..., :1])
+        if amplitude is not None:
+            there = torch.where(amplitude[..., None] > PRESENT_ABOVE, there, WEIGHT_OF_ABSENT)
+        total = total.to(moved.device) + (there * moved).sum(dim=0)
+        weight = weight.to(moved.device) + there.sum(dim=0)
+    mean: NDArray[np.float32] = (total / weight).cpu().numpy()
+    return mean
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The scales on which a run's decoder answers; None what did not vary.
@@ -176,9 +207,9 @@ class Calibration:
     levels : OwnLevels or None
         Each Gaussian's own amplitude without and with it.
     mean_displacement : float32 array, shape (N, 3), or None
-        Mean over the particles, Å: the neutral model's own misfit. Where the neutral model
-        does not fit the mean of the data, every particle moves its Gaussians alike; that is
-        no motion of the molecule.
+        Mean over the particles that have a Gaussian, Å: the neutral model's own misfit. Where
+        the neutral model does not fit the mean of the data, every particle moves its Gaussians
+        alike; that is no motion of the molecule.
     """
 
     reference: NDArray[np.bool_] | None

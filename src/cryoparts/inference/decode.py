@@ -22,6 +22,7 @@ from cryoparts.image_model.deformation import (
 )
 from cryoparts.inference.calibration import (
     Calibration,
+    mean_where_there,
     own_levels,
     reference_gaussians,
     scale_of_particles,
@@ -260,11 +261,7 @@ class TrainedDecoder:
     def _relative(self, offsets: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Amplitudes, displacements and widths of a batch on the run's scales."""
         calibration, vary = self.calibration, self.config.vary
-        amplitude = relative_amplitude(offsets, vary)
-        if amplitude is not None and calibration.reference is not None:
-            assert calibration.levels is not None
-            scale = scale_of_particles(amplitude, calibration.reference)
-            amplitude = calibration.levels.relative(amplitude / scale[:, None])
+        amplitude = self._relative_amplitude(offsets, calibration)
         moved = displacement(offsets, vary)
         if moved is not None:
             moved = moved - self.mean_displacement()
@@ -322,12 +319,22 @@ class TrainedDecoder:
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
             levels = own_levels(sample / scale[:, None])
         if "position" in self.config.vary:
-            rows = self._spread(MEAN_SAMPLE)
-            moved = (displacement(o, self.config.vary) for o in self._offsets(rows))
-            sums = [m.sum(dim=0) for m in moved if m is not None]
-            mean = (torch.stack(sums).sum(dim=0) / len(rows)).cpu().numpy()
+            known = Calibration(reference, levels, None)
+            mean = mean_where_there(
+                (moved, self._relative_amplitude(offsets, known))
+                for offsets in self._offsets(self._spread(MEAN_SAMPLE))
+                if (moved := displacement(offsets, self.config.vary)) is not None
+            )
             self._require(bool(np.isfinite(mean).all()))
         return Calibration(reference, levels, mean)
+
+    def _relative_amplitude(self, offsets: Tensor, known: Calibration) -> Tensor | None:
+        """Amplitudes (n, N), 0 not there, 1 there; None where they do not vary."""
+        amplitude = relative_amplitude(offsets, self.config.vary)
+        if amplitude is None or known.reference is None or known.levels is None:
+            return amplitude
+        scale = scale_of_particles(amplitude, known.reference)
+        return known.levels.relative(amplitude / scale[:, None])
 
     def _require(self, sound: bool) -> None:  # noqa: FBT001
         """Networks whose output is no number were not trained so: a loss of that kind goes back."""

@@ -10,14 +10,15 @@ import torch
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.inference.decode import TrainedDecoder
-from cryoparts.inference.junk_mixture import FEWEST, probability_of_fit
-from cryoparts.inference.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
 from cryoparts.particles.pose_change import FINAL, current_change, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
+from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
+from cryoparts.statistics.trusted import only_trusted
+from cryoparts.training.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.training.pose_rounds import change_of, start_of
 from cryoparts.training.split import rows_of_half
 
@@ -131,10 +132,17 @@ def _probabilities(
     count = len(trained.particles)
     if count < FEWEST:
         return np.ones(count), np.zeros((count, 0))
-    own = replace(refinement(trained, setup), pose_spread=spread)
-    measure = AgreementMeasure(trained, setup, own)
-    features = measure.of_particles()
-    return probability_of_fit(features, measure.of_strangers(trained.config.seed)), features
+    everyone = np.arange(count)
+    measure = AgreementMeasure(
+        setup,
+        trained.networks.encoder,
+        trained.latent_of(everyone),
+        replace(refinement(trained, setup), pose_spread=spread),
+        trained.config.refinement_steps,
+    )
+    features = measure.of_particles(everyone)
+    strangers = measure.of_strangers(everyone, trained.config.seed)
+    return probability_of_fit(features, strangers), features
 
 
 def refinement(
@@ -155,6 +163,7 @@ def refinement(
     """
     # trainings on two half sets know nothing of each other
     rows = rows_of_half(setup.forward.particles.half_set, trained.config.half)
+    rows = only_trusted(rows, setup.probability)  # as the training had it
     encoded = trained.encoded_run()[torch.as_tensor(rows, device=trained.device)]
     covariance = encoded.T.cov(correction=0).reshape(encoded.shape[1], -1)
     if trained.extended is not None:

@@ -22,14 +22,14 @@ class _Held:
     """A team that is made when it is first asked for: torch is imported then, and not before."""
 
     def __init__(self, processes: int | None, made: Team | None = None) -> None:
-        self._processes, self._made = processes, made
+        self.processes, self._made = processes, made
 
     @property
     def team(self) -> Team:
         if self._made is None:
             from cryoparts.parallel.team import Team
 
-            self._made = Team(self._processes)
+            self._made = Team(self.processes)
         return self._made
 
     def close(self) -> None:
@@ -45,6 +45,15 @@ def team() -> Team:
     """Those who share the work; this process alone outside of `shared_work`."""
     held = _HELD.get()
     return (held or _Held(1)).team
+
+
+def asked_processes() -> int | None:
+    """How many processes the work of this block may be shared among, for one that it starts.
+
+    None: as many as are worth it.
+    """
+    held = _HELD.get()
+    return 1 if held is None else held.processes
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from cryoparts.image_model.losses import latent_penalty, mean_frc
 from cryoparts.memory.halving import Halving
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.training.graphed_step import TrainingStep, recorder_for
+from cryoparts.training.judgements import loss_weights
 from cryoparts.training.optimiser import peak_rate, set_rate
 from cryoparts.training.schedule import learning_rate
 
@@ -132,12 +133,13 @@ class Epoch:
         """Read this process's share of each batch while the one before it is trained on."""
         size = self.config.batch_size
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
+        weights = loss_weights(self.setup.probability, self.setup.split.training)
         with ThreadPoolExecutor(max_workers=1, initializer=_own_card()) as reader:
-            ahead = reader.submit(_Share.read, self.setup, chunks[0], group)
+            ahead = reader.submit(_Share.read, self.setup, weights, chunks[0], group)
             for following in [*chunks[1:], None]:
                 share = ahead.result()
                 if following is not None:
-                    ahead = reader.submit(_Share.read, self.setup, following, group)
+                    ahead = reader.submit(_Share.read, self.setup, weights, following, group)
                 yield share
 
     def _step(
@@ -152,10 +154,11 @@ class Epoch:
         def of(place: slice) -> tuple[Tensor, ...]:
             assert share.inputs is not None
             assert share.batch is not None
+            assert share.weights is not None
             inputs, batch = share.inputs[place], share.batch
             part = torch.full((), len(inputs) / share.size, device=device)
             images = (batch.data[place], batch.ctf[place], batch.rotation[place])
-            return (inputs, own[place], part, *images)
+            return (inputs, own[place], part, share.weights[place], *images)
 
         def attempt(most: int) -> Tensor:
             if 0 < len(own) <= most:
@@ -174,14 +177,21 @@ class Epoch:
         return float(loss)
 
     def _loss(
-        self, inputs: Tensor, shift: Tensor, part: Tensor, data: Tensor, ctf: Tensor, turns: Tensor
+        self,
+        inputs: Tensor,
+        shift: Tensor,
+        part: Tensor,
+        weights: Tensor,
+        data: Tensor,
+        ctf: Tensor,
+        turns: Tensor,
     ) -> Tensor:
         """Of a process's part of a batch. On a card it is captured: it reads nothing back."""
         latent = self.networks.encoder(inputs)
         gaussians = self._gaussians(latent + LATENT_NOISE * shift)
         images = self.setup.forward.images_of(gaussians, ParticleBatch(data, ctf, turns))
         agreement = self.setup.objective.agreement(data, images)
-        return part * (latent_penalty(latent) - agreement.mean())
+        return part * (latent_penalty(latent) - (weights * agreement).mean())
 
     def _gaussians(self, latent: Tensor) -> Gaussians:
         return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
@@ -212,15 +222,24 @@ class _Share:
     place: slice
     inputs: Tensor | None  # None of an empty share
     batch: ParticleBatch | None
+    weights: Tensor | None  # of the particles in the loss
 
     @classmethod
-    def read(cls, setup: TrainingSetup, chunk: NDArray[np.int64], group: Group) -> _Share:
+    def read(
+        cls,
+        setup: TrainingSetup,
+        weights: NDArray[np.float64],
+        chunk: NDArray[np.int64],
+        group: Group,
+    ) -> _Share:
         place = group.share(len(chunk))
         rows = chunk[place]
         if not len(rows):
-            return cls(len(chunk), place, None, None)
-        inputs = setup.encoder_input.rows(rows, setup.forward.device)
-        return cls(len(chunk), place, inputs, setup.forward.batch(rows))
+            return cls(len(chunk), place, None, None, None)
+        device = setup.forward.device
+        inputs = setup.encoder_input.rows(rows, device)
+        own = torch.as_tensor(weights[rows], dtype=inputs.dtype, device=device)
+        return cls(len(chunk), place, inputs, setup.forward.batch(rows), own)
 
 
 def _added_up(loss: Tensor, parameters: list[torch.nn.Parameter], group: Group) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from cryoparts.gaussians.point_hierarchy import build_hierarchy
 from cryoparts.networks.encoder import Encoder
+from cryoparts.networks.hierarchical_mlp_decoder import HierarchicalMlpDecoder
 from cryoparts.networks.mlp_decoder import MlpDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
 from cryoparts.published.paper_point_transformer import PaperPointTransformerDecoder
@@ -25,6 +26,9 @@ LEVELS = (64, 256, 512)
 """Points of the levels. Half of the published last level cost half of the time; on 3,200
 particles of a ribosome the held-out FRC was 0.4303 against 0.4328 at a rate of 1e-3, and
 0.4338 at the rate of 2e-3 that is the default now (1,024 points were not tried at it)."""
+
+COARSE = 64
+"""Coarse Gaussians of the hierarchical MLP, as in EMAN2's e2gmm_refine_new."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ def _build_decoder(
     latent = config.latent_dimensions
     if config.decoder == "mlp":
         return MlpDecoder(latent, len(neutral), n_channels)
+    if config.decoder == "hierarchical-mlp":
+        (coarse,) = build_hierarchy(neutral.positions, (COARSE,), seed=config.seed).levels
+        return HierarchicalMlpDecoder(latent, coarse, n_channels)
     published = config.published
     hierarchy = build_hierarchy(
         neutral.positions,

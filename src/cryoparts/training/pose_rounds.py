@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import (
@@ -25,9 +24,9 @@ from cryoparts.particles.pose_change import (
     pose_changes,
 )
 from cryoparts.refinement.least_squares import TURNS
-from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.training.encoder_input import in_new_poses
+from cryoparts.training.junk_rounds import encoded_by, poses_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,26 +69,10 @@ def refine_poses(
     progress : callable
         Told what is done, how many particles of it, and of how many.
     """
-    networks.encoder.eval()
-    networks.decoder.eval()
     particles = setup.forward.particles
     everyone = np.arange(len(particles))
-    with torch.no_grad():
-        chunks = np.array_split(everyone, -(-len(everyone) // config.batch_size))
-        rows_of = setup.encoder_input.rows
-        latent = torch.cat(
-            [networks.encoder(rows_of(rows, setup.forward.device)) for rows in chunks]
-        )
-    refinement = ParticleRefinement(
-        setup.forward,
-        setup.objective,
-        setup.neutral,
-        networks.decoder,
-        config.vary,
-        latent.mean(dim=0),
-        torch.eye(latent.shape[1], device=latent.device),
-        latent_held=True,
-    )
+    latent = encoded_by(networks, setup, config.batch_size)
+    refinement = poses_alone(setup, networks, config, latent)
     sample = spread_sample(setup.split.training)
     refinement = about_given_poses(refinement)
     spread = learned_spread(refinement, latent[sample], sample)

@@ -27,6 +27,7 @@ from cryoparts.training.encoder_input import (
     compute_encoder_input,
     in_new_poses,
 )
+from cryoparts.training.judgements import known_probability
 from cryoparts.training.split import Split, split_particles
 from cryoparts.version import __version__
 
@@ -50,7 +51,11 @@ NOISE_SAMPLE = 2000
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What a `Trainer` works on."""
+    """What a `Trainer` works on.
+
+    `probability` (P,) is that of each particle to be what the model describes, as the training
+    knows it; all 1 before particles were judged.
+    """
 
     model: GaussianModel
     neutral: Gaussians
@@ -59,6 +64,7 @@ class TrainingSetup:
     objective: Objective
     split: Split
     encoder_input: EncoderInput
+    probability: NDArray[np.float64]
 
 
 def prepare_training(
@@ -110,7 +116,10 @@ def prepare_training(
             bare=config.published,
             progress=progress,
         )
-    return TrainingSetup(model, neutral, forward, noise, objective, split, encoder_input)
+    probability = known_probability(run.particles_path, len(particles))
+    return TrainingSetup(
+        model, neutral, forward, noise, objective, split, encoder_input, probability
+    )
 
 
 def run_split(particles: PreparedParticles, config: TrainingConfig) -> Split:

@@ -28,6 +28,8 @@ from cryoparts.training.checkpoint import (
 )
 from cryoparts.training.epoch import FEWEST_OF_A_BATCH, DivergedError, Epoch, HeldAgainst
 from cryoparts.training.epoch_choice import chosen_epoch
+from cryoparts.training.judgements import forget_judgements_after, judged_after
+from cryoparts.training.junk_rounds import judge_particles
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser
 from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses
@@ -132,8 +134,7 @@ class Trainer:
             self.rows = [self._neutral_row()]
             progress.epoch(self.rows[0], self.config.epochs)
         while (epoch := len(self.rows)) <= self.config.epochs:
-            if epoch - 1 in self.config.pose_rounds and self._poses_found_after() < epoch - 1:
-                self.setup = refine_poses(self.setup, self.networks, self.config, epoch - 1, sweep)
+            self._between_epochs(epoch - 1, sweep)
             try:
                 row = self._epoch(epoch, progress)
             except DivergedError as fault:
@@ -144,6 +145,15 @@ class Trainer:
             progress.epoch(row, self.config.epochs)
         self._measure_mean_model()
         return self.rows
+
+    def _between_epochs(self, done: int, sweep: Callable[[str, int, int], None]) -> None:
+        """Better the poses, and tell junk from particles, by what the networks know by now."""
+        setup, networks, config = self.setup, self.networks, self.config
+        if done in config.pose_rounds and self._poses_found_after() < done:
+            setup = refine_poses(setup, networks, config, done, sweep)
+        if done in config.junk_rounds and judged_after(self.run.particles_path) < done:
+            setup = judge_particles(setup, networks, config, done, sweep)
+        self.setup = setup
 
     def _measure_mean_model(self) -> None:
         """Add the held-out FRC of the mean latent vector to the row of the epoch that is kept."""
@@ -190,8 +200,10 @@ class Trainer:
         return poses_found_after(self.run.particles_path)
 
     def _in_poses_of(self, epoch: int) -> None:
-        """Take the poses that were in use after this epoch, and its round."""
-        if forget_rounds_after(self.run.particles_path, epoch):
+        """Take the poses and probabilities that were in use after this epoch, and its round."""
+        folder = self.run.particles_path
+        poses, judged = forget_rounds_after(folder, epoch), forget_judgements_after(folder, epoch)
+        if poses or judged:
             self.setup = prepare_training(self.run, self.config)
 
     def _start_from_principal_components(self) -> None:

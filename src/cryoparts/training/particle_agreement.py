@@ -28,10 +28,9 @@ from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from cryoparts.image_model.deformation import Gaussians
-    from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.refinement.least_squares import Refined
     from cryoparts.refinement.particle_refinement import ParticleRefinement
@@ -48,35 +47,40 @@ STRANGERS = 512
 
 @dataclass(frozen=True)
 class AgreementMeasure:
-    """Compares particles with a trained decoder.
+    """Compares particles with what a decoder makes of them.
 
     Parameters
     ----------
-    trained : TrainedDecoder
     setup : TrainingSetup
-        Of the run.
-    latent_refinement : ParticleRefinement
-        With the prior of the run's latent vectors.
+        With the particles in the poses in which they are judged.
+    encoder : Module
+    latent : Tensor, shape (P, Z)
+        Of all particles.
+    refinement : ParticleRefinement
+        With the decoder, and with what was refined in the particles.
+    steps : int
+        Of the refinement; 0 where the latent vectors are the encoder's.
     """
 
-    trained: TrainedDecoder
     setup: TrainingSetup
-    latent_refinement: ParticleRefinement
+    encoder: nn.Module
+    latent: Tensor
+    refinement: ParticleRefinement
+    steps: int
 
     @torch.no_grad()
-    def of_particles(self) -> FloatArray:
-        """Features (P, BANDS + 1) of all particles of the run.
+    def of_particles(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Features (n, BANDS + 1) of particles.
 
         Fisher's z of the correlation with the own model in each band, each ring divided by
         the power of the noise, and with the model at the median latent vector over all.
         """
-        everyone = np.arange(len(self.trained.particles))
-        return self._features(self.setup.forward, self.trained.latent_of(everyone), everyone)
+        return self._features(self.setup.forward, self.latent[rows], rows)
 
-    def of_strangers(self, seed: int) -> FloatArray:
-        """The same of at most `STRANGERS` images in random poses, (n, BANDS + 1)."""
-        particles = self.trained.particles
-        rows = evenly_spaced(np.arange(len(particles)), STRANGERS)
+    def of_strangers(self, rows: NDArray[np.int64], seed: int) -> FloatArray:
+        """The same of at most `STRANGERS` images among `rows` in random poses, (n, BANDS + 1)."""
+        particles = self.setup.forward.particles
+        rows = evenly_spaced(rows, STRANGERS)
         generator = torch.Generator().manual_seed(seed_for(seed, Purpose.AGREEMENT_NOISE))
         rotation = particles.poses.rotation.copy()
         rotation[rows] = random_rotations(len(rows), generator, torch.float64).numpy()
@@ -86,9 +90,8 @@ class AgreementMeasure:
         encoded = torch.cat(
             [self._encoded(forward, rows[s : s + BATCH]) for s in range(0, len(rows), BATCH)]
         )
-        steps = self.trained.config.refinement_steps
         # what was refined in the particles is refined in the strangers
-        refined = replace(self.latent_refinement, forward=forward).solve(encoded, rows, steps)
+        refined = replace(self.refinement, forward=forward).solve(encoded, rows, self.steps)
         posed = ForwardModel(_posed(turned, rows, refined), forward.device)
         with torch.no_grad():
             return self._features(posed, refined.latent, rows)
@@ -98,16 +101,14 @@ class AgreementMeasure:
         gradients = agreement_gradients(forward, setup.objective, setup.neutral, rows)
         with torch.no_grad():
             inputs = setup.encoder_input.map.of_gradients(gradients)
-            encoded: Tensor = self.trained.networks.encoder(inputs)
+            encoded: Tensor = self.encoder(inputs)
         return encoded
 
     def _features(
         self, forward: ForwardModel, latent: Tensor, rows: NDArray[np.int64]
     ) -> FloatArray:
-        everyone = self.trained.latent_of(np.arange(len(self.trained.particles)))
-        still = single(
-            self.latent_refinement.decoded(everyone.median(dim=0).values[None]), self.setup.neutral
-        )
+        median = self.latent.median(dim=0).values[None]
+        still = single(self.refinement.decoded(median), self.setup.neutral)
         task = _Agreement(self, forward, latent, rows, still)
         found = [of for _, of in team().sweep(task, np.arange(len(rows)), BATCH)]
         z: FloatArray = np.arctanh(np.clip(np.concatenate(found), -0.999999, 0.999999))
@@ -138,7 +139,7 @@ class _Agreement:
         """Of the particles at these places of `rows`."""
         forward, measure = self.forward, self.measure
         batch = forward.batch(self.rows[places])
-        decoded = measure.latent_refinement.decoded(self.latent[places])
+        decoded = measure.refinement.decoded(self.latent[places])
         own = forward.images_of(decoded, batch)
         in_bands = measure.correlations(batch.data, own, BANDS)
         at_rest = measure.correlations(batch.data, forward.images_of(self.still, batch), 1)

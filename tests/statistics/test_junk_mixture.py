@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cryoparts.inference.junk_mixture import probability_of_fit
+from cryoparts.statistics.junk_mixture import probability_of_fit
 
 GOOD = np.array([0.7, 0.5, 0.25, 0.18, 0.28])
 STRANGE = np.array([0.15, 0.07, 0.03, 0.01, 0.01])
