@@ -8,8 +8,14 @@ import pytest
 from cryoparts.errors import InputError
 from cryoparts.gaussians.density import render
 from cryoparts.gaussians.from_map import MapModelFsc, gaussians_from_map
+from cryoparts.gaussians.map_grid import low_pass, resample
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.gaussians.solvent import find_molecule, find_threshold
+from cryoparts.gaussians.resolution import (
+    VOLUME_PER_ATOM,
+    count_for_resolution,
+    width_for_resolution,
+)
+from cryoparts.gaussians.solvent import find_molecule, find_threshold, is_hidden_by_noise
 
 
 def _blobs() -> GaussianModel:
@@ -48,11 +54,11 @@ def test_refinement_improves_on_the_grouped_voxels() -> None:
 
 
 def test_number_is_chosen_from_volume_and_resolution_and_can_exceed_the_voxels() -> None:
-    density = render(_molecule(), 24, 3.0)
-    fine, coarse = (len(gaussians_from_map(density, 3.0, None, r)[0]) for r in (6.0, 9.0))
+    density = render(_molecule(), 36, 2.0)
+    fine, coarse = (len(gaussians_from_map(density, 2.0, None, r)[0]) for r in (4.0, 9.0))
     assert fine > coarse >= 64
-    few = gaussians_from_map(density, 3.0, 30, 9.0, iterations=0)[0]
-    many = gaussians_from_map(density, 3.0, 3000, 9.0, iterations=0)[0]
+    few = gaussians_from_map(density, 2.0, 30, 9.0, iterations=0)[0]
+    many = gaussians_from_map(density, 2.0, 3000, 9.0, iterations=0)[0]
     assert len(many) == 3000
     assert many.amplitudes.sum() == pytest.approx(float(few.amplitudes.sum()), rel=0.1)
 
@@ -67,6 +73,50 @@ def test_noise_and_a_solvent_level_change_the_model_little() -> None:
     assert found.amplitudes.sum() == pytest.approx(float(truth.amplitudes.sum()), rel=0.12)
     distance = np.linalg.norm(found.positions[:, None] - truth.positions[None], axis=2)
     assert np.median(distance.min(axis=1)) < 3.0
+
+
+def test_noise_that_hides_the_molecule_takes_none_of_it_away() -> None:
+    clean = render(_molecule(), 48, 1.5)
+    noise = np.random.default_rng(4).normal(scale=0.3 * clean.max(), size=clean.shape)
+    filtered = low_pass(clean + noise, 1.5, width_for_resolution(4.5))
+    assert is_hidden_by_noise(filtered)
+    assert not is_hidden_by_noise(low_pass(clean, 1.5, width_for_resolution(4.5)))
+    truth = gaussians_from_map(clean, 1.5, 100, 4.5, iterations=0)[0]
+    found = gaussians_from_map(clean + noise, 1.5, 100, 4.5, iterations=0)[0]
+    assert found.amplitudes.sum() == pytest.approx(float(truth.amplitudes.sum()), rel=0.15)
+
+
+def test_a_map_gets_as_many_gaussians_as_its_atoms_and_half_occupied_parts_hardly_fewer() -> None:
+    generator = np.random.default_rng(3)
+    atoms = generator.uniform(-22, 22, (40000, 3))
+    atoms = atoms[np.linalg.norm(atoms, axis=1) < 22]
+    atoms = atoms[: round(4.0 / 3.0 * np.pi * 22.0**3 / VOLUME_PER_ATOM)]
+    volume = VOLUME_PER_ATOM * len(atoms)
+    wanted = count_for_resolution(volume, 6.0)
+    whole = GaussianModel.of(atoms, np.full(len(atoms), 7.0), np.full(len(atoms), 1.2))
+    share = np.where(atoms[:, 0] > 8.0, 0.5, 1.0)
+    partly = GaussianModel.of(atoms, 7.0 * share, whole.widths)
+    counts = [
+        len(gaussians_from_map(render(m, 40, 2.0), 2.0, None, 6.0, iterations=0)[0])
+        for m in (whole, partly)
+    ]
+    assert counts[0] == pytest.approx(wanted, rel=0.25)
+    assert counts[1] == pytest.approx(counts[0], rel=0.12)
+
+
+@pytest.mark.parametrize("size", [40, 49, 60])
+def test_scale_offset_and_voxels_of_a_map_change_no_gaussian(size: int) -> None:
+    density = render(_molecule(), 48, 1.5)
+    here = gaussians_from_map(density, 1.5, 60, 6.0)[0]
+    other = 1e-4 * resample(density, size) + 3.0
+    there = gaussians_from_map(other, 1.5 * 48 / size, 60, 6.0)[0]
+    # Which voxels a Gaussian starts with hangs on rounding: what they make together does not.
+    seen = [render(model, 48, 1.5) for model in (here, there)]
+    seen = [density / density.sum() for density in seen]
+    error = np.square(seen[1] - seen[0]).sum() / np.square(seen[0]).sum()
+    assert error < 0.03**2
+    assert there.amplitudes.sum() == pytest.approx(1e-4 * float(here.amplitudes.sum()), rel=0.03)
+    assert np.median(there.widths) == pytest.approx(np.median(here.widths), rel=0.03)
 
 
 def test_same_seed_same_model_and_the_map_is_untouched() -> None:

@@ -84,6 +84,15 @@ class InputOptions:
     invert_aberrations: bool = False
     """The antisymmetric aberrations (beam tilt, trefoil) have the other sign."""
 
+    model_axes: str = "x,y,z"
+    """How the particles show the model's axes: -x,y,z where the map was mirrored along x,
+    z,y,x where it was written with its axes in the other order (write
+    --model-axes=-x,y,z). As with --mirror-hand, the poses are changed, not the model."""
+
+    model_shift_angstrom: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """How far from its place the particles show the model, X Y Z, Å. The poses are
+    changed, not the model."""
+
     skip_blank: bool = False
     """Leave out particles whose images are blank, instead of stopping at them."""
 
@@ -142,6 +151,8 @@ def run_config(
         mirror_hand=inputs.mirror_hand,
         invert_shifts=inputs.invert_shifts,
         invert_aberrations=inputs.invert_aberrations,
+        model_axes=inputs.model_axes,
+        model_shift_angstrom=inputs.model_shift_angstrom,
         skip_blank=inputs.skip_blank,
         as_given=inputs.as_given,
         symmetry=inputs.symmetry,

@@ -28,6 +28,8 @@ class RunConfig:
     mirror_hand: bool = False
     invert_shifts: bool = False
     invert_aberrations: bool = False
+    model_axes: str = "x,y,z"
+    model_shift_angstrom: tuple[float, float, float] = (0.0, 0.0, 0.0)
     skip_blank: bool = False
     as_given: bool = False
     symmetry: str | None = None
@@ -43,6 +45,7 @@ class RunConfig:
         plain = asdict(self)
         plain["training"]["vary"] = list(self.training.vary)
         plain["passthrough"] = list(self.passthrough)
+        plain["model_shift_angstrom"] = list(self.model_shift_angstrom)
         return plain
 
 

@@ -14,11 +14,12 @@ from cryoparts.gaussians.map_fit import refine_model, starting_model
 from cryoparts.gaussians.map_grid import low_pass, resample
 from cryoparts.gaussians.resolution import (
     count_for_resolution,
+    molecule_volume,
     require_count,
     require_resolution,
     width_for_resolution,
 )
-from cryoparts.gaussians.solvent import find_molecule
+from cryoparts.gaussians.solvent import Solvent, find_molecule, is_hidden_by_noise
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
 from cryoparts.imaging.soft_mask import mask_of_voxels
 
@@ -35,6 +36,10 @@ VOXELS_PER_RESOLUTION = 3.0
 
 LARGEST_WIDTH_PER_RESOLUTION = 1.0
 """A Gaussian as wide as the resolution is background, not a piece of the molecule."""
+
+COARSER = (1.0, 1.5, 2.25)
+"""Resolutions, over the one aimed at, at which a molecule is looked for until its noise hides
+it no longer."""
 
 DEFAULT_ITERATIONS = 300
 """Steps of the fit to a map."""
@@ -92,9 +97,10 @@ def gaussians_from_map(
 
     The map is brought to voxels of a third of the resolution and filtered to
     the resolution (a Gaussian of 0.225 resolution); solvent is cut off
-    (`find_threshold`, unless `threshold` is given) with a soft edge; the
-    remaining voxels are grouped by density-weighted k-means; positions,
-    amplitudes and widths are then refined together by least squares.
+    (`find_threshold`, unless `threshold` is given; found in the map at up to 2.25
+    times the resolution where noise hides it) with a soft edge; the remaining
+    voxels are grouped by density-weighted k-means; positions, amplitudes and
+    widths are then refined together by least squares.
 
     Parameters
     ----------
@@ -103,7 +109,7 @@ def gaussians_from_map(
     voxel_size : float
         Å.
     n_gaussians : int or None
-        Default: chosen from the volume above the threshold and the resolution.
+        Default: chosen from the molecule's volume and the resolution.
     resolution_angstrom : float
         Finest resolution to model, Å; two voxels at best are taken from the map.
     threshold : float or None
@@ -137,14 +143,11 @@ def gaussians_from_map(
     width = width_for_resolution(resolution)
     working = resample(density, working_size)
     filtered = low_pass(working, voxel, width)
-    solvent = find_molecule(
-        filtered, threshold=threshold, smallest_voxels=(resolution / voxel) ** 3, where=where
-    )
+    solvent = _solvent(filtered, working, voxel, resolution, threshold, where)
     mask = mask_of_voxels(solvent.molecule, max(resolution / voxel, 1.0))
     target = np.asarray((filtered - solvent.background) * mask, dtype=np.float32)
     if n_gaussians is None:
-        volume = float(solvent.molecule.sum()) * voxel**3
-        n_gaussians = count_for_resolution(volume, resolution)
+        n_gaussians = count_for_resolution(molecule_volume(target, voxel), resolution)
     start = starting_model(target, solvent.molecule, voxel, n_gaussians, width, seed)
     model = refine_model(
         start,
@@ -170,6 +173,25 @@ def gaussians_from_map(
         fsc.resolution_at(0.5),
     )
     return model, fsc
+
+
+def _solvent(
+    filtered: NDArray[np.float32],
+    working: NDArray[np.float32],
+    voxel: float,
+    resolution: float,
+    threshold: float | None,
+    where: str,
+) -> Solvent:
+    """Solvent of a map filtered to the resolution, or coarser where noise hides the molecule."""
+    for factor in COARSER:
+        seen = filtered
+        if factor != 1.0:
+            seen = low_pass(working, voxel, width_for_resolution(factor * resolution))
+        if threshold is not None or not is_hidden_by_noise(seen):
+            break
+    smallest = (factor * resolution / voxel) ** 3
+    return find_molecule(seen, threshold=threshold, smallest_voxels=smallest, where=where)
 
 
 def _attainable(resolution_angstrom: float, voxel_size: float, where: str) -> float:

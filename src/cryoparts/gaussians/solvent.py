@@ -64,6 +64,12 @@ def find_threshold(density: NDArray[np.floating]) -> tuple[float, float]:
     return background + max(SHARE_OF_OTSU * (otsu - background), NOISE_LEVELS * noise), background
 
 
+def is_hidden_by_noise(density: NDArray[np.floating]) -> bool:
+    """Whether noise and not the molecule decides the threshold of `find_threshold`."""
+    background, noise, otsu = _levels(density)
+    return NOISE_LEVELS * noise > SHARE_OF_OTSU * (otsu - background)
+
+
 def _levels(density: NDArray[np.floating]) -> tuple[float, float, float]:
     """The solvent's level, the deviation of its noise, and Otsu's threshold."""
     background = float(np.median(density))

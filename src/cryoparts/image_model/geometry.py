@@ -3,7 +3,9 @@
 Wrong conventions (hand, transposed rotations, the sign of shifts, contrast) are
 the commonest reason for a training that learns nothing, and each has a
 signature: the model agrees with the particles only after the same mistake is
-made with the poses (see `cryoparts.particle_files.mending`).
+made with the poses (see `cryoparts.particle_files.mending`). A map whose axes lie
+otherwise (mirrored along x or z, turned, or written in the other order) is found in
+the same way: few particles choose among the 46 ways, all of the sample judge it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from cryoparts.image_model.losses import mean_frc
 from cryoparts.particle_files.mending import AS_GIVEN, Mending, has_odd_aberrations
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import first_rows
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +36,9 @@ __all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry"]
 
 SAMPLE = 200
 """Particles compared: enough to tell a mean FRC of 0.01 from 0."""
+
+AXES_SAMPLE = 20
+"""Particles that choose among the ways in which a model's axes may lie."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ class GeometryCheck:
     @property
     def mending(self) -> Mending:
         """What makes the given convention the one of the strongest agreement."""
-        return next(m for m in Mending.all_of(aberrations=True) if m.label == self.best)
+        known = (*Mending.all_of(aberrations=True), *Mending.all_axes())
+        return next(m for m in known if m.label == self.best)
 
     @property
     def significant(self) -> bool:
@@ -119,16 +126,15 @@ def check_geometry(
     chosen = np.sort(
         single[random_for(seed, Purpose.GEOMETRY_SAMPLE).choice(len(single), count, replace=False)]
     )
-    scores = {
-        mending.label: frc_of_rows(
-            model,
-            mending.poses(particles.poses),
-            replace(particles, ctf=mending.ctf(particles.ctf)),
-            band,
-            chosen,
-        )
-        for mending in Mending.all_of(aberrations=has_odd_aberrations(particles.ctf))
-    }
+
+    def frc_of(mending: Mending, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        mended = replace(particles, ctf=mending.ctf(particles.ctf))
+        return frc_of_rows(model, mending.poses(particles.poses), mended, band, rows)
+
+    few = evenly_spaced(chosen, AXES_SAMPLE)
+    axes = max(Mending.all_axes(), key=lambda mending: abs(float(frc_of(mending, few).mean())))
+    tried = (*Mending.all_of(aberrations=has_odd_aberrations(particles.ctf)), axes)
+    scores = {mending.label: frc_of(mending, chosen) for mending in tried}
     return GeometryCheck(
         count,
         len(single),

@@ -26,6 +26,7 @@ from cryoparts.pipeline.start import (
     report_geometry,
     report_map_size,
     report_scale,
+    report_shift,
     save_model,
     with_working_box,
 )
@@ -157,6 +158,7 @@ def check_sample(
         report_map_size(model, config.gaussians, particles.table)
         report_copies(found.prepared, made, band, config)
         report_scale(found, made, band, particles, config)
+        report_shift(found, made, band, config)
         return SampleChecked(found.check, particles.table.image_count)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.image_model.losses import Band
     from cryoparts.image_model.scale_check import ScaleCheck
+    from cryoparts.image_model.shift_check import ShiftCheck
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particles.particle_set import ParticleSet
     from cryoparts.particles.prepared import PreparedParticles
@@ -57,6 +58,8 @@ def mending_of(config: RunConfig) -> Mending:
         config.mirror_hand,
         config.invert_shifts,
         config.invert_aberrations,
+        config.model_axes,
+        config.model_shift_angstrom,
     )
 
 
@@ -127,6 +130,22 @@ def scale_problem(scale: ScaleCheck, table: ParticleTable) -> Finding | None:
         f"{'larger' if scale.factor > 1 else 'smaller'}, so that of particles or model is off",
         f"Find out which: give --pixel-size {pixel / scale.factor:.4g}, or "
         f"--model-pixel-size {scale.factor:.2f} times that of the map.",
+    )
+
+
+def shift_problem(found: ShiftCheck, config: RunConfig) -> Finding | None:
+    """What the particles say of the model's place, if it is clearly another."""
+    if not found.clear:
+        return None
+    x, y, z = found.shift_angstrom.round(1).tolist()
+    told = f"({x:g}, {y:g}, {z:g}) Å"
+    wanted = mending_of(config).combined(Mending(model_shift_angstrom=(x, y, z)))
+    instead = " instead" if any(config.model_shift_angstrom) else ""
+    return Finding(
+        f"place of the model, FRC {found.frc:.4f} where it is given",
+        f"{found.best_frc:.4f} with the model moved by {told}: cut, padded or mirrored otherwise "
+        "than the particles' own map",
+        f"Give {wanted.shift_option}{instead}, or a model that lies on the particles' map.",
     )
 
 

@@ -15,6 +15,7 @@ from cryoparts.image_model.copies_check import check_copies
 from cryoparts.image_model.geometry import AS_GIVEN, GeometryCheck
 from cryoparts.image_model.losses import resolution_band
 from cryoparts.image_model.scale_check import check_scale
+from cryoparts.image_model.shift_check import check_shift
 from cryoparts.io.atomic import make_folder_atomically, write_atomically
 from cryoparts.io.lock import locked
 from cryoparts.io.mrc import is_map
@@ -34,6 +35,7 @@ from cryoparts.pipeline.input_checks import (
     require_plausible,
     require_sampled_conventions,
     scale_problem,
+    shift_problem,
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
@@ -70,6 +72,8 @@ RESUMED_WITH_THE_SAME = (
     "mirror_hand",
     "invert_shifts",
     "invert_aberrations",
+    "model_axes",
+    "model_shift_angstrom",
     "skip_blank",
     "preprocessing",
     "gaussians",
@@ -222,6 +226,7 @@ def start_run(
         report_geometry(found.check, found.prepared, table, problem, tell)
         report_copies(found.prepared, model, band, config)
         report_scale(found, model, band, particles, config)
+        report_shift(found, model, band, config)
     return Run.open(output)
 
 
@@ -280,6 +285,15 @@ def report_scale(
         return
     scale = check_scale(found.prepared, model, band, config.training.seed)
     problem = scale_problem(scale, particles.table)
+    if problem is not None:
+        LOG.warning(problem.line)
+
+
+def report_shift(found: Agreement, model: GaussianModel, band: Band, config: RunConfig) -> None:
+    """Warn where the particles show the model elsewhere than it is."""
+    if not found.check.significant or found.check.clearly_wrong:
+        return
+    problem = shift_problem(check_shift(found.prepared, model, band, config.training.seed), config)
     if problem is not None:
         LOG.warning(problem.line)
 
