@@ -59,6 +59,6 @@ def test_a_coarse_model_is_not_called_too_small(particles, model):
 
 
 def test_few_particles_tell_no_size(particles, model, monkeypatch):
-    monkeypatch.setattr("cryoparts.image_model.scale_check.SAMPLE", 2)
+    monkeypatch.setattr("cryoparts.image_model.geometry.SAMPLE", 2)
     sized = replace(model, positions=model.positions * np.float32(1 / 1.05))
     assert not check_scale(particles, sized, BAND).clear

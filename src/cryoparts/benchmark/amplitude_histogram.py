@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
+from cryoparts.inference.calibration import PRESENT_ABOVE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -12,9 +12,9 @@ from cryoparts.benchmark.amplitude_histogram import AmplitudeHistogram
 from cryoparts.benchmark.drawing import best_view, colour_scale, draw_balls, method_colour
 from cryoparts.benchmark.figures import gaussian_map, latent_by_truth, part_embeddings
 from cryoparts.figures.pictures import new_figure, picture_of
+from cryoparts.inference.calibration import PRESENT_ABOVE
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.palette import GAINED_COLOUR, LOST_COLOUR, MUTED
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.simulation.ground_truth import CompositionTruth
 
 if TYPE_CHECKING:

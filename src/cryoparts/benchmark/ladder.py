@@ -91,16 +91,12 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         ]
         return ", ".join(form.format(v) for v in known) or "–"
 
-    def mean_of(key: str, form: str, method: str | None = None) -> str:
+    def mean_of(key: str, form: str, method: str | None = None, times: float = 1.0) -> str:
         values = [
             r["values"] if method is None else r["references"].get(method, {}) for r in records
         ]
-        known = [v[key] for v in values if key in v]
+        known = [times * v[key] for v in values if key in v]
         return form.format(fmean(known)) if known else "–"
-
-    def by_share(key: str) -> str:
-        known = [100.0 * r["values"][key] for r in records if key in r["values"]]
-        return f"{fmean(known):.1f}" if known else "–"
 
     def told(number: int, segment: str) -> float | None:
         share = ((details[number].get("oracle") or {}).get("by_segment") or {}).get(segment)
@@ -124,5 +120,5 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         mean_of("parts", "{:.1f}"),
         mean_of("adjusted_rand_index", "{:.3f}"),
         mean_of("junk_area", "{:.3f}"),
-        by_share("good_thrown_away"),
+        mean_of("good_thrown_away", "{:.1f}", times=100.0),
     ]

@@ -27,9 +27,9 @@ from cryoparts.evaluation.motion_rmsd import motion_rmsd, particle_rmsd, true_di
 from cryoparts.evaluation.run_evaluation import evaluate_run
 from cryoparts.evaluation.truth import align_truth, load_truth, rows_of
 from cryoparts.gaussians.model import GaussianModel
+from cryoparts.inference.calibration import PRESENT_ABOVE
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.occupancy.composition import Composition
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.simulation.ground_truth import BothTruth, CompositionTruth, MapsTruth, MotionTruth
 from cryoparts.simulation.rigid_motion import Hinges

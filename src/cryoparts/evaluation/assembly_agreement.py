@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.errors import InputError
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
+from cryoparts.inference.calibration import PRESENT_ABOVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
+from cryoparts.inference.calibration import PRESENT_ABOVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

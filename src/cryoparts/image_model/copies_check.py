@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.image_model.geometry import SAMPLE, frc_of_rows
-from cryoparts.seeds import Purpose, random_for
+from cryoparts.image_model.geometry import frc_of_rows, sample_of
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.by_image import first_rows, one_row_each
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def check_copies(
     if not len(rest):
         return None
     other = rest[one_row_each(image[rest], seed)]
-    count = min(SAMPLE, len(other))
-    other = np.sort(random_for(seed, Purpose.COPIES_SAMPLE).choice(other, count, replace=False))
+    other = sample_of(other, Purpose.COPIES_SAMPLE, seed)
+    count = len(other)
     scores = [
         frc_of_rows(model, particles.poses, particles, band, rows)
         for rows in (first[image[other]], other)

@@ -32,13 +32,19 @@ if TYPE_CHECKING:
     from cryoparts.image_model.losses import Band
     from cryoparts.particles.prepared import PreparedParticles
 
-__all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry"]
+__all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry", "sample_of"]
 
 SAMPLE = 200
 """Particles compared: enough to tell a mean FRC of 0.01 from 0."""
 
 AXES_SAMPLE = 20
 """Particles that choose among the ways in which a model's axes may lie."""
+
+
+def sample_of(rows: NDArray[np.int64], purpose: Purpose, seed: int) -> NDArray[np.int64]:
+    """At most `SAMPLE` of the rows, drawn without repeats, in increasing order."""
+    count = min(SAMPLE, len(rows))
+    return np.sort(random_for(seed, purpose).choice(rows, count, replace=False))
 
 
 @dataclass(frozen=True)
@@ -122,10 +128,7 @@ def check_geometry(
         Seed of the sample.
     """
     single = first_rows(particles.image)
-    count = min(SAMPLE, len(single))
-    chosen = np.sort(
-        single[random_for(seed, Purpose.GEOMETRY_SAMPLE).choice(len(single), count, replace=False)]
-    )
+    chosen = sample_of(single, Purpose.GEOMETRY_SAMPLE, seed)
 
     def frc_of(mending: Mending, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         mended = replace(particles, ctf=mending.ctf(particles.ctf))
@@ -136,10 +139,10 @@ def check_geometry(
     tried = (*Mending.all_of(aberrations=has_odd_aberrations(particles.ctf)), axes)
     scores = {mending.label: frc_of(mending, chosen) for mending in tried}
     return GeometryCheck(
-        count,
+        len(chosen),
         len(single),
         {name: float(values.mean()) for name, values in scores.items()},
-        {name: float(values.std() / np.sqrt(count)) for name, values in scores.items()},
+        {name: float(values.std() / np.sqrt(len(chosen))) for name, values in scores.items()},
         *_odd_gain(scores),
     )
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.image_model.geometry import SAMPLE, frc_of_rows
-from cryoparts.seeds import Purpose, random_for
+from cryoparts.image_model.geometry import frc_of_rows, sample_of
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
@@ -67,11 +67,7 @@ def check_scale(
     seed : int
         Of the sample.
     """
-    single = first_rows(particles.image)
-    count = min(SAMPLE, len(single))
-    rows = np.sort(
-        single[random_for(seed, Purpose.SCALE_SAMPLE).choice(len(single), count, replace=False)]
-    )
+    rows = sample_of(first_rows(particles.image), Purpose.SCALE_SAMPLE, seed)
     own = frc_of_rows(model, particles.poses, particles, band, rows)
     best, factor = own, 1.0
     for tried in FACTORS:
@@ -80,10 +76,10 @@ def check_scale(
         if found.mean() > best.mean():
             best, factor = found, tried
     gain = best - own
-    error = float(gain.std()) / np.sqrt(count)
+    error = float(gain.std()) / np.sqrt(len(rows))
     # Centres of groups of atoms lie within the surface that the atoms reach: a coarse model is
     # a little too small by its making, by less than its own Gaussians are wide.
     radius = float(np.sqrt((model.positions**2).sum(axis=1).mean()))
     seen = abs(factor - 1.0) * radius > FINEST_SHARE_OF_WIDTH * float(np.median(model.widths))
-    clear = seen and count >= FEWEST and float(gain.mean()) > CLEAR * error
+    clear = seen and len(rows) >= FEWEST and float(gain.mean()) > CLEAR * error
     return ScaleCheck(factor, float(own.mean()), float(best.mean()), bool(clear))

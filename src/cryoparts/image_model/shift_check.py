@@ -17,10 +17,10 @@ from scipy import ndimage
 
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
-from cryoparts.image_model.geometry import SAMPLE
+from cryoparts.image_model.geometry import sample_of
 from cryoparts.imaging.fourier import inverse_transform, ring_count, ring_index
 from cryoparts.imaging.shell_correlation import ring_statistics
-from cryoparts.seeds import Purpose, random_for
+from cryoparts.seeds import Purpose
 from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
@@ -87,19 +87,15 @@ def check_shift(
     seed : int
         Of the sample.
     """
-    single = first_rows(particles.image)
-    count = min(SAMPLE, len(single))
-    rows = np.sort(
-        single[random_for(seed, Purpose.SCALE_SAMPLE).choice(len(single), count, replace=False)]
-    )
+    rows = sample_of(first_rows(particles.image), Purpose.SCALE_SAMPLE, seed)
     reach = max(2, round(FARTHEST_SHARE_OF_BOX * particles.box_size))
     found = _Correlations.of(particles, model, band, rows, reach)
     shift = found.best(reach)
     own, best = found.at(np.zeros(3)), found.at(shift)
     gain = best - own
-    error = float(gain.std()) / np.sqrt(count)
+    error = float(gain.std()) / np.sqrt(len(rows))
     clear = (
-        count >= FEWEST
+        len(rows) >= FEWEST
         and float(np.linalg.norm(shift)) > WORTH_PIXELS
         and float(gain.mean()) > CLEAR * error
     )

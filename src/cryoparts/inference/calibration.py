@@ -43,7 +43,7 @@ LARGEST_ABSENT = 0.5
 """Of the level of being there: what stays above half of it in every particle never is away."""
 
 PRESENT_ABOVE = 0.5
-"""Relative amplitude above which a particle has a Gaussian."""
+"""Relative amplitude above which a particle has a Gaussian, or a part."""
 
 WEIGHT_OF_ABSENT = 1e-3
 """Of a particle that does not have a Gaussian, in the Gaussian's mean displacement: what is

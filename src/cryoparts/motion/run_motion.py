@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoparts.inference.calibration import PRESENT_ABOVE
 from cryoparts.motion.motion_files import PartMotion
 from cryoparts.parallel.current import team
-from cryoparts.parts.part_kinds import PRESENT_ABOVE
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
 from cryoparts.rigid.rigid_motion import (

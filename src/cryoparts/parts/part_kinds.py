@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cryoparts.inference.calibration import PRESENT_ABOVE
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
@@ -41,8 +42,6 @@ DISPLACEMENT_CHANGES_ANGSTROM = 1.0
 DISPLACEMENT_OVER_CORE = 1.5
 RIGID_ABOVE = 0.6
 TURNS_ABOVE = 0.1
-PRESENT_ABOVE = 0.5
-"""Relative amplitude above which a Gaussian, or a part, is there."""
 
 _FEWEST_PRESENT = 10
 """Particles with the part, below which its motion is not described."""

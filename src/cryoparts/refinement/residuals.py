@@ -40,9 +40,25 @@ class Residuals:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, images: WhitenedImages, batch: ParticleBatch, gaussians: Gaussians) -> Self:
-        """Of the particles of a batch and their Gaussians."""
-        model = images.of_gaussians(gaussians, batch)
+    def of(
+        cls,
+        images: WhitenedImages,
+        batch: ParticleBatch,
+        gaussians: Gaussians,
+        projected: Tensor | None = None,
+    ) -> Self:
+        """Of the particles of a batch and their Gaussians.
+
+        Parameters
+        ----------
+        images, batch, gaussians
+            As above.
+        projected : Tensor, shape (B, D, D // 2 + 1), optional
+            Half planes of the Gaussians, where they are known already.
+        """
+        if projected is None:
+            projected = images.forward.images_of(gaussians, batch)
+        model = images.whitened(projected)
         left = _without(images.whitened(batch.data), model)
         left = left / left.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-30)
         return cls(images, batch, gaussians, model, left)

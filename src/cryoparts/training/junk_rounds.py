@@ -12,22 +12,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cryoparts.io.tables import save_array
 from cryoparts.particles.pose_change import current_change
-from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses
 from cryoparts.statistics.junk_mixture import probability_of_fit
 from cryoparts.statistics.trusted import TRUSTED
 from cryoparts.training.judgements import judgement_path
 from cryoparts.training.particle_agreement import AgreementMeasure
+from cryoparts.training.pose_rounds import encoded_by, poses_alone
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch import Tensor
 
     from cryoparts.config import TrainingConfig
     from cryoparts.training.networks import Networks
@@ -86,30 +83,3 @@ def judge_particles(
         )
     save_array(judgement_path(particles.folder, epoch), probability)
     return replace(setup, probability=probability)
-
-
-@torch.no_grad()
-def encoded_by(networks: Networks, setup: TrainingSetup, batch_size: int) -> Tensor:
-    """Latent vectors (P, Z) that the encoder gives all particles; it is left evaluating."""
-    networks.encoder.eval()
-    networks.decoder.eval()
-    everyone = np.arange(len(setup.forward.particles))
-    chunks = np.array_split(everyone, -(-len(everyone) // batch_size))
-    device = setup.forward.device
-    return torch.cat([networks.encoder(setup.encoder_input.rows(r, device)) for r in chunks])
-
-
-def poses_alone(
-    setup: TrainingSetup, networks: Networks, config: TrainingConfig, latent: Tensor
-) -> ParticleRefinement:
-    """What refines poses between epochs, with latent vectors (n, Z) held as encoded."""
-    return ParticleRefinement(
-        setup.forward,
-        setup.objective,
-        setup.neutral,
-        networks.decoder,
-        config.vary,
-        latent.mean(dim=0),
-        torch.eye(latent.shape[1], device=latent.device),
-        latent_held=True,
-    )

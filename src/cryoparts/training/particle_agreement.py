@@ -174,7 +174,7 @@ class _Agreement:
         columns = [in_bands, at_rest]
         if measure.regions is not None:
             images = WhitenedImages.of(forward, measure.setup.objective)
-            residuals = Residuals.of(images, batch, decoded)
+            residuals = Residuals.of(images, batch, decoded, own)
             (asked,) = residuals.asked(residuals.left)
             region = torch.as_tensor(measure.regions, device=asked.device)
             sums = asked.new_zeros(len(asked), int(measure.regions.max()) + 1)

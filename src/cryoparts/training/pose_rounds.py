@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import (
@@ -24,9 +25,9 @@ from cryoparts.particles.pose_change import (
     pose_changes,
 )
 from cryoparts.refinement.least_squares import TURNS
+from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.training.encoder_input import in_new_poses
-from cryoparts.training.junk_rounds import encoded_by, poses_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +105,33 @@ def refine_poses(
         progress=lambda done, total: progress("encoder input", done, total),
     )
     return replace(setup, forward=forward, encoder_input=encoder_input)
+
+
+@torch.no_grad()
+def encoded_by(networks: Networks, setup: TrainingSetup, batch_size: int) -> Tensor:
+    """Latent vectors (P, Z) that the encoder gives all particles; it is left evaluating."""
+    networks.encoder.eval()
+    networks.decoder.eval()
+    everyone = np.arange(len(setup.forward.particles))
+    chunks = np.array_split(everyone, -(-len(everyone) // batch_size))
+    device = setup.forward.device
+    return torch.cat([networks.encoder(setup.encoder_input.rows(r, device)) for r in chunks])
+
+
+def poses_alone(
+    setup: TrainingSetup, networks: Networks, config: TrainingConfig, latent: Tensor
+) -> ParticleRefinement:
+    """What refines poses between epochs, with latent vectors (n, Z) held as encoded."""
+    return ParticleRefinement(
+        setup.forward,
+        setup.objective,
+        setup.neutral,
+        networks.decoder,
+        config.vary,
+        latent.mean(dim=0),
+        torch.eye(latent.shape[1], device=latent.device),
+        latent_held=True,
+    )
 
 
 def change_of(refined: Refined, spread: PoseSpread) -> PoseChange:

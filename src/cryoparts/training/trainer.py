@@ -169,7 +169,8 @@ class Trainer:
             return False
         found = channel_shares(self.setup, self.networks, config)
         kept = found.kept()
-        if kept != config.vary:
+        leaves_out = kept != config.vary
+        if leaves_out:
             LOG.info(
                 "the training begins again and varies %s alone: of the gain, %s",
                 " and ".join(kept),
@@ -182,7 +183,7 @@ class Trainer:
             shown = partial(sweep, "encoder input")
             self._set_up(prepare_training(self.run, config, shown), config)
         found.save(self.run)
-        return kept != tuple(found.shares)
+        return leaves_out
 
     def _between_epochs(self, done: int, sweep: Callable[[str, int, int], None]) -> None:
         """Better the poses, and tell junk from particles, by what the networks know by now."""
