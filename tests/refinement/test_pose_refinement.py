@@ -11,12 +11,14 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.conventions import Poses
 from cryoparts.errors import InputError
+from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.refinement.least_squares import LeastSquares
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import learned_spread
+from cryoparts.training.core_held_decoder import CoreHeldDecoder
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
 
@@ -127,6 +129,35 @@ def test_a_fifth_of_lost_poses_does_not_set_the_spread(case):
     spread = learned_spread(with_errors(exact, lost, shift), latent, EVERYONE)
     assert spread is not None
     assert np.rad2deg(spread.turn) == pytest.approx(TURN_DEGREES, rel=0.5)
+
+
+class Turned(torch.nn.Module):
+    """Three latent dimensions: a small turn of the whole molecule, in its own frame."""
+
+    def __init__(self, positions: torch.Tensor) -> None:
+        super().__init__()
+        self.positions = positions
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        shape = (len(latent), *self.positions.shape)
+        moved = torch.linalg.cross(latent[:, None].expand(shape), self.positions.expand(shape))
+        return moved / POSITION_UNIT_ANGSTROM
+
+
+def test_errors_of_poses_that_a_decoder_has_learned_to_make_up_for_are_seen(case):
+    exact, _, turn, _ = case
+    off = with_errors(exact, turn, np.zeros((PARTICLES, 2)))
+    rotation = off.forward.particles.poses.rotation
+    # what the molecule does in its own frame to look as it does in the true pose
+    learned = np.einsum("pji,pj->pi", rotation, turn)
+    latent = torch.as_tensor(learned, dtype=torch.float32)
+    decoder, vary = Turned(off.neutral.positions), ("position",)
+    made_up = replace(off, decoder=decoder, vary=vary)
+    assert learned_spread(made_up, latent, EVERYONE) is None
+    held = replace(made_up, decoder=CoreHeldDecoder(decoder, off.neutral, vary))
+    spread = learned_spread(held, latent, EVERYONE)
+    assert spread is not None
+    assert np.rad2deg(spread.turn) == pytest.approx(TURN_DEGREES, rel=0.3)
 
 
 def test_exact_poses_are_not_worth_refining(case):

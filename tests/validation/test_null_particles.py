@@ -10,6 +10,7 @@ from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shell_correlation import fourier_ring_correlation
 from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.latents import write_latents
+from cryoparts.particles.pose_change import PoseSpread
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer
 from cryoparts.validation.null_particles import NullImaging
@@ -53,6 +54,25 @@ def test_null_particles_have_the_power_of_the_data_and_the_signal_of_the_model(e
     explained = fourier_ring_correlation(undone, model)[:, 1:8].mean()
     assert 0.2 < float(shared) < 0.999
     assert float(explained) == pytest.approx(float(shared) ** 0.5, abs=0.1)
+
+
+def test_null_particles_are_off_by_what_is_left_of_the_errors_of_poses(example) -> None:
+    _, setup, trained = example
+    rows = np.arange(96)
+    exact = NullImaging.measure(trained, setup)
+    assert exact.pose_error == PoseSpread(0.0, 0.0)  # given poses were kept
+
+    def agreement(imaging: NullImaging) -> float:
+        particles = imaging.particles(rows, seed=1)
+        assert np.array_equal(particles.poses.rotation, setup.forward.particles.poses.rotation)
+        undone = replace(setup.forward, particles=particles).batch(rows)
+        model = setup.forward.images_of(setup.neutral, undone)
+        return float(fourier_ring_correlation(undone.data, model)[:, 1:8].mean())
+
+    turned = replace(exact, pose_error=PoseSpread(np.deg2rad(8.0), 0.0))
+    shifted = replace(exact, pose_error=PoseSpread(0.0, 20.0))
+    assert agreement(turned) < 0.95 * agreement(exact)
+    assert agreement(shifted) < 0.95 * agreement(exact)
 
 
 def test_nothing_that_comes_and_goes_is_left_in_null_particles(example) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.deformation import (
+    Gaussians,
     channel_count,
     deform,
     displacement,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoparts.image_model.deformation import Gaussians
     from cryoparts.io.run_directory import RunDirectory
 
 BATCH = 256
@@ -104,6 +104,8 @@ class TrainedDecoder:
         )
         self.networks.encoder.eval()
         self.networks.decoder.eval()
+        if self.particles.poses_refined:
+            self._hold_core()
         self.extended: ExtendedDecoder | None = None
         self._extend(MissedRegions.load(run.missed_path, len(self.neutral)))
         self._run = run
@@ -115,6 +117,10 @@ class TrainedDecoder:
             stored = _stored(run.latent_path, (count, self.latent_dimensions))
             self._latent = torch.as_tensor(stored, device=self.device)
         self.particle_weights = particle_probability(run, count)
+
+    def _hold_core(self) -> None:
+        neutral = Gaussians.neutral(self.neutral, self.device)
+        self.networks = self.networks.held_to_core(neutral, self.config.vary)
 
     def _extend(self, missed: MissedRegions) -> None:
         self._missed = missed
@@ -155,6 +161,13 @@ class TrainedDecoder:
         """The same networks with latent vectors (P, Z) and refined poses of the run's particles."""
         other = copy(self)
         other.particles, other._latent, other._calibration = particles, latent, None
+        return other
+
+    def held_to_core(self) -> TrainedDecoder:
+        """The same, leaving motions of the whole molecule to poses that are to be refined."""
+        other = copy(self)
+        other._hold_core()
+        other._calibration = None
         return other
 
     def judged(self, probability: NDArray[np.float64]) -> TrainedDecoder:
@@ -287,6 +300,7 @@ class TrainedDecoder:
                 "latent vectors": content_checksum(run.latent_path),
                 "probabilities": content_checksum(run.probability_path),
                 "particles": len(self.particles),
+                "poses refined": self.particles.poses_refined,
                 "vary": self.config.vary,
             }
             stored = derived(run.calibration_path, depends, lambda: self._calibrate().as_arrays())

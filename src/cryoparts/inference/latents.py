@@ -76,13 +76,14 @@ def write_latents(
     encoded = trained.encoded_run()
     steps = trained.config.refinement_steps
     change = current_change(run.particles_path)
-    problem = refinement(trained, setup)
-    spread = _pose_spread(problem, setup, encoded, trained.config)
+    held = trained.held_to_core()
+    spread = _pose_spread(refinement(held, setup), setup, encoded, trained.config)
     posed = trained.particles
     if spread is None:
-        refined = problem.solve(encoded, everyone, steps, progress)
+        refined = refinement(trained, setup).solve(encoded, everyone, steps, progress)
     else:
-        problem = about_given_poses(problem, spread)
+        trained = held
+        problem = about_given_poses(refinement(trained, setup), spread)
         refined = problem.solve(encoded, everyone, steps, progress, pose=start_of(change, encoded))
         change = change_of(refined, spread)
         posed = posed.with_pose_change(change)

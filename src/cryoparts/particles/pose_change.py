@@ -77,11 +77,14 @@ class PoseChange:
         Added to the given shifts.
     spread : PoseSpread
         Of the errors of the given poses, as learned from the data.
+    left : PoseSpread
+        What one image leaves unknown of its pose, in the median; 0 where that was not kept.
     """
 
     turn: NDArray[np.floating]
     shift_angstrom: NDArray[np.floating]
     spread: PoseSpread
+    left: PoseSpread = PoseSpread(0.0, 0.0)
 
     @classmethod
     def nothing(cls) -> Self:
@@ -117,7 +120,8 @@ class PoseChange:
                 temporary,
                 turn=self.turn.astype(np.float32),
                 shift_angstrom=self.shift_angstrom.astype(np.float32),
-                spread=np.array([self.spread.turn, self.spread.shift_angstrom]),
+                spread=_as_array(self.spread),
+                left=_as_array(self.left),
             )
 
     @classmethod
@@ -132,9 +136,14 @@ class PoseChange:
         arrays = read_npz(path, "refined poses", CURE)
         with reading(path, "refined poses", CURE):
             turn, shift = arrays["turn"], arrays["shift_angstrom"]
-            spread = arrays["spread"]
-            if turn.shape[1:] != (3,) or shift.shape != (len(turn), 2) or spread.shape != (2,):
-                raise ValueError(f"arrays of shapes {turn.shape}, {shift.shape}, {spread.shape}")
+            spreads = [arrays["spread"], arrays.get("left", np.zeros(2))]
+            shapes = [array.shape for array in (turn, shift, *spreads)]
+            if shapes != [(len(turn), 3), (len(turn), 2), (2,), (2,)]:
+                raise ValueError(f"arrays of shapes {shapes}")
             if not (np.isfinite(turn).all() and np.isfinite(shift).all()):
                 raise ValueError("turns or shifts that are no numbers")
-            return cls(turn, shift, PoseSpread(float(spread[0]), float(spread[1])))
+            return cls(turn, shift, *(PoseSpread(float(s[0]), float(s[1])) for s in spreads))
+
+
+def _as_array(spread: PoseSpread) -> NDArray[np.float64]:
+    return np.array([spread.turn, spread.shift_angstrom])

@@ -211,6 +211,11 @@ class PreparedParticles:
         ]
         return np.concatenate([np.zeros(0), *means])
 
+    @property
+    def poses_refined(self) -> bool:
+        """Whether the poses are others than those of the file."""
+        return self._given is not None and self.poses is not self._given
+
     def with_given_poses(self) -> Self:
         """The same particles in the poses that their file gives."""
         return self if self._given is None else replace(self, poses=self._given)

@@ -14,12 +14,14 @@ from cryoparts.networks.mlp_decoder import MlpDecoder
 from cryoparts.networks.point_transformer_decoder import PointTransformerDecoder
 from cryoparts.published.paper_point_transformer import PaperPointTransformerDecoder
 from cryoparts.seeds import Purpose, seed_for
+from cryoparts.training.core_held_decoder import CoreHeldDecoder
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cryoparts.config import TrainingConfig
+    from cryoparts.config import Channel, TrainingConfig
     from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.image_model.deformation import Gaussians
 
 PAPER_LEVELS = (64, 256, 1024)
 LEVELS = (64, 256, 512)
@@ -37,6 +39,12 @@ class Networks:
 
     encoder: Encoder
     decoder: nn.Module
+
+    def held_to_core(self, neutral: Gaussians, vary: tuple[Channel, ...]) -> Networks:
+        """The same pair, whose decoder leaves motions of the whole molecule to the poses."""
+        if "position" not in vary or isinstance(self.decoder, CoreHeldDecoder):
+            return self
+        return Networks(self.encoder, CoreHeldDecoder(self.decoder, neutral, vary))
 
 
 def build_networks(

@@ -19,6 +19,7 @@ import torch
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.particles.pose_change import (
     PoseChange,
+    PoseSpread,
     changes_trained_in,
     current_change,
     pose_change_path,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import TrainingConfig
-    from cryoparts.particles.pose_change import PoseSpread
     from cryoparts.refinement.least_squares import Refined
     from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
@@ -70,6 +70,8 @@ def refine_poses(
     progress : callable
         Told what is done, how many particles of it, and of how many.
     """
+    # what turns the whole molecule is a pose's error, though the decoder may have learned it
+    networks = networks.held_to_core(setup.neutral, config.vary)
     particles = setup.forward.particles
     everyone = np.arange(len(particles))
     latent = encoded_by(networks, setup, config.batch_size)
@@ -134,10 +136,19 @@ def poses_alone(
     )
 
 
+def networks_in(setup: TrainingSetup, networks: Networks, config: TrainingConfig) -> Networks:
+    """The networks as they are used: in refined poses, they do not turn the whole molecule."""
+    if not setup.forward.particles.poses_refined:
+        return networks
+    return networks.held_to_core(setup.neutral, config.vary)
+
+
 def change_of(refined: Refined, spread: PoseSpread) -> PoseChange:
     """What refinement has changed, as it is kept."""
     pose = refined.pose.cpu().numpy()
-    return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread)
+    left = refined.pose_variance.median(dim=0).values.sqrt().cpu()
+    turn, shift = float(left[:TURNS].mean()), float(left[TURNS:].mean())
+    return PoseChange(pose[:, :TURNS], pose[:, TURNS:], spread, PoseSpread(turn, shift))
 
 
 def start_of(change: PoseChange, latent: Tensor) -> Tensor | None:

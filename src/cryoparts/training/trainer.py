@@ -36,7 +36,12 @@ from cryoparts.training.judgements import forget_judgements_after, judged_after
 from cryoparts.training.junk_rounds import judge_particles
 from cryoparts.training.networks import build_networks
 from cryoparts.training.optimiser import make_optimiser
-from cryoparts.training.pose_rounds import forget_rounds_after, poses_found_after, refine_poses
+from cryoparts.training.pose_rounds import (
+    forget_rounds_after,
+    networks_in,
+    poses_found_after,
+    refine_poses,
+)
 from cryoparts.training.setup import prepare_training
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import TrainingConfig
     from cryoparts.io.run_directory import RunDirectory
+    from cryoparts.training.networks import Networks
     from cryoparts.training.setup import TrainingSetup
 
 LOG = logging.getLogger(__name__)
@@ -191,7 +197,9 @@ class Trainer:
         if done in config.pose_rounds and self._poses_found_after() < done:
             setup = refine_poses(setup, networks, config, done, sweep)
         if done in config.junk_rounds and judged_after(self.run.particles_path) < done:
-            setup = judge_particles(setup, networks, config, done, sweep)
+            setup = judge_particles(
+                setup, networks_in(setup, networks, config), config, done, sweep
+            )
         self.setup = setup
 
     def _measure_mean_model(self) -> None:
@@ -253,7 +261,7 @@ class Trainer:
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         task = Epoch(
             self.setup,
-            self.networks,
+            self._used,
             self.optimiser,
             self.config,
             epoch,
@@ -282,8 +290,13 @@ class Trainer:
             "peak_memory_mib": peak_memory_mib(),
         }
 
+    @property
+    def _used(self) -> Networks:
+        """The networks as they are used: they leave to refined poses what is theirs."""
+        return networks_in(self.setup, self.networks, self.config)
+
     def _gaussians(self, latent: Tensor) -> Gaussians:
-        return deform(self.setup.neutral, self.networks.decoder(latent), self.config.vary)
+        return deform(self.setup.neutral, self._used.decoder(latent), self.config.vary)
 
     def _frc(self, indices: NDArray[np.int64], *, still: Gaussians | None = None) -> float:
         """Mean FRC over the band and the particles, each by its own Gaussians or all by `still`.
@@ -292,7 +305,7 @@ class Trainer:
         """
         if not len(indices):
             return float("nan")
-        task = HeldAgainst(self.setup, self.networks, self.config, still)
+        task = HeldAgainst(self.setup, self._used, self.config, still)
         return team().total(task, indices, self.config.batch_size) / len(indices)
 
     def _mean_frc(self, indices: NDArray[np.int64]) -> float:

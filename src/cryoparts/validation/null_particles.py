@@ -1,6 +1,7 @@
 """Particles as they would be if nothing changed: the mean model, imaged like the data.
 
-A null particle has the pose and the CTF of a real one, the signal that the model
+A null particle has the pose and the CTF of a real one (where poses were refined, off by as
+much as an image leaves unknown of its pose), the signal that the model
 at the mean latent vector explains in the data, ring by ring, and noise with the power that
 the real particle has at each frequency once what the networks say of it is
 taken off, but with random phases. So the null particles have the data's noise,
@@ -26,9 +27,11 @@ from cryoparts.imaging.fourier import (
     transform,
 )
 from cryoparts.imaging.noise import white_noise
+from cryoparts.imaging.rotations import rotation_from_vector
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.parallel.current import team
 from cryoparts.particles.image_operations import distance_from, soft_mask
+from cryoparts.particles.pose_change import PoseSpread, current_change
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.by_image import first_rows, numbered
 
@@ -63,6 +66,8 @@ class NullImaging:
     scale_mean, scale_trained : Tensor, shape (R,)
         Factor of each ring from projections of the mean and of the particles'
         own Gaussians to what the data show of them.
+    pose_error : PoseSpread
+        Deviations of the errors that are left in the poses of the real particles.
     """
 
     trained: TrainedDecoder
@@ -70,6 +75,7 @@ class NullImaging:
     mean: Gaussians
     scale_mean: Tensor
     scale_trained: Tensor
+    pose_error: PoseSpread
 
     @classmethod
     @torch.no_grad()
@@ -82,7 +88,8 @@ class NullImaging:
         scale = torch.where(
             sums[1::2] > 0, sums[::2] / sums[1::2].clamp_min(1e-30), torch.zeros_like(sums[::2])
         ).clamp_min(0.0)
-        return cls(trained, setup, mean, scale[0], scale[1])
+        left = current_change(setup.forward.particles.folder).left
+        return cls(trained, setup, mean, scale[0], scale[1], left)
 
     @torch.no_grad()
     def images(self, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
@@ -93,14 +100,16 @@ class NullImaging:
         rows : array, shape (n,)
             Few enough for one batch.
         generator : torch.Generator
-            Of the phases of the noise, on the CPU.
+            Of the errors of the poses and the phases of the noise, on the CPU.
         """
         forward = self.setup.forward
         particles, box = forward.particles, forward.particles.box_size
         batch = forward.batch(rows)
         ring = ring_index(box, forward.device).clamp(max=ring_count(box) - 1)
-        clean = forward.images_of(self.mean, batch) * self.scale_mean[ring]
-        shift = torch.as_tensor(
+        turn, off = self._pose_errors(len(rows), generator)
+        turned = replace(batch, rotation=rotation_from_vector(turn) @ batch.rotation)
+        clean = forward.images_of(self.mean, turned) * self.scale_mean[ring]
+        shift = off + torch.as_tensor(
             particles.poses.shift_angstrom[rows], dtype=torch.float32, device=forward.device
         )
         clean = clean * shift_phases(shift, box, particles.pixel_size_angstrom)
@@ -109,6 +118,14 @@ class NullImaging:
         # The mask takes noise away where no molecule is: what lies inside is that much denser.
         covered = mask.square().mean(dim=(1, 2), keepdim=True).clamp_min(1e-6)
         return mask * (inverse_transform(clean) + noise / covered.sqrt())
+
+    def _pose_errors(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Turns (n, 3), radians, and shifts (n, 2), Å, by which poses are off."""
+        error, device = self.pose_error, self.setup.forward.device
+        if error == PoseSpread(0.0, 0.0):
+            return torch.zeros(count, 3, device=device), torch.zeros(count, 2, device=device)
+        drawn = torch.randn(count, 5, generator=generator).to(device)
+        return error.turn * drawn[:, :3], error.shift_angstrom * drawn[:, 3:]
 
     def _residual(self, batch: ParticleBatch, rows: NDArray[np.int64]) -> Tensor:
         """Transforms of the particles without what the networks say of them."""
