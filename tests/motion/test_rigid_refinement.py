@@ -11,10 +11,13 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displacement, moved_further
 from cryoparts.image_model.forward_model import ForwardModel
-from cryoparts.motion import rigid_refinement
-from cryoparts.motion.rigid_refinement import SAMPLE, MovedParts, refine_motion
+from cryoparts.motion import image_modes, rigid_refinement
+from cryoparts.motion.image_modes import modes_by_images
+from cryoparts.motion.moved_parts import MovedBody, MovedParts, PartsInImages
+from cryoparts.motion.rigid_refinement import SAMPLE, refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.refinement.particle_refinement import STEPS_A_TANGENT
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
 from cryoparts.training.setup import prepare_training
@@ -105,7 +108,7 @@ def test_moved_parts_add_what_has_changed_and_nothing_else(with_core):
     start = torch.as_tensor(modes.coordinates, dtype=torch.float32)
     arrays = (case.positions - motions.centre, modes.modes, screws_of(motions))
     arms, patterns, screws = (torch.as_tensor(x, dtype=torch.float32) for x in arrays)
-    body = rigid_refinement._Body(torch.as_tensor(members), arms, patterns, slice(0, len(patterns)))
+    body = MovedBody(torch.as_tensor(members), arms, patterns, slice(0, len(patterns)))
     vary = ("amplitude", "position")
     amplitudes = torch.randn(6, 80, 1)
     offsets = torch.cat(
@@ -195,8 +198,9 @@ def test_the_strongest_modes_are_kept(monkeypatch):
     assert rigid_refinement._chosen({}) == {}
 
 
-def test_nothing_to_refine_changes_nothing(images):
+def test_nothing_to_refine_changes_nothing(images, monkeypatch):
     setup, labels, _, offsets_of, _ = images
+    monkeypatch.setattr(rigid_refinement, "modes_by_images", lambda images: {})
     still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
     unmoved = measure_motion(
         setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
@@ -222,14 +226,57 @@ def test_a_particle_is_projected_once_a_mode_and_a_few_times_more(images, projec
     setup, labels, motion, offsets_of, _ = images
     refine_motion(motion, labels, setup, offsets_of, ("position",))
     modes = len(find_modes(motion.parts[1].motions, motion.parts[1].present).modes)
-    to_ask = (1 + modes) * min(SAMPLE, PARTICLES) / PARTICLES
-    assert sum(projected) / PARTICLES <= to_ask + 1 + modes + 4
+    asked = min(image_modes.SAMPLE, PARTICLES) * (1 + image_modes.SCREW + STEPS_A_TANGENT)
+    asked *= image_modes.STEPS
+    asked += min(SAMPLE, PARTICLES) * (1 + modes)
+    assert sum(projected) <= asked + PARTICLES * (1 + modes + 4)
 
 
 def test_motions_of_which_images_tell_too_little_go_to_their_mean(images, projected, monkeypatch):
     setup, labels, motion, offsets_of, _ = images
     monkeypatch.setattr(rigid_refinement, "TOLD", 1e9)
     refined = refine_motion(motion, labels, setup, offsets_of, ("position",))
-    assert 0 < sum(projected) <= 8 * min(SAMPLE, PARTICLES)  # nobody is refined
+    assert 0 < sum(projected) <= 30 * min(SAMPLE, PARTICLES)  # nobody is refined
     angles = [np.std(each.parts[1].signed_angle_degrees) for each in (motion, refined)]
     assert angles[1] < 0.05 * angles[0]
+
+
+def test_images_tell_a_motion_that_the_decoder_does_not_know(images):
+    setup, labels, *_, angles = images
+    still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
+    unmoved = measure_motion(
+        setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
+    )
+
+    def nothing(rows):
+        return torch.zeros(len(rows), 40, 3)
+
+    found = refine_motion(unmoved, labels, setup, nothing, ("position",))
+    assert found.by_images
+    part = found.parts[1]
+    assert axis_error(part.screw.axis * np.sign(part.screw.axis @ AXIS), AXIS) < 5
+    assert abs(np.corrcoef(part.signed_angle_degrees, angles)[0, 1]) > 0.9
+    assert error_of(found, angles) < 0.5 * angles.std()
+
+
+def test_what_stands_still_does_not_move_whatever_its_images_say(tmp_path):
+
+    def displaced(positions, optional):
+        return np.zeros((PARTICLES, len(positions), 3))
+
+    example = make_example(tmp_path / "run", CONFIG, 0.5, displaced)
+    setup = prepare_training(example.run, CONFIG)
+    labels = PartLabels(
+        example.optional.astype(int), np.zeros((40, 2)), setup.model.positions, np.zeros(40),
+        np.zeros(40), "pca", ("core", "part_1"),
+    )  # fmt: skip
+    still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
+    unmoved = measure_motion(
+        setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
+    )
+
+    def nothing(rows):
+        return torch.zeros(len(rows), 40, 3)
+
+    seen = PartsInImages(unmoved, labels, setup, nothing, ("position",), relative_to_core=False)
+    assert modes_by_images(seen) == {}

@@ -6,23 +6,18 @@ a handful of unknowns, which its image tells better: the parts are moved as rigi
 bodies, on top of what the decoder says, until the image is most probable (as multi-body
 refinement does: Nakane et al. 2018, eLife 7, e36861). The prior of a part is the
 distribution of its motion over the particles, one part apart from the other, so that it
-brings in no coordination.
+brings in no coordination; where the images themselves tell it, theirs (`image_modes`).
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from cryoparts.image_model.deformation import moved_further
-from cryoparts.imaging.rotations import rotation_from_vector
-from cryoparts.refinement.least_squares import BatchDecoder
-from cryoparts.refinement.particle_refinement import ParticleRefinement
+from cryoparts.motion.image_modes import modes_by_images
+from cryoparts.motion.moved_parts import PartsInImages, columns_of, coordinates_of
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.statistics.evenly_spaced import evenly_spaced
@@ -59,154 +54,6 @@ MOST_COORDINATES = 16
 """Of all parts together: of more, those that move most."""
 
 
-@dataclass(frozen=True)
-class _Body:
-    """One part: n Gaussians, m modes, and the columns of their coordinates."""
-
-    members: Tensor  # (n,)
-    arms: Tensor  # (n, 3), Å from the part's centre
-    modes: Tensor  # (m, 6)
-    columns: slice
-
-    def displacements(self, screws: Tensor) -> Tensor:
-        """(B, n, 3) by rotation vectors and shifts (B, 6)."""
-        turned = rotation_from_vector(screws[:, :3]) - torch.eye(3, device=screws.device)
-        return self.arms @ turned.transpose(1, 2) + screws[:, None, 3:]
-
-
-class MovedParts(BatchDecoder):
-    """Coordinates of the parts' motions to offsets, for one batch of particles.
-
-    Parameters
-    ----------
-    offsets : Tensor, shape (B, N, channels)
-        The decoder's.
-    bodies : sequence of _Body
-    screws : sequence of Tensor, shape (B, 6)
-        Each body's motion as decoded.
-    coordinates : Tensor, shape (B, m)
-        Those of the decoder's own motion: they change nothing.
-    core : Tensor, shape (B, 3, 3), or None
-        Rotation of the core, which the parts' motions are relative to.
-    vary : tuple
-        Channels of the offsets.
-    """
-
-    def __init__(
-        self,
-        offsets: Tensor,
-        bodies: Sequence[_Body],
-        screws: Sequence[Tensor],
-        coordinates: Tensor,
-        core: Tensor | None,
-        vary: tuple[Channel, ...],
-    ) -> None:
-        super().__init__()
-        self.offsets, self.bodies, self.core, self.vary = offsets, bodies, core, vary
-        self.screws, self.coordinates = screws, coordinates
-        self.decoded = [body.displacements(x) for body, x in zip(bodies, screws, strict=True)]
-
-    def taken(self, rows: Tensor) -> MovedParts:
-        """Of some of the particles."""
-        return MovedParts(
-            self.offsets[rows],
-            self.bodies,
-            [screws[rows] for screws in self.screws],
-            self.coordinates[rows],
-            None if self.core is None else self.core[rows],
-            self.vary,
-        )
-
-    def forward(self, coordinates: Tensor) -> Tensor:
-        """(k B, m) to offsets (k B, N, channels)."""
-        times = len(coordinates) // len(self.offsets)
-        further = coordinates.new_zeros(len(coordinates), self.offsets.shape[1], 3)
-        moves = coordinates - self.coordinates.repeat(times, 1)
-        for body, screws, decoded in zip(self.bodies, self.screws, self.decoded, strict=True):
-            moved = screws.repeat(times, 1) + moves[:, body.columns] @ body.modes
-            change = body.displacements(moved) - decoded.repeat(times, 1, 1)
-            if self.core is not None:
-                change = change @ self.core.repeat(times, 1, 1).transpose(1, 2)
-            further[:, body.members] = change
-        return moved_further(self.offsets.repeat(times, 1, 1), further, self.vary)
-
-
-@dataclass(frozen=True)
-class _MovedPartsOf:
-    """`MovedParts` of chosen particles, from what is known of all."""
-
-    offsets_of: Callable[[NDArray[np.int64]], Tensor]
-    bodies: list[_Body]
-    screws: list[Tensor]
-    start: Tensor
-    core: Tensor | None
-    vary: tuple[Channel, ...]
-
-    def __call__(self, rows: NDArray[np.int64]) -> MovedParts:
-        """Of the particles `rows`."""
-        return MovedParts(
-            self.offsets_of(rows),
-            self.bodies,
-            [screws[rows] for screws in self.screws],
-            self.start[rows],
-            None if self.core is None else self.core[rows],
-            self.vary,
-        )
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """What is needed to ask the images for the motions of the parts."""
-
-    motion: RunMotion
-    labels: PartLabels
-    setup: TrainingSetup
-    offsets_of: Callable[[NDArray[np.int64]], Tensor]
-    vary: tuple[Channel, ...]
-    relative_to_core: bool
-
-    def refined(
-        self, modes: dict[int, RigidModes], progress: Callable[[int, int], None] | None
-    ) -> FloatArray:
-        """The most probable coordinates (P, m) of modes, in their order."""
-        likelihood, moved_parts = self._problem(modes)
-        everyone = np.arange(len(self.setup.forward.particles))
-        told = likelihood.information_each(
-            moved_parts.start, moved_parts, evenly_spaced(everyone, SAMPLE)
-        )
-        asked = (told.amax(dim=0) > TOLD).cpu().numpy()
-        refined = np.zeros((len(everyone), len(asked)))  # the prior's mean
-        if asked.any():
-            own = [asked[columns] for columns in _columns(modes)]
-            likelihood, moved_parts = self._problem(_those(modes, own))
-            found = likelihood.refine_each(moved_parts.start, moved_parts, STEPS, progress)
-            refined[:, asked] = found.cpu().numpy()
-        return refined
-
-    def _problem(self, modes: dict[int, RigidModes]) -> tuple[ParticleRefinement, _MovedPartsOf]:
-        """With the coordinates of these modes as unknowns."""
-        setup, device = self.setup, self.setup.forward.device
-        start = _tensor(_coordinates(modes), device)
-        likelihood = ParticleRefinement(
-            forward=setup.forward,
-            objective=setup.objective,
-            neutral=setup.neutral,
-            decoder=nn.Identity(),  # every batch has its own
-            vary=self.vary,
-            mean=torch.zeros(start.shape[1], device=device),
-            covariance=torch.eye(start.shape[1], device=device),
-        )
-        moved_parts = _MovedPartsOf(
-            self.offsets_of,
-            _bodies(self.motion, modes, setup, self.labels),
-            [_tensor(screws_of(self.motion.parts[part].motions), device) for part in modes],
-            start,
-            _core(self.motion, device) if self.relative_to_core else None,
-            self.vary,
-        )
-        return likelihood, moved_parts
-
-
 def refine_motion(
     motion: RunMotion,
     labels: PartLabels,
@@ -238,18 +85,39 @@ def refine_motion(
     progress : callable, optional
         Told the particles done, and all.
     """
-    modes = _chosen({part: find_modes(m.motions, m.present) for part, m in motion.parts.items()})
+    images = PartsInImages(motion, labels, setup, offsets_of, vary, relative_to_core)
+    decoded = {part: find_modes(m.motions, m.present) for part, m in motion.parts.items()}
+    modes = _chosen(decoded | modes_by_images(images))
     if not modes:
         return motion
-    asking = _Asking(motion, labels, setup, offsets_of, vary, relative_to_core)
-    start = _coordinates(modes)
-    moved = asking.refined(modes, progress) - start
+    moved = _refined(images, modes, progress) - coordinates_of(modes)
     parts = dict(motion.parts)
-    for (part, found), columns in zip(modes.items(), _columns(modes), strict=True):
+    for (part, found), columns in zip(modes.items(), columns_of(modes), strict=True):
         parts[part] = _moved(
             parts[part], moved[:, columns] @ found.modes, setup.forward.particles.image, seed
         )
     return replace(motion, parts=parts, by_images=True)
+
+
+def _refined(
+    images: PartsInImages,
+    modes: dict[int, RigidModes],
+    progress: Callable[[int, int], None] | None,
+) -> FloatArray:
+    """The most probable coordinates (P, m) of modes, in their order."""
+    likelihood, moved_parts, pose = images.along(modes)
+    everyone = np.arange(len(images.setup.forward.particles))
+    told = likelihood.information_each(
+        moved_parts.start, moved_parts, evenly_spaced(everyone, SAMPLE), pose
+    )
+    asked = (told.amax(dim=0) > TOLD).cpu().numpy()
+    refined = np.zeros((len(everyone), len(asked)))  # the prior's mean
+    if asked.any():
+        own = [asked[columns] for columns in columns_of(modes)]
+        likelihood, moved_parts, pose = images.along(_those(modes, own))
+        found = likelihood.refine_each(moved_parts.start, moved_parts, STEPS, progress, pose=pose)
+        refined[:, asked] = found.cpu().numpy()
+    return refined
 
 
 def _chosen(modes: dict[int, RigidModes]) -> dict[int, RigidModes]:
@@ -273,47 +141,6 @@ def _those(
         for (part, m), own in zip(modes.items(), kept, strict=True)
         if own.any()
     }
-
-
-def _coordinates(modes: dict[int, RigidModes]) -> FloatArray:
-    """Of all parts' modes (P, m), one part after the other."""
-    return np.concatenate([found.coordinates for found in modes.values()], axis=1)
-
-
-def _columns(modes: dict[int, RigidModes]) -> list[slice]:
-    """Where each part's are among them."""
-    ends = np.cumsum([0, *(len(found.modes) for found in modes.values())])
-    return [slice(first, last) for first, last in itertools.pairwise(ends)]
-
-
-def _bodies(
-    motion: RunMotion,
-    modes: dict[int, RigidModes],
-    setup: TrainingSetup,
-    labels: PartLabels,
-) -> list[_Body]:
-    device = setup.forward.device
-    bodies = []
-    for (part, found), columns in zip(modes.items(), _columns(modes), strict=True):
-        members = np.flatnonzero(labels.members(part))
-        arms = setup.model.positions[members] - motion.parts[part].motions.centre
-        bodies.append(
-            _Body(
-                torch.as_tensor(members, device=device),
-                _tensor(arms, device),
-                _tensor(found.modes, device),
-                columns,
-            )
-        )
-    return bodies
-
-
-def _core(motion: RunMotion, device: torch.device) -> Tensor | None:
-    return None if motion.core is None else _tensor(motion.core.rotation, device)
-
-
-def _tensor(array: FloatArray, device: torch.device) -> Tensor:
-    return torch.as_tensor(array, dtype=torch.float32, device=device)
 
 
 def _moved(part: PartMotion, change: FloatArray, image: NDArray[np.int64], seed: int) -> PartMotion:

@@ -182,6 +182,15 @@ class LeastSquares:
         most : int
             Steps from each at most; a particle that has arrived makes no further ones.
         """
+        return self._refined(*self._climbed(slopes_taken, most))
+
+    def posterior(self, slopes_taken: int, most: int) -> tuple[Tensor, Tensor]:
+        """The unknowns (B, U) of the highest posterior, and its covariance (B, U, U) there."""
+        unknowns, local = self._climbed(slopes_taken, most)
+        return unknowns, self._covariance(unknowns, local)
+
+    def _climbed(self, slopes_taken: int, most: int) -> tuple[Tensor, LocalImages]:
+        """The unknowns of the highest posterior, and the images about them."""
         unknowns = self._start()
         offsets = self._offsets(unknowns)
         model = self._images(unknowns, self._gaussians(offsets))
@@ -195,7 +204,7 @@ class LeastSquares:
             self._climb(local, unknowns, score, noise, most)
             model = local.rows[:, 0]
         # what steps have learned of the slopes overstates them along the way of the noise
-        return self._refined(unknowns, LocalImages(model, slopes))
+        return unknowns, LocalImages(model, slopes)
 
     def information(self) -> Tensor:
         """What each image tells of each unknown (B, U) at the start: the inverse variance.
@@ -263,16 +272,21 @@ class LeastSquares:
         if self.refinement.pose_spread is None:
             still = latent.new_zeros(len(latent), POSE_UNKNOWNS)
             return Refined(latent, still, still)
+        variance = self._covariance(unknowns, local).diagonal(dim1=1, dim2=2)
+        return Refined(
+            latent,
+            unknowns[:, -POSE_UNKNOWNS:] * self.unit,
+            variance[:, -POSE_UNKNOWNS:] * self.unit.square(),
+        )
+
+    def _covariance(self, unknowns: Tensor, local: LocalImages) -> Tensor:
+        """Of the posterior (B, U, U) about the unknowns."""
         everyone = torch.arange(len(unknowns), device=unknowns.device)
         products = local.products(everyone, self.data)
         noise = self._noise(local.rows[:, 0])
         _, curvature = products.slope_and_curvature(torch.zeros_like(unknowns), noise)
-        inverse = torch.linalg.inv(curvature + self.prior.precision)
-        return Refined(
-            latent,
-            unknowns[:, -POSE_UNKNOWNS:] * self.unit,
-            inverse.diagonal(dim1=1, dim2=2)[:, -POSE_UNKNOWNS:] * self.unit.square(),
-        )
+        covariance: Tensor = torch.linalg.inv(curvature + self.prior.precision)
+        return covariance
 
     @property
     def _dimensions(self) -> int:

@@ -49,6 +49,9 @@ BATCH = 32
 GAUSSIANS_AT_A_TIME = 1 << 20
 """Gaussians decoded at a time on other devices, which need larger batches to be busy."""
 
+FEW_UNKNOWNS = 64
+"""Unknowns a particle from which on fewer particles are solved at a time: slopes take memory."""
+
 STEPS_A_TANGENT = 5
 """Steps with the same slopes, corrected by what each step saw, at most: half as many do mostly."""
 
@@ -158,6 +161,8 @@ class ParticleRefinement:
         decoder_of: Callable[[NDArray[np.int64]], nn.Module],
         steps: int,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        pose: Tensor | None = None,
     ) -> Tensor:
         """Refined unknowns (P, Z) of all particles, each batch under a decoder of its own.
 
@@ -168,10 +173,10 @@ class ParticleRefinement:
         decoder_of : callable
             The decoder of chosen particles, for which this object's own is not asked. It
             can be sent to another process.
-        steps, progress
+        steps, progress, pose
             As in `solve`.
         """
-        task = _RefiningEach(self, latent, decoder_of, steps)
+        task = _RefiningEach(self, latent, decoder_of, steps, pose)
         refined, everyone = latent.clone(), np.arange(len(latent))
         for place, found in team().sweep(task, everyone, self.batch_size(latent), progress):
             refined[place] = found
@@ -183,12 +188,13 @@ class ParticleRefinement:
         latent: Tensor,
         decoder_of: Callable[[NDArray[np.int64]], nn.Module],
         rows: NDArray[np.int64],
+        pose: Tensor | None = None,
     ) -> Tensor:
         """What the images of the particles `rows` tell of each unknown (n, Z): inverse variances.
 
         Parameters
         ----------
-        latent, decoder_of
+        latent, decoder_of, pose
             As in `refine_each`.
         rows : int array, shape (n,)
         """
@@ -196,9 +202,34 @@ class ParticleRefinement:
         for start in range(0, len(rows), self.batch_size(latent)):
             few = rows[start : start + self.batch_size(latent)]
             own = replace(self, decoder=decoder_of(few))
-            still = latent.new_zeros(len(few), POSE_UNKNOWNS)
-            found.append(LeastSquares.of(own, latent[few], still, few).information())
+            problem = LeastSquares.of(own, latent[few], _start_pose(latent, pose, few), few)
+            found.append(problem.information()[:, : latent.shape[1]])
         return torch.cat(found)
+
+    @torch.no_grad()
+    def posterior_each(
+        self,
+        latent: Tensor,
+        decoder_of: Callable[[NDArray[np.int64]], nn.Module],
+        rows: NDArray[np.int64],
+        steps: int,
+        pose: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Most probable unknowns (n, Z) of the particles `rows`, and their covariances (n, Z, Z).
+
+        Whatever the poses are, where these are not held.
+
+        Parameters
+        ----------
+        latent, decoder_of, steps, pose
+            As in `refine_each`.
+        rows : int array, shape (n,)
+        """
+        task = _PosteriorEach(self, latent, pose, decoder_of, steps)
+        unknowns = latent.shape[1] + (0 if self.pose_spread is None else POSE_UNKNOWNS)
+        size = max(1, self.batch_size(latent) * FEW_UNKNOWNS // max(unknowns, FEW_UNKNOWNS))
+        found = [of for _, of in team().sweep(task, rows, size)]
+        return torch.cat([mean for mean, _ in found]), torch.cat([spread for _, spread in found])
 
     def batch_size(self, latent: Tensor) -> int:
         """Particles at a time that memory and speed like, for latent vectors (n, Z)."""
@@ -239,6 +270,27 @@ class _Solving:
 
 
 @dataclass(frozen=True)
+class _PosteriorEach:
+    """The posterior of a batch of particles under a decoder of its own."""
+
+    refinement: ParticleRefinement
+    latent: Tensor
+    pose: Tensor | None
+    decoder_of: Callable[[NDArray[np.int64]], nn.Module]
+    steps: int
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Of the particles `rows`."""
+        own = replace(self.refinement, decoder=self.decoder_of(rows))
+        start = _start_pose(self.latent, self.pose, rows)
+        problem = LeastSquares.of(own, self.latent[rows], start, rows)
+        unknowns, covariance = problem.posterior(self.steps, STEPS_A_TANGENT)
+        known = slice(self.latent.shape[1])
+        return unknowns[:, known], covariance[:, known, known]
+
+
+@dataclass(frozen=True)
 class _RefiningEach:
     """Refines a batch of particles under a decoder of its own."""
 
@@ -246,8 +298,15 @@ class _RefiningEach:
     latent: Tensor
     decoder_of: Callable[[NDArray[np.int64]], nn.Module]
     steps: int
+    pose: Tensor | None
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
-        return own.refine(self.latent[rows], rows, self.steps)
+        pose = None if self.pose is None else self.pose[rows]
+        return own.solve(self.latent[rows], rows, self.steps, pose=pose).latent
+
+
+def _start_pose(latent: Tensor, pose: Tensor | None, rows: NDArray[np.int64]) -> Tensor:
+    """Changes of the poses (n, 5) that the particles `rows` start from: none where not given."""
+    return latent.new_zeros(len(rows), POSE_UNKNOWNS) if pose is None else pose[rows]

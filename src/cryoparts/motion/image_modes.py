@@ -1,0 +1,118 @@
+"""How the images say that parts move, whatever the decoder says.
+
+A decoder learns first what changes the images most. A segment that comes and goes is
+told by it as there or away long before its turns are learned, if they ever are. Once the
+parts are known, the images can be asked: every part of every particle of a sample is moved
+as a rigid body, in all six ways, with a loose prior. What the parts scatter beyond the
+error with which each image tells it is their motion (empirical Bayes, as for poses in
+`refinement.pose_spread`). What is left of the errors of the poses is not taken for motion:
+where poses were refined, they are unknowns of the same problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryoparts.motion.moved_parts import columns_of
+from cryoparts.rigid.motion_statistics import displacement_metric
+from cryoparts.rigid.rigid_modes import MOST_MODES, RigidModes, screws_of
+from cryoparts.statistics.evenly_spaced import evenly_spaced
+from cryoparts.statistics.hidden_normal import hidden_normal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from cryoparts.motion.motion_files import PartMotion
+    from cryoparts.motion.moved_parts import PartsInImages
+
+    FloatArray = NDArray[np.float64]
+
+SAMPLE = 256
+"""Particles that are asked."""
+
+STEPS = 2
+"""How often the images' slopes are taken: a part may start 10 Å from where it is."""
+
+LOOSE_ANGSTROM = 10.0
+"""Root mean square displacement by each of the six ways, of the prior under which they are."""
+
+AT_ONCE = 8
+"""Parts that are asked for together: the unknowns of a particle are six times as many."""
+
+FEWEST = 40
+"""Particles of the sample that must have a part for its motion to be told."""
+
+STANDS_OUT = 1.0
+"""Gain (`HiddenNormal`) from which on a way of moving is one. Simulated motions of 1.8 to 4 Å
+have 4 to 35; what parts that stand still show, in poses that are a degree off, at most 0.2."""
+
+LEAST_ANGSTROM = 0.5
+"""Root mean square displacement from which on it is one."""
+
+SCREW = 6
+
+
+def modes_by_images(images: PartsInImages) -> dict[int, RigidModes]:
+    """Ways in which the images say that parts move; parts of which they say none are left out.
+
+    Parameters
+    ----------
+    images : PartsInImages
+    """
+    parts = images.motion.parts
+    anyone = np.any([motion.present for motion in parts.values()], axis=0)
+    rows = evenly_spaced(np.flatnonzero(anyone), SAMPLE)
+    if len(rows) < FEWEST:
+        return {}
+    numbers = list(parts)
+    found: dict[int, RigidModes] = {}
+    for first in range(0, len(numbers), AT_ONCE):
+        several = numbers[first : first + AT_ONCE]
+        every = {part: _six_ways(parts[part]) for part in several}
+        for part, told, information in _asked(images, every, rows):
+            there = parts[part].present[rows]
+            if there.sum() >= FEWEST:
+                modes = _modes(every[part], told[there], information[there])
+                found |= {} if modes is None else {part: modes}
+    return found
+
+
+def _six_ways(motion: PartMotion) -> RigidModes:
+    """Each displaces a part by 1 Å (root mean square); coordinates are of the decoded motion."""
+    root, inverse_root = displacement_metric(motion.motions.second)
+    screws = screws_of(motion.motions)
+    about_mean = (screws - screws[motion.present].mean(axis=0)) @ root
+    return RigidModes(inverse_root, about_mean, np.ones(SCREW))
+
+
+def _asked(
+    images: PartsInImages, ways: dict[int, RigidModes], rows: NDArray[np.int64]
+) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Each part with what the images of `rows` tell of its motion: (n, 6) and (n, 6, 6)."""
+    likelihood, moved_parts, pose = images.along(ways)
+    likelihood = replace(likelihood, covariance=LOOSE_ANGSTROM**2 * likelihood.covariance)
+    mean, covariance = likelihood.posterior_each(moved_parts.start, moved_parts, rows, STEPS, pose)
+    for part, columns in zip(ways, columns_of(ways), strict=True):
+        precision = torch.linalg.inv(covariance[:, columns, columns].double())
+        told = (precision @ mean[:, columns, None].double())[..., 0]
+        prior = torch.eye(SCREW, device=mean.device) / LOOSE_ANGSTROM**2
+        yield part, told.cpu().numpy(), (precision - prior).cpu().numpy()
+
+
+def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> RigidModes | None:
+    """What stands out of the images' errors, on scales of its deviation."""
+    found = hidden_normal(told, information, start=LOOSE_ANGSTROM)
+    stands = (found.gain > STANDS_OUT) & (found.deviation > LEAST_ANGSTROM)
+    kept = np.flatnonzero(stands)[:MOST_MODES]
+    if not len(kept):
+        return None
+    along, rms = found.axes[:, kept], found.deviation[kept]
+    return RigidModes(
+        (rms * (ways.modes @ along)).T, (ways.coordinates - found.mean) @ along / rms, rms
+    )
