@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoparts.figures.run_results import read_run
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
+from cryoparts.motion.motion_files import SUMMARY, write_motion_summary, write_part_motion
 from cryoparts.motion.run_motion import measure_motion, summarise
 from cryoparts.parts.part_description import describe_parts, write_description
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.report.section_motion import motion_section
+from cryoparts.report.verdict import findings
 
 
 class Decoded:
@@ -90,3 +93,17 @@ def test_it_says_whether_the_images_have_corrected_the_motions(moving):
     )
     assert path.read_text() != before
     assert "most probable" in motion_section(read_run(moving.folder)).html
+
+
+def test_what_images_tell_of_motions_is_in_the_findings(moving):
+    before = findings(read_run(moving.folder))
+    path = moving.folder / "motion" / SUMMARY
+    content = json.loads(path.read_text())
+    for part in content["parts"].values():
+        part["displacement_rms_angstrom"] = 7.5
+    path.write_text(json.dumps(content))
+    # as decoded they are in the parts' own table
+    assert findings(read_run(moving.folder)) == before
+    path.write_text(json.dumps(content | {"corrected_by_the_images": True}))
+    after = findings(read_run(moving.folder))
+    assert all("moves" in one.kind and "7.5 Å" in one.numbers for one in after)

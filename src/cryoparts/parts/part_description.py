@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoparts.io.tables import read_rows, write_table
 from cryoparts.parts.part_chains import chains_of_part, in_brief
+from cryoparts.parts.part_kinds import DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.parts.part_labels import CORE
 
 if TYPE_CHECKING:
@@ -137,6 +138,41 @@ def write_description(
             "last_residue": np.array([stretch.last for _, stretch in ranges], dtype=np.int64),
         },
     )
+
+
+def describe_motions(folder: Path, motions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say in description.csv that parts move of which the images tell it and the decoder did not.
+
+    Parameters
+    ----------
+    folder : Path
+        parts/ of a run.
+    motions : mapping of "part_1" to what motions.json says of it
+    """
+    rows = read_description(folder)
+    changed = [_moving(row, motions.get(row["part"])) for row in rows]
+    if changed != rows:
+        columns = {key: np.array([row[key] for row in changed]) for key in changed[0]}
+        write_table(folder / DESCRIPTION, columns)
+
+
+def _moving(row: dict[str, str], motion: Mapping[str, Any] | None) -> dict[str, str]:
+    if motion is None or row["kind"] not in ("present/absent", "slight"):
+        return row
+    moved = float(motion["displacement_rms_angstrom"])
+    if moved < DISPLACEMENT_CHANGES_ANGSTROM:
+        return row
+    turns, kind = bool(motion["screw"]["turns"]), "mixed"
+    if row["kind"] == "slight":
+        kind = "rotation" if turns else "translation"
+    left = float(motion["residual_rms_angstrom"])
+    angle = float(motion["signed_angle_degrees"]["deviation"]) if turns else 0.0
+    return row | {
+        "kind": kind,
+        "displacement_angstrom": f"{moved:.4f}",
+        "rigid_share": f"{max(1.0 - (left / moved) ** 2, 0.0):.4f}",
+        "angle_deviation_degrees": f"{angle:.4f}",
+    }
 
 
 def read_description(folder: Path) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from cryoparts.motion.motion_files import (
 )
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
+from cryoparts.parts.part_description import describe_motions
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 
@@ -100,6 +101,8 @@ def find_motion(
         summary = summarise(measured, labels, options.frame)
         write_motions(new, summary)
         write_motion_summary(new, summary)
+    if refine:
+        describe_motions(directory.parts_path, summary["parts"])
     write_motion_arrows(directory.root)
     write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)

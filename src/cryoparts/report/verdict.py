@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cryoparts.io.run_directory import RunDirectory
+from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.palette import part_colour, part_title
 from cryoparts.parts.part_kinds import AMPLITUDE_CHANGES, DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.report.wording import amount, counted, listed, percent, signed_percent
@@ -222,6 +224,7 @@ def _change(results: RunResults, label: int) -> tuple[str, str]:
     members = results.parts.members(label)
     amplitude = float(results.parts.amplitude_change[members].mean())
     moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
+    moved = max(moved, _seen_to_move(results).get(f"part_{label}", 0.0))
     fades, moves = amplitude >= AMPLITUDE_CHANGES, moved >= DISPLACEMENT_CHANGES_ANGSTROM
     if fades and moves:
         kind = "comes and goes, and moves"
@@ -232,6 +235,15 @@ def _change(results: RunResults, label: int) -> tuple[str, str]:
     numbers = [f"its amount by ± {percent(amplitude)}"] if fades else []
     numbers += [f"its place by {moved:.1f} Å r.m.s."] if moves else []
     return kind, ", ".join(numbers)
+
+
+def _seen_to_move(results: RunResults) -> dict[str, float]:
+    """Displacement of each part (root mean square, Å) where images have corrected the motions."""
+    summary = read_motion_summary(RunDirectory(results.folder).motion_path)
+    if summary is None or not summary.get("corrected_by_the_images"):
+        return {}
+    parts: dict[str, dict[str, float]] = summary["parts"]
+    return {label: part["displacement_rms_angstrom"] for label, part in parts.items()}
 
 
 def _states(part: PartStates | None) -> str:
