@@ -10,11 +10,14 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from cryoparts.image_model.deformation import displacement, relative_amplitude
+from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.inference.latents import write_latents
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.particles.pose_change import FINAL, PoseChange, pose_change_path, pose_changes
 from cryoparts.particles.prepared import PARTICLES, PreparedParticles
 from cryoparts.training.checkpoint import load_checkpoint
+from cryoparts.training.core_held_decoder import CoreHeldDecoder
 from cryoparts.training.encoder_input import EncoderInput, values_path
 from cryoparts.training.setup import prepare_training
 from cryoparts.training.trainer import Trainer, best_epoch
@@ -126,3 +129,26 @@ def test_poses_stay_as_they_are_given_where_that_is_asked_for(tmp_path):
     example, _ = make(tmp_path / "run", degrees=4.0, angstrom=3.0, config=config)
     train(example.run, config)
     assert pose_changes(example.run.particles_path) == []
+
+
+def test_in_refined_poses_the_decoder_does_not_move_the_whole(tmp_path):
+    config = replace(CONFIG, vary=("position", "amplitude"))
+    example, _ = make(tmp_path / "run", degrees=4.0, angstrom=3.0, config=config)
+    rows = train(example.run, config)
+    assert rows[-1]["poses_found_after"] > 0
+    trained = TrainedDecoder(example.run)
+    held = trained.networks.decoder
+    assert isinstance(held, CoreHeldDecoder)
+    everyone = np.arange(len(trained.particles))
+    with torch.no_grad():
+        own = held.decoder(trained.latent_of(everyone))
+    torch.testing.assert_close(trained.offsets(everyone)[..., 3], own[..., 3])
+    moved = displacement(trained.offsets(everyone), config.vary)
+    # held once more, hardly anything is left to be taken off
+    mass = held.mass.expand(moved.shape[:2]) * relative_amplitude(own, config.vary)
+    screw = held._screw(moved, held._trust(moved, mass))
+    left = held._moved_by(screw, slice(None))
+    assert float(left.square().mean().sqrt()) < 0.2 * float(moved.square().mean().sqrt())
+    # what is kept are the decoder's own weights
+    kept = load_checkpoint(example.run.checkpoints_path, "best").weights
+    assert not any("core" in name or "screws" in name for name in kept)
