@@ -25,6 +25,7 @@ from cryoparts.pipeline.start import (
     report_copies,
     report_geometry,
     report_map_size,
+    report_own_map,
     report_scale,
     report_shift,
     save_model,
@@ -159,6 +160,7 @@ def check_sample(
         report_copies(found.prepared, made, band, config)
         report_scale(found, made, band, particles, config)
         report_shift(found, made, band, config)
+        report_own_map(found, made, config)
         return SampleChecked(found.check, particles.table.image_count)
 
 

@@ -35,10 +35,19 @@ if TYPE_CHECKING:
     from cryoparts.particle_files.particle_table import ParticleTable
     from cryoparts.particles.particle_set import ParticleSet
     from cryoparts.particles.prepared import PreparedParticles
+    from cryoparts.reconstruction.map_check import MapCheck
 
 GO_ON = "Or give --as-given to go on all the same."
 SAME_SIDE = 0.02
 """Relative difference of side lengths from which on a map is not of the particles' box."""
+LARGEST_FADING = 3.0
+"""Of the model's detail beside the particles' (`MapCheck`): 1 to 1.6 of structures and of consensus
+maps, 4 to 8 of maps filtered to 20 Å, 14 to 17 of such to 30 Å."""
+
+LARGEST_SHARE_OUTSIDE = 0.05
+"""Of the particles' density: up to 0.025 of structures, masked and noisy maps, 0.1 to 0.2 of maps
+whose masks cut parts off."""
+
 WORTH_A_SAMPLE = 5000
 """From so many particles on, a sample is compared with the model before all are read."""
 
@@ -147,6 +156,33 @@ def shift_problem(found: ShiftCheck, config: RunConfig) -> Finding | None:
         "than the particles' own map",
         f"Give {wanted.shift_option}{instead}, or a model that lies on the particles' map.",
     )
+
+
+def map_problems(found: MapCheck) -> list[Finding]:
+    """What the particles' own map has that the model has not."""
+    problems = []
+    if found.fades > LARGEST_FADING:
+        at = f"{found.resolution_angstrom:.2g} Å"
+        problems.append(
+            Finding(
+                f"detail of the model, {found.fades:.1f} times weaker at {at} than that of the "
+                "particles' own map",
+                f"usually at most {LARGEST_FADING:g} times: filtered to a lower resolution than "
+                "the particles have",
+                "Give the map as it was before it was filtered, or sharpened.",
+            )
+        )
+    if found.outside > LARGEST_SHARE_OUTSIDE:
+        problems.append(
+            Finding(
+                f"density of the particles' own map where the model has none, "
+                f"{100 * found.outside:.0f}%",
+                f"usually less than {100 * LARGEST_SHARE_OUTSIDE:.0f}%: cut off by a mask, not "
+                "built, or a micelle; what the model lacks cannot be found to change",
+                "Give a map with a wider mask or none, or a model that is complete.",
+            )
+        )
+    return problems
 
 
 def map_size_problem(shape: tuple[int, ...], voxel: float, table: ParticleTable) -> Finding | None:

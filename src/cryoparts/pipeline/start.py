@@ -29,6 +29,7 @@ from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import (
     agreement,
+    map_problems,
     map_size_problem,
     mending_of,
     require_conventions,
@@ -39,9 +40,11 @@ from cryoparts.pipeline.input_checks import (
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
+from cryoparts.reconstruction.map_check import check_map
 from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import named_rows, read_names
+from cryoparts.statistics.by_image import first_rows
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
@@ -227,6 +230,7 @@ def start_run(
         report_copies(found.prepared, model, band, config)
         report_scale(found, model, band, particles, config)
         report_shift(found, model, band, config)
+        report_own_map(found, model, config)
     return Run.open(output)
 
 
@@ -295,6 +299,17 @@ def report_shift(found: Agreement, model: GaussianModel, band: Band, config: Run
         return
     problem = shift_problem(check_shift(found.prepared, model, band, config.training.seed), config)
     if problem is not None:
+        LOG.warning(problem.line)
+
+
+def report_own_map(found: Agreement, model: GaussianModel, config: RunConfig) -> None:
+    """Warn where the model lacks what the particles' own map has."""
+    if not found.check.significant or found.check.clearly_wrong:
+        return
+    prepared = found.prepared
+    rows = first_rows(prepared.image)
+    checked = check_map(prepared, model, rows, config.training.seed)
+    for problem in [] if checked is None else map_problems(checked):
         LOG.warning(problem.line)
 
 
