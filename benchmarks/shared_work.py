@@ -59,7 +59,9 @@ def made_run(structure: Path, place: Path, particles: int) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         given = [str(data / "particles.star"), "--model", str(data / "model.cif")]
         subprocess.run(
-            [*program, "run", *given, "--epochs", str(EPOCHS), "-o", str(folder)], check=True
+            # a process has one thread, whatever it does: else one has as many as there are cores
+            [*program, "run", *given, "--epochs", str(EPOCHS), "--threads", "1", "-o", str(folder)],
+            check=True,
         )
     return Run.open(folder)
 
