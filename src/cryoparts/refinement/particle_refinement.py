@@ -49,7 +49,7 @@ BATCH = 32
 GAUSSIANS_AT_A_TIME = 1 << 20
 """Gaussians decoded at a time on other devices, which need larger batches to be busy."""
 
-FEW_UNKNOWNS = 64
+FEW_UNKNOWNS = 16
 """Unknowns a particle from which on fewer particles are solved at a time: slopes take memory."""
 
 STEPS_A_TANGENT = 5
