@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoparts.figures.run_results import read_run
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.motion.motion_files import SUMMARY, write_motion_summary, write_part_motion
+from cryoparts.motion.motion_files import write_motion_summary, write_part_motion
 from cryoparts.motion.run_motion import measure_motion, summarise
-from cryoparts.parts.part_description import describe_parts, write_description
+from cryoparts.parts.part_description import describe_motions, describe_parts, write_description
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.report.section_motion import motion_section
@@ -95,15 +93,18 @@ def test_it_says_whether_the_images_have_corrected_the_motions(moving):
     assert "most probable" in motion_section(read_run(moving.folder)).html
 
 
-def test_what_images_tell_of_motions_is_in_the_findings(moving):
-    before = findings(read_run(moving.folder))
-    path = moving.folder / "motion" / SUMMARY
-    content = json.loads(path.read_text())
-    for part in content["parts"].values():
-        part["displacement_rms_angstrom"] = 7.5
-    path.write_text(json.dumps(content))
-    # as decoded they are in the parts' own table
-    assert findings(read_run(moving.folder)) == before
-    path.write_text(json.dumps(content | {"corrected_by_the_images": True}))
-    after = findings(read_run(moving.folder))
-    assert all("moves" in one.kind and "7.5 Å" in one.numbers for one in after)
+def test_the_findings_are_what_the_description_says(moving):
+    first, second = findings(read_run(moving.folder))
+    kinds = {one.label: one.kind for one in (first, second)}
+    assert kinds == {1: "moves", 2: "changes slightly"}
+    path = moving.folder / "parts" / "description.csv"
+    told = {"screw": {"turns": True}, "displacement_rms_angstrom": 7.5}
+    told |= {"residual_rms_angstrom": 1.0, "signed_angle_degrees": {"deviation": 3.0}}
+    # what images tell of a motion is written there
+    describe_motions(path.parent, {"part_2": told})
+    after = {one.label: one for one in findings(read_run(moving.folder))}
+    assert after[2].kind == "moves"
+    assert "7.5 Å" in after[2].numbers
+    # runs of earlier versions have no description
+    path.unlink()
+    assert len(findings(read_run(moving.folder))) == 2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.motion.motion_files import read_motion_summary
 from cryoparts.palette import part_colour, part_title
+from cryoparts.parts.part_description import read_description
 from cryoparts.parts.part_kinds import AMPLITUDE_CHANGES, DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.report.wording import amount, counted, listed, percent, signed_percent
 
@@ -193,6 +193,9 @@ def findings(results: RunResults) -> list[Finding]:
     """One entry a part, largest first."""
     if results.parts is None or results.model is None:
         return []
+    described = {
+        row["part"]: row for row in read_description(RunDirectory(results.folder).parts_path)
+    }
     amplitude = results.model.amplitudes.astype(np.float64)
     total = max(float(amplitude.sum()), 1e-30)
     found = []
@@ -205,7 +208,7 @@ def findings(results: RunResults) -> list[Finding]:
                 part_colour(label),
                 float(amplitude[members].sum()) / total,
                 int(members.sum()),
-                *_change(results, label),
+                *_change(results, label, described),
                 _states(results.states.get(label)),
             )
         )
@@ -217,33 +220,38 @@ def _capital(title: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-def _change(results: RunResults, label: int) -> tuple[str, str]:
-    """What kind of change, and the numbers that say so."""
+KINDS = {
+    "present/absent": "comes and goes",
+    "mixed": "comes and goes, and moves",
+    "rotation": "moves",
+    "translation": "moves",
+    "deformation": "moves",
+    "slight": "changes slightly",
+}
+"""Kinds of change in plain words."""
+
+
+def _change(
+    results: RunResults, label: int, described: dict[str, dict[str, str]]
+) -> tuple[str, str]:
+    """What kind of change, and the numbers that say so; runs of earlier versions describe none."""
     if results.parts is None:
         return "", ""
-    members = results.parts.members(label)
-    amplitude = float(results.parts.amplitude_change[members].mean())
-    moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
-    moved = max(moved, _seen_to_move(results).get(f"part_{label}", 0.0))
-    fades, moves = amplitude >= AMPLITUDE_CHANGES, moved >= DISPLACEMENT_CHANGES_ANGSTROM
-    if fades and moves:
-        kind = "comes and goes, and moves"
-    elif fades:
-        kind = "comes and goes"
+    row = described.get(f"part_{label}")
+    if row is not None and row["kind"] in KINDS:
+        kind = KINDS[row["kind"]]
+        amplitude, moved = float(row["amplitude_deviation"]), float(row["displacement_angstrom"])
+        fades, moves = "comes" in kind, "moves" in kind
     else:
-        kind = "moves" if moves else "changes slightly"
+        members = results.parts.members(label)
+        amplitude = float(results.parts.amplitude_change[members].mean())
+        moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
+        fades, moves = amplitude >= AMPLITUDE_CHANGES, moved >= DISPLACEMENT_CHANGES_ANGSTROM
+        kind = KINDS["mixed" if fades and moves else "present/absent" if fades else
+                     "rotation" if moves else "slight"]  # fmt: skip
     numbers = [f"its amount by ± {percent(amplitude)}"] if fades else []
     numbers += [f"its place by {moved:.1f} Å r.m.s."] if moves else []
     return kind, ", ".join(numbers)
-
-
-def _seen_to_move(results: RunResults) -> dict[str, float]:
-    """Displacement of each part (root mean square, Å) where images have corrected the motions."""
-    summary = read_motion_summary(RunDirectory(results.folder).motion_path)
-    if summary is None or not summary.get("corrected_by_the_images"):
-        return {}
-    parts: dict[str, dict[str, float]] = summary["parts"]
-    return {label: part["displacement_rms_angstrom"] for label, part in parts.items()}
 
 
 def _states(part: PartStates | None) -> str:
