@@ -106,3 +106,17 @@ def test_a_part_that_moves_no_more_than_the_core_changes_slightly(molecule):
     shaking = 1 + 0.3 * rng.normal(size=(PARTICLES, 1)) * np.ones((1, CORE + PART))
     assert measure_part_changes(model, parts, None, jitter)[1].kind == "slight"
     assert measure_part_changes(model, parts, shaking)[1].kind == "slight"
+
+
+@pytest.mark.parametrize(("spread", "kind"), [(0.16, "rotation"), (0.5, "mixed")])
+def test_a_part_that_moves_comes_and_goes_only_where_it_does_so_clearly(molecule, spread, kind):
+    """Blurred by its motion in a consensus map, it is fitted by amplitudes too."""
+    model, parts, points = molecule
+    rng = np.random.default_rng(4)
+    moved = displacements(motion(points, rng, "rotation"), rng)
+    amplitudes = np.ones((PARTICLES, CORE + PART))
+    amplitudes[:, CORE:] += spread * rng.choice([-1.0, 1.0], size=(PARTICLES, 1))
+    assert measure_part_changes(model, parts, amplitudes, moved)[1].kind == kind
+    # what stands still and fades by as little does come and go
+    still = displacements(np.zeros((PARTICLES, PART, 3)), rng, jitter=0.1)
+    assert measure_part_changes(model, parts, amplitudes, still)[1].kind == "present/absent"

@@ -9,7 +9,10 @@ import numpy as np
 
 from cryoparts.io.tables import read_rows, write_table
 from cryoparts.parts.part_chains import chains_of_part, in_brief
-from cryoparts.parts.part_kinds import DISPLACEMENT_CHANGES_ANGSTROM
+from cryoparts.parts.part_kinds import (
+    AMPLITUDE_CHANGES_OF_MOVING,
+    DISPLACEMENT_CHANGES_ANGSTROM,
+)
 from cryoparts.parts.part_labels import CORE
 
 if TYPE_CHECKING:
@@ -163,7 +166,8 @@ def _moving(row: dict[str, str], motion: Mapping[str, Any] | None) -> dict[str, 
     if moved < DISPLACEMENT_CHANGES_ANGSTROM:
         return row
     turns, kind = bool(motion["screw"]["turns"]), "mixed"
-    if row["kind"] == "slight":
+    fades = float(row["amplitude_deviation"]) >= AMPLITUDE_CHANGES_OF_MOVING
+    if row["kind"] == "slight" or not fades:
         kind = "rotation" if turns else "translation"
     left = float(motion["residual_rms_angstrom"])
     angle = float(motion["signed_angle_degrees"]["deviation"]) if turns else 0.0

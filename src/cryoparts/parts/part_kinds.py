@@ -3,7 +3,8 @@
 The rules, on a sample of the particles and with the core's rigid motion undone:
 
 1. It comes and goes if its mean relative amplitude has a standard deviation of at
-   least 0.15, and at least twice that of the core.
+   least 0.15, and at least twice that of the core; of a part that moves, at least 0.25,
+   for what moves is blurred in a consensus map, and its amplitudes make up for that.
 2. It moves if its root mean square displacement about its mean (of the particles
    that have it) is at least 1 Å, and at least 1.5 times the core's, which shows what
    the decoder moves without reason.
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 Kind = Literal["present/absent", "rotation", "translation", "deformation", "mixed", "slight"]
 
 AMPLITUDE_CHANGES = 0.15
+AMPLITUDE_CHANGES_OF_MOVING = 0.25
+"""0.16 at most in simulated parts that move and are always there, 0.5 in parts that half of the
+particles have."""
+
 AMPLITUDE_OVER_CORE = 2.0
 DISPLACEMENT_CHANGES_ANGSTROM = 1.0
 DISPLACEMENT_OVER_CORE = 1.5
@@ -154,6 +159,8 @@ def _change(
     moves = displacement >= max(
         DISPLACEMENT_CHANGES_ANGSTROM, DISPLACEMENT_OVER_CORE * core_displacement
     )
+    if moves:
+        fades = fades and deviation >= AMPLITUDE_CHANGES_OF_MOVING
     return PartChange(
         kind=_kind(fades=fades, moves=moves, rigid=rigid, turning=turning),
         amplitude_mean=1.0 if amplitude is None else float(amplitude.mean()),
