@@ -15,7 +15,7 @@ from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
 from cryoparts.particles.pose_change import FINAL, current_change, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
+from cryoparts.refinement.pose_spread import about_given_poses, spread_from_core, spread_sample
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.statistics.trusted import only_trusted
 from cryoparts.training.particle_agreement import BANDS, AgreementMeasure, regions_of
@@ -77,7 +77,8 @@ def write_latents(
     steps = trained.config.refinement_steps
     change = current_change(run.particles_path)
     held = trained.held_to_core()
-    spread = _pose_spread(refinement(held, setup), setup, encoded, trained.config)
+    asked = refinement(trained, setup), refinement(held, setup)
+    spread = _pose_spread(*asked, setup, encoded, trained.config)
     posed = trained.particles
     if spread is None:
         refined = refinement(trained, setup).solve(encoded, everyone, steps, progress)
@@ -117,13 +118,18 @@ def write_latents(
 
 
 def _pose_spread(
-    problem: ParticleRefinement, setup: TrainingSetup, encoded: Tensor, config: TrainingConfig
+    plain: ParticleRefinement,
+    held: ParticleRefinement,
+    setup: TrainingSetup,
+    encoded: Tensor,
+    config: TrainingConfig,
 ) -> PoseSpread | None:
     """Spread of the errors of the given poses; None where these are not to be refined."""
     if not config.pose_rounds or config.refinement_steps == 0:
         return None
     rows = spread_sample(setup.split.training)
-    return learned_spread(about_given_poses(problem), encoded[rows], rows)
+    asked = about_given_poses(plain), about_given_poses(held)
+    return spread_from_core(*asked, encoded[rows], rows)
 
 
 def _probabilities(

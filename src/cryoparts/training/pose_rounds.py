@@ -27,7 +27,7 @@ from cryoparts.particles.pose_change import (
 )
 from cryoparts.refinement.least_squares import TURNS
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
+from cryoparts.refinement.pose_spread import about_given_poses, spread_from_core, spread_sample
 from cryoparts.training.encoder_input import in_new_poses
 
 if TYPE_CHECKING:
@@ -70,15 +70,17 @@ def refine_poses(
     progress : callable
         Told what is done, how many particles of it, and of how many.
     """
-    # what turns the whole molecule is a pose's error, though the decoder may have learned it
-    networks = networks.held_to_core(setup.neutral, config.vary)
     particles = setup.forward.particles
     everyone = np.arange(len(particles))
     latent = encoded_by(networks, setup, config.batch_size)
-    refinement = poses_alone(setup, networks, config, latent)
+    # what turns the whole molecule is a pose's error, though the decoder may have learned it
+    used = networks_in(setup, networks, config)
+    plain, refinement = (
+        about_given_poses(poses_alone(setup, each, config, latent))
+        for each in (used, used.held_to_core(setup.neutral, config.vary))
+    )
     sample = spread_sample(setup.split.training)
-    refinement = about_given_poses(refinement)
-    spread = learned_spread(refinement, latent[sample], sample)
+    spread = spread_from_core(plain, refinement, latent[sample], sample)
     if spread is None:
         return setup
     known = current_change(particles.folder)
