@@ -17,7 +17,7 @@ from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.refinement.least_squares import LeastSquares
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import learned_spread, spread_from_core
+from cryoparts.refinement.pose_spread import WORTH_FROM_CORE, learned_spread
 from cryoparts.training.core_held_decoder import CoreHeldDecoder
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
@@ -155,12 +155,10 @@ def test_errors_of_poses_that_a_decoder_has_learned_to_make_up_for_are_seen(case
     made_up = replace(off, decoder=decoder, vary=vary)
     assert learned_spread(made_up, latent, EVERYONE) is None
     held = replace(made_up, decoder=CoreHeldDecoder(decoder, off.neutral, vary))
-    spread = spread_from_core(made_up, held, latent, EVERYONE)
+    spread = learned_spread(held, latent, EVERYONE, WORTH_FROM_CORE)
     assert spread is not None
     assert np.rad2deg(spread.turn) == pytest.approx(TURN_DEGREES, rel=0.3)
-    # a scatter that does not stand out clearly is none, unless the decoder itself shows it
     assert learned_spread(held, latent, EVERYONE, worth=1e9) is None
-    assert spread_from_core(made_up, made_up, latent, EVERYONE) is None
 
 
 def test_exact_poses_are_not_worth_refining(case):

@@ -15,11 +15,11 @@ from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
 from cryoparts.particles.pose_change import FINAL, current_change, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import about_given_poses, spread_from_core, spread_sample
+from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.statistics.trusted import only_trusted
 from cryoparts.training.particle_agreement import BANDS, AgreementMeasure, regions_of
-from cryoparts.training.pose_rounds import change_of, start_of
+from cryoparts.training.pose_rounds import change_of, start_of, worth_refining
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def write_latents(
     steps = trained.config.refinement_steps
     change = current_change(run.particles_path)
     held = trained.held_to_core()
-    asked = refinement(trained, setup), refinement(held, setup)
-    spread = _pose_spread(*asked, setup, encoded, trained.config)
+    spread = _pose_spread(refinement(held, setup), setup, encoded, trained.config)
     posed = trained.particles
     if spread is None:
         refined = refinement(trained, setup).solve(encoded, everyone, steps, progress)
@@ -118,18 +117,13 @@ def write_latents(
 
 
 def _pose_spread(
-    plain: ParticleRefinement,
-    held: ParticleRefinement,
-    setup: TrainingSetup,
-    encoded: Tensor,
-    config: TrainingConfig,
+    problem: ParticleRefinement, setup: TrainingSetup, encoded: Tensor, config: TrainingConfig
 ) -> PoseSpread | None:
     """Spread of the errors of the given poses; None where these are not to be refined."""
     if not config.pose_rounds or config.refinement_steps == 0:
         return None
     rows = spread_sample(setup.split.training)
-    asked = about_given_poses(plain), about_given_poses(held)
-    return spread_from_core(*asked, encoded[rows], rows)
+    return learned_spread(about_given_poses(problem), encoded[rows], rows, worth_refining(config))
 
 
 def _probabilities(

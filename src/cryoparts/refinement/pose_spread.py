@@ -45,10 +45,10 @@ trained models show a ratio of 0.4 to 1.0, and of 1.4 where few Gaussians leave 
 with poses that are off by 2° and 1.5 Å it is 2.4 and 3.1."""
 
 
-WORTH_FROM_CORE = 2.0
-"""The same where the decoder is asked as seen from the core. Early in a training motions that are
-not learned yet look more like errors of the poses then: 1.75 with exact poses. With poses that
-are off by 2° and 1.5 Å it is 3 and more, of turns or shifts."""
+WORTH_FROM_CORE = 2.2
+"""The same where positions vary and the decoder is asked as seen from the core. Early in a training
+motions that are not learned yet look like errors of the poses: up to 1.75 with exact poses. With
+poses that are off by 2° and 1.5 Å it is 2.7 and more, of turns or shifts."""
 
 
 def about_given_poses(
@@ -95,29 +95,6 @@ def learned_spread(
         return None
     # one of the two may be right all the same: it is held to what would not be seen
     return PoseSpread(max(turn, 0.1 * told_turn), max(shift, 0.1 * told_shift))
-
-
-def spread_from_core(
-    refinement: ParticleRefinement,
-    held: ParticleRefinement,
-    latent: Tensor,
-    rows: NDArray[np.int64],
-) -> PoseSpread | None:
-    """As `learned_spread`, by a decoder that leaves motions of the whole molecule to the poses.
-
-    Or by one that does not, where poses look wrong even so.
-
-    Parameters
-    ----------
-    refinement, held : ParticleRefinement
-        About the given poses, under either decoder: the same where no positions vary.
-    latent, rows
-        As in `learned_spread`.
-    """
-    if held.decoder is refinement.decoder:
-        return learned_spread(held, latent, rows)
-    seen = learned_spread(held, latent, rows, WORTH_FROM_CORE)
-    return seen if seen is not None else learned_spread(refinement, latent, rows)
 
 
 def _scatter(estimate: FloatArray, variance: FloatArray, prior: float) -> tuple[float, float]:

@@ -27,7 +27,13 @@ from cryoparts.particles.pose_change import (
 )
 from cryoparts.refinement.least_squares import TURNS
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import about_given_poses, spread_from_core, spread_sample
+from cryoparts.refinement.pose_spread import (
+    WORTH,
+    WORTH_FROM_CORE,
+    about_given_poses,
+    learned_spread,
+    spread_sample,
+)
 from cryoparts.training.encoder_input import in_new_poses
 
 if TYPE_CHECKING:
@@ -74,13 +80,10 @@ def refine_poses(
     everyone = np.arange(len(particles))
     latent = encoded_by(networks, setup, config.batch_size)
     # what turns the whole molecule is a pose's error, though the decoder may have learned it
-    used = networks_in(setup, networks, config)
-    plain, refinement = (
-        about_given_poses(poses_alone(setup, each, config, latent))
-        for each in (used, used.held_to_core(setup.neutral, config.vary))
-    )
+    networks = networks.held_to_core(setup.neutral, config.vary)
+    refinement = about_given_poses(poses_alone(setup, networks, config, latent))
     sample = spread_sample(setup.split.training)
-    spread = spread_from_core(plain, refinement, latent[sample], sample)
+    spread = learned_spread(refinement, latent[sample], sample, worth_refining(config))
     if spread is None:
         return setup
     known = current_change(particles.folder)
@@ -136,6 +139,11 @@ def poses_alone(
         torch.eye(latent.shape[1], device=latent.device),
         latent_held=True,
     )
+
+
+def worth_refining(config: TrainingConfig) -> float:
+    """Scatter of the given poses, in errors of one image, from which on they are refined."""
+    return WORTH_FROM_CORE if "position" in config.vary else WORTH
 
 
 def networks_in(setup: TrainingSetup, networks: Networks, config: TrainingConfig) -> Networks:
