@@ -13,7 +13,7 @@ from cryoparts.errors import InputError
 from cryoparts.inference.latents import write_latents
 from cryoparts.run.run import Run
 from cryoparts.training.channels import ChannelShares, channels_path
-from cryoparts.training.setup import prepare_training
+from cryoparts.training.setup import prepare_training, set_threads
 from cryoparts.training.trainer import Trainer
 from training_example import PARTICLES, QUICK, Silent, make_example
 
@@ -27,6 +27,7 @@ def train(folder, displaced=None, resume=False) -> Run:
 
 
 def finish(run, config, resume=False) -> None:
+    set_threads(config.threads)  # as every command does: sums depend on how many there are
     trainer = Trainer(run, prepare_training(run, config), config)
     trainer.train(Silent(), resume=resume)
     write_latents(run, trainer.setup)
