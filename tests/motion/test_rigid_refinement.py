@@ -226,7 +226,7 @@ def test_a_particle_is_projected_once_a_mode_and_a_few_times_more(images, projec
     setup, labels, motion, offsets_of, _ = images
     refine_motion(motion, labels, setup, offsets_of, ("position",))
     modes = len(find_modes(motion.parts[1].motions, motion.parts[1].present).modes)
-    asked = min(image_modes.SAMPLE, PARTICLES) * (1 + image_modes.SCREW + STEPS_A_TANGENT)
+    asked = min(image_modes.SAMPLE, PARTICLES) * (1 + 6 + STEPS_A_TANGENT)
     asked *= image_modes.STEPS
     asked += min(SAMPLE, PARTICLES) * (1 + modes)
     assert sum(projected) <= asked + PARTICLES * (1 + modes + 4)

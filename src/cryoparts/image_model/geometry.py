@@ -32,13 +32,25 @@ if TYPE_CHECKING:
     from cryoparts.image_model.losses import Band
     from cryoparts.particles.prepared import PreparedParticles
 
-__all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry", "sample_of"]
+__all__ = ["AS_GIVEN", "SAMPLE", "GeometryCheck", "check_geometry", "is_clear", "sample_of"]
 
 SAMPLE = 200
 """Particles compared: enough to tell a mean FRC of 0.01 from 0."""
 
 AXES_SAMPLE = 20
 """Particles that choose among the ways in which a model's axes may lie."""
+
+CLEAR = 5.0
+"""Gain over its standard error from which on another model is beyond doubt."""
+
+FEWEST = 20
+"""Particles below which no error of a mean is known well enough."""
+
+
+def is_clear(gain: NDArray[np.float64]) -> bool:
+    """Whether the particles' gains (n,) in FRC by another model leave no doubt about it."""
+    error = float(gain.std()) / np.sqrt(len(gain))
+    return len(gain) >= FEWEST and bool(float(gain.mean()) > CLEAR * error)
 
 
 def sample_of(rows: NDArray[np.int64], purpose: Purpose, seed: int) -> NDArray[np.int64]:

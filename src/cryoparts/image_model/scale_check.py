@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.image_model.geometry import frc_of_rows, sample_of
+from cryoparts.image_model.geometry import frc_of_rows, is_clear, sample_of
 from cryoparts.seeds import Purpose
 from cryoparts.statistics.by_image import first_rows
 
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from cryoparts.particles.prepared import PreparedParticles
 
 FACTORS = (0.90, 0.93, 0.95, 0.97, 0.98, 0.99, 1.01, 1.02, 1.03, 1.05, 1.07, 1.10)
-CLEAR = 5.0
-"""Gain over its standard error from which on another size is beyond doubt."""
-
-FEWEST = 20
-"""Particles below which no error of a mean is known well enough."""
-
 FINEST_SHARE_OF_WIDTH = 0.3
 """Displacement at the model's radius of gyration, in the median width of its Gaussians, from
 which on another size is more than their coarseness."""
@@ -75,11 +69,9 @@ def check_scale(
         found = frc_of_rows(sized, particles.poses, particles, band, rows)
         if found.mean() > best.mean():
             best, factor = found, tried
-    gain = best - own
-    error = float(gain.std()) / np.sqrt(len(rows))
     # Centres of groups of atoms lie within the surface that the atoms reach: a coarse model is
     # a little too small by its making, by less than its own Gaussians are wide.
     radius = float(np.sqrt((model.positions**2).sum(axis=1).mean()))
     seen = abs(factor - 1.0) * radius > FINEST_SHARE_OF_WIDTH * float(np.median(model.widths))
-    clear = seen and len(rows) >= FEWEST and float(gain.mean()) > CLEAR * error
-    return ScaleCheck(factor, float(own.mean()), float(best.mean()), bool(clear))
+    clear = seen and is_clear(best - own)
+    return ScaleCheck(factor, float(own.mean()), float(best.mean()), clear)

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import BATCH, ForwardModel
-from cryoparts.image_model.geometry import sample_of
+from cryoparts.image_model.geometry import is_clear, sample_of
 from cryoparts.imaging.fourier import inverse_transform, ring_count, ring_index
 from cryoparts.imaging.shell_correlation import ring_statistics
 from cryoparts.seeds import Purpose
@@ -44,12 +44,6 @@ STEPS_PIXELS = (0.5, 0.25, 0.125, 0.0625)
 WORTH_PIXELS = 0.5
 """Working pixels from which on a shift is more than rounding: programs disagree by half a voxel
 on where the centre of a box is."""
-
-CLEAR = 5.0
-"""Gain over its standard error from which on another place is beyond doubt."""
-
-FEWEST = 20
-"""Particles below which no error of a mean is known well enough."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +86,7 @@ def check_shift(
     found = _Correlations.of(particles, model, band, rows, reach)
     shift = found.best(reach)
     own, best = found.at(np.zeros(3)), found.at(shift)
-    gain = best - own
-    error = float(gain.std()) / np.sqrt(len(rows))
-    clear = (
-        len(rows) >= FEWEST
-        and float(np.linalg.norm(shift)) > WORTH_PIXELS
-        and float(gain.mean()) > CLEAR * error
-    )
+    clear = float(np.linalg.norm(shift)) > WORTH_PIXELS and is_clear(best - own)
     return ShiftCheck(
         shift * particles.pixel_size_angstrom, float(own.mean()), float(best.mean()), clear
     )

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from cryoparts.motion.moved_parts import columns_of
-from cryoparts.rigid.motion_statistics import displacement_metric
-from cryoparts.rigid.rigid_modes import MOST_MODES, RigidModes, screws_of
+from cryoparts.rigid.rigid_modes import MOST_MODES, six_ways
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.hidden_normal import hidden_normal
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.motion.motion_files import PartMotion
     from cryoparts.motion.moved_parts import PartsInImages
+    from cryoparts.rigid.rigid_modes import RigidModes
 
     FloatArray = NDArray[np.float64]
 
@@ -55,8 +54,6 @@ have 4 to 35; what parts that stand still show, in poses that are a degree off, 
 LEAST_ANGSTROM = 0.5
 """Root mean square displacement from which on it is one."""
 
-SCREW = 6
-
 
 def modes_by_images(images: PartsInImages) -> dict[int, RigidModes]:
     """Ways in which the images say that parts move; parts of which they say none are left out.
@@ -74,21 +71,14 @@ def modes_by_images(images: PartsInImages) -> dict[int, RigidModes]:
     found: dict[int, RigidModes] = {}
     for first in range(0, len(numbers), AT_ONCE):
         several = numbers[first : first + AT_ONCE]
-        every = {part: _six_ways(parts[part]) for part in several}
+        every = {part: six_ways(parts[part].motions, parts[part].present) for part in several}
         for part, told, information in _asked(images, every, rows):
             there = parts[part].present[rows]
             if there.sum() >= FEWEST:
                 modes = _modes(every[part], told[there], information[there])
-                found |= {} if modes is None else {part: modes}
+                if len(modes.rms_angstrom):
+                    found[part] = modes
     return found
-
-
-def _six_ways(motion: PartMotion) -> RigidModes:
-    """Each displaces a part by 1 Å (root mean square); coordinates are of the decoded motion."""
-    root, inverse_root = displacement_metric(motion.motions.second)
-    screws = screws_of(motion.motions)
-    about_mean = (screws - screws[motion.present].mean(axis=0)) @ root
-    return RigidModes(inverse_root, about_mean, np.ones(SCREW))
 
 
 def _asked(
@@ -101,18 +91,14 @@ def _asked(
     for part, columns in zip(ways, columns_of(ways), strict=True):
         precision = torch.linalg.inv(covariance[:, columns, columns].double())
         told = (precision @ mean[:, columns, None].double())[..., 0]
-        prior = torch.eye(SCREW, device=mean.device) / LOOSE_ANGSTROM**2
+        prior = torch.eye(told.shape[1], device=mean.device) / LOOSE_ANGSTROM**2
         yield part, told.cpu().numpy(), (precision - prior).cpu().numpy()
 
 
-def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> RigidModes | None:
+def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> RigidModes:
     """What stands out of the images' errors, on scales of its deviation."""
     found = hidden_normal(told, information, start=LOOSE_ANGSTROM)
     stands = (found.gain > STANDS_OUT) & (found.deviation > LEAST_ANGSTROM)
     kept = np.flatnonzero(stands)[:MOST_MODES]
-    if not len(kept):
-        return None
-    along, rms = found.axes[:, kept], found.deviation[kept]
-    return RigidModes(
-        (rms * (ways.modes @ along)).T, (ways.coordinates - found.mean) @ along / rms, rms
-    )
+    about_mean = replace(ways, coordinates=ways.coordinates - found.mean)
+    return about_mean.along(found.axes[:, kept], found.deviation[kept])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import Channel
     from cryoparts.motion.run_motion import RunMotion
+    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.rigid.rigid_modes import RigidModes
     from cryoparts.training.setup import TrainingSetup
@@ -182,10 +184,14 @@ class PartsInImages:
             _core(self.motion, device) if self.relative_to_core else None,
             self.vary,
         )
-        change = current_change(setup.forward.particles.folder)
-        if len(change):
-            likelihood = about_given_poses(likelihood, change.spread)
-        return likelihood, moved_parts, start_of(change, start)
+        if len(self._change):
+            likelihood = about_given_poses(likelihood, self._change.spread)
+        return likelihood, moved_parts, start_of(self._change, start)
+
+    @cached_property
+    def _change(self) -> PoseChange:
+        """Of the run's poses: read once, it may be of a million particles."""
+        return current_change(self.setup.forward.particles.folder)
 
     def _bodies(self, modes: dict[int, RigidModes]) -> list[MovedBody]:
         device, bodies = self.setup.forward.device, []

@@ -12,6 +12,7 @@ from cryoparts.parts.part_chains import chains_of_part, in_brief
 from cryoparts.parts.part_kinds import (
     AMPLITUDE_CHANGES_OF_MOVING,
     DISPLACEMENT_CHANGES_ANGSTROM,
+    kind_of,
 )
 from cryoparts.parts.part_labels import CORE
 
@@ -165,14 +166,16 @@ def _moving(row: dict[str, str], motion: Mapping[str, Any] | None) -> dict[str, 
     moved = float(motion["displacement_rms_angstrom"])
     if moved < DISPLACEMENT_CHANGES_ANGSTROM:
         return row
-    turns, kind = bool(motion["screw"]["turns"]), "mixed"
-    fades = float(row["amplitude_deviation"]) >= AMPLITUDE_CHANGES_OF_MOVING
-    if row["kind"] == "slight" or not fades:
-        kind = "rotation" if turns else "translation"
+    turns = bool(motion["screw"]["turns"])
+    fades = (
+        row["kind"] == "present/absent"
+        and float(row["amplitude_deviation"]) >= AMPLITUDE_CHANGES_OF_MOVING
+    )
     left = float(motion["residual_rms_angstrom"])
     angle = float(motion["signed_angle_degrees"]["deviation"]) if turns else 0.0
     return row | {
-        "kind": kind,
+        # images were asked for rigid motions alone
+        "kind": kind_of(fades=fades, moves=True, rigid=1.0, turning=float(turns)),
         "displacement_angstrom": f"{moved:.4f}",
         "rigid_share": f"{max(1.0 - (left / moved) ** 2, 0.0):.4f}",
         "angle_deviation_degrees": f"{angle:.4f}",

@@ -162,7 +162,7 @@ def _change(
     if moves:
         fades = fades and deviation >= AMPLITUDE_CHANGES_OF_MOVING
     return PartChange(
-        kind=_kind(fades=fades, moves=moves, rigid=rigid, turning=turning),
+        kind=kind_of(fades=fades, moves=moves, rigid=rigid, turning=turning),
         amplitude_mean=1.0 if amplitude is None else float(amplitude.mean()),
         amplitude_deviation=deviation,
         displacement_angstrom=displacement,
@@ -172,7 +172,8 @@ def _change(
     )
 
 
-def _kind(*, fades: bool, moves: bool, rigid: float, turning: float) -> Kind:
+def kind_of(*, fades: bool, moves: bool, rigid: float, turning: float) -> Kind:
+    """The third of the rules: `rigid` and `turning` are shares, as in `PartChange`."""
     if fades and moves:
         return "mixed"
     if fades:

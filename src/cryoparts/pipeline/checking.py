@@ -22,12 +22,9 @@ from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.input_checks import agreement, convention_problem, sampled_rows
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
 from cryoparts.pipeline.start import (
-    report_copies,
+    report_fit,
     report_geometry,
     report_map_size,
-    report_own_map,
-    report_scale,
-    report_shift,
     save_model,
     with_working_box,
 )
@@ -157,10 +154,7 @@ def check_sample(
         problem = convention_problem(found.check, config)
         report_geometry(found.check, found.prepared, particles.table, problem, tell)
         report_map_size(model, config.gaussians, particles.table)
-        report_copies(found.prepared, made, band, config)
-        report_scale(found, made, band, particles, config)
-        report_shift(found, made, band, config)
-        report_own_map(found, made, config)
+        report_fit(found, made, band, particles, config)
         return SampleChecked(found.check, particles.table.image_count)
 
 

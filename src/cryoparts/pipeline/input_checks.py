@@ -41,8 +41,8 @@ GO_ON = "Or give --as-given to go on all the same."
 SAME_SIDE = 0.02
 """Relative difference of side lengths from which on a map is not of the particles' box."""
 LARGEST_FADING = 3.0
-"""Of the model's detail beside the particles' (`MapCheck`): 1 to 1.6 of structures and of consensus
-maps, 4 to 8 of maps filtered to 20 Å, 14 to 17 of such to 30 Å."""
+"""Of the model's detail beside the particles' (`MapCheck`): 0.7 to 1.8 of structures and consensus
+maps, whatever their box, 4.9 of one filtered to 20 Å, 13 of one filtered to 30 Å."""
 
 LARGEST_SHARE_OUTSIDE = 0.05
 """Of the particles' density: up to 0.025 of structures, masked and noisy maps, 0.1 to 0.2 of maps

@@ -227,10 +227,7 @@ def start_run(
         found = agreement(prepared, model, band, config)
         problem = require_conventions(found.check, config)
         report_geometry(found.check, found.prepared, table, problem, tell)
-        report_copies(found.prepared, model, band, config)
-        report_scale(found, model, band, particles, config)
-        report_shift(found, model, band, config)
-        report_own_map(found, model, config)
+        report_fit(found, model, band, particles, config)
     return Run.open(output)
 
 
@@ -277,40 +274,29 @@ def report_map_size(path: Path, options: ModelConfig, table: ParticleTable) -> N
             LOG.warning(problem.line)
 
 
-def report_scale(
+def report_fit(
     found: Agreement,
     model: GaussianModel,
     band: Band,
     particles: ParticleSet,
     config: RunConfig,
 ) -> None:
-    """Warn where the particles show the model larger or smaller than it is."""
+    """Warn of copies that do not fit, and where the particles show another model than this:
+    in size, in place, or in what it lacks.
+    """
+    report_copies(found.prepared, model, band, config)
     if not found.check.significant or found.check.clearly_wrong:
         return
-    scale = check_scale(found.prepared, model, band, config.training.seed)
-    problem = scale_problem(scale, particles.table)
-    if problem is not None:
-        LOG.warning(problem.line)
-
-
-def report_shift(found: Agreement, model: GaussianModel, band: Band, config: RunConfig) -> None:
-    """Warn where the particles show the model elsewhere than it is."""
-    if not found.check.significant or found.check.clearly_wrong:
-        return
-    problem = shift_problem(check_shift(found.prepared, model, band, config.training.seed), config)
-    if problem is not None:
-        LOG.warning(problem.line)
-
-
-def report_own_map(found: Agreement, model: GaussianModel, config: RunConfig) -> None:
-    """Warn where the model lacks what the particles' own map has."""
-    if not found.check.significant or found.check.clearly_wrong:
-        return
-    prepared = found.prepared
-    rows = first_rows(prepared.image)
-    checked = check_map(prepared, model, rows, config.training.seed)
-    for problem in [] if checked is None else map_problems(checked):
-        LOG.warning(problem.line)
+    prepared, seed = found.prepared, config.training.seed
+    own_map = check_map(prepared, model, first_rows(prepared.image), seed)
+    problems = [
+        scale_problem(check_scale(prepared, model, band, seed), particles.table),
+        shift_problem(check_shift(prepared, model, band, seed), config),
+        *([] if own_map is None else map_problems(own_map)),
+    ]
+    for problem in problems:
+        if problem is not None:
+            LOG.warning(problem.line)
 
 
 def report_copies(

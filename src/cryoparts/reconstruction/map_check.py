@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import irfftn, rfftn
+from scipy.fft import rfftn
 
 from cryoparts.gaussians.density import render
-from cryoparts.imaging.shells import shell_sums, shells_of_half_volume
+from cryoparts.imaging.shells import shell_sums
+from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.half_maps import reconstruct_half_maps
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
@@ -101,21 +102,19 @@ def check_map(
     if known < FEWEST_SHELLS:
         return None
     box, pixel = particles.box_size, particles.pixel_size_angstrom
-    seen, noise = rfftn(own.map), rfftn(0.5 * (own.half1 - own.half2))
-    shown = rfftn(render(model, box, pixel))
-    scale, power = _scale(seen, shown)
+    shown = render(model, box, pixel)
+    scale, power = _scale(own.map, shown)
     coarse = float(np.average(scale[COARSE], weights=power[COARSE]))
     if not coarse > 0:  # wrong contrast or poses: there is nothing to compare
         return None
     last = max(3, known // 4)
     fades = float(np.average(scale[known - last : known], weights=power[known - last : known]))
-    once = np.ones(box // 2 + 1)
     kept = np.arange(box // 2 + 1) < known
-    density, error, explained = (
-        _filtered(of, factor * kept, box)
-        for of, factor in ((seen, once), (noise, once), (shown, np.maximum(scale, 0.0)))
-    )
-    return MapCheck(box * pixel / known, fades / coarse, _outside(density, explained, error))
+    all_shells = by_shell(kept, box)
+    density = filtered(own.map, all_shells)
+    noise = filtered(0.5 * (own.half1 - own.half2), all_shells)
+    explained = filtered(shown, by_shell(np.maximum(scale, 0.0) * kept, box))
+    return MapCheck(box * pixel / known, fades / coarse, _outside(density, explained, noise))
 
 
 def _known_shells(own: Reconstruction) -> int:
@@ -125,19 +124,12 @@ def _known_shells(own: Reconstruction) -> int:
 
 
 def _scale(
-    seen: NDArray[np.complexfloating], shown: NDArray[np.complexfloating]
+    seen: NDArray[np.floating], shown: NDArray[np.floating]
 ) -> tuple[FloatArray, FloatArray]:
     """Factor of each shell from the model to the map, and the model's power."""
-    power = shell_sums(np.abs(shown) ** 2)
-    return shell_sums((seen * shown.conj()).real) / np.maximum(power, 1e-30), power
-
-
-def _filtered(transform: NDArray[np.complexfloating], by_shell: FloatArray, box: int) -> FloatArray:
-    """A map (D, D, D) with each shell's amplitude changed; nothing beyond the last."""
-    shells = shells_of_half_volume(box)
-    factor = np.zeros(int(shells.max()) + 1)
-    factor[: len(by_shell)] = by_shell
-    return np.asarray(irfftn(transform * factor[shells], s=(box,) * 3), dtype=np.float64)
+    map_transform, transform = rfftn(seen), rfftn(shown)
+    power = shell_sums(np.abs(transform) ** 2)
+    return shell_sums((map_transform * transform.conj()).real) / np.maximum(power, 1e-30), power
 
 
 def _outside(density: FloatArray, explained: FloatArray, error: FloatArray) -> float:

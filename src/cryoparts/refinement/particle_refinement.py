@@ -303,8 +303,8 @@ class _RefiningEach:
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
-        pose = None if self.pose is None else self.pose[rows]
-        return own.solve(self.latent[rows], rows, self.steps, pose=pose).latent
+        start = _start_pose(self.latent, self.pose, rows)
+        return own.solve(self.latent[rows], rows, self.steps, pose=start).latent
 
 
 def _start_pose(latent: Tensor, pose: Tensor | None, rows: NDArray[np.int64]) -> Tensor:

@@ -220,15 +220,8 @@ def _capital(title: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-KINDS = {
-    "present/absent": "comes and goes",
-    "mixed": "comes and goes, and moves",
-    "rotation": "moves",
-    "translation": "moves",
-    "deformation": "moves",
-    "slight": "changes slightly",
-}
-"""Kinds of change in plain words."""
+FADING, MOVING = ("present/absent", "mixed"), ("mixed", "rotation", "translation", "deformation")
+"""Kinds of change (`part_kinds`) of parts that come and go, and of those that move."""
 
 
 def _change(
@@ -238,17 +231,20 @@ def _change(
     if results.parts is None:
         return "", ""
     row = described.get(f"part_{label}")
-    if row is not None and row["kind"] in KINDS:
-        kind = KINDS[row["kind"]]
+    if row is not None and row["kind"]:
         amplitude, moved = float(row["amplitude_deviation"]), float(row["displacement_angstrom"])
-        fades, moves = "comes" in kind, "moves" in kind
+        fades, moves = row["kind"] in FADING, row["kind"] in MOVING
     else:
         members = results.parts.members(label)
         amplitude = float(results.parts.amplitude_change[members].mean())
         moved = float(np.sqrt((results.parts.displacement_rms_angstrom[members] ** 2).mean()))
         fades, moves = amplitude >= AMPLITUDE_CHANGES, moved >= DISPLACEMENT_CHANGES_ANGSTROM
-        kind = KINDS["mixed" if fades and moves else "present/absent" if fades else
-                     "rotation" if moves else "slight"]  # fmt: skip
+    if fades and moves:
+        kind = "comes and goes, and moves"
+    elif fades:
+        kind = "comes and goes"
+    else:
+        kind = "moves" if moves else "changes slightly"
     numbers = [f"its amount by ± {percent(amplitude)}"] if fades else []
     numbers += [f"its place by {moved:.1f} Å r.m.s."] if moves else []
     return kind, ", ".join(numbers)

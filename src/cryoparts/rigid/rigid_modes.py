@@ -46,6 +46,21 @@ class RigidModes:
     coordinates: FloatArray
     rms_angstrom: FloatArray
 
+    def along(self, axes: FloatArray, rms_angstrom: FloatArray) -> RigidModes:
+        """Modes along orthonormal combinations of these, of unit coordinates of other size.
+
+        Parameters
+        ----------
+        axes : array, shape (m, k)
+            A column a mode; these must displace by 1 Å each.
+        rms_angstrom : array, shape (k,)
+        """
+        return RigidModes(
+            rms_angstrom[:, None] * (axes.T @ self.modes),
+            self.coordinates @ axes / rms_angstrom,
+            rms_angstrom,
+        )
+
 
 def screws_of(motions: RigidMotions) -> FloatArray:
     """Rotation vectors and shifts of P particles, shape (P, 6)."""
@@ -66,13 +81,24 @@ def find_modes(motions: RigidMotions, present: NDArray[np.bool_]) -> RigidModes:
     present : bool array, shape (P,)
         Particles that the modes are found from; all get coordinates.
     """
-    root, inverse_root = displacement_metric(motions.second)
-    screws = screws_of(motions)
-    about_mean = (screws - screws[present].mean(axis=0)) @ root
-    variance, patterns = np.linalg.eigh(np.cov(about_mean[present].T, bias=True))
+    ways = six_ways(motions, present)
+    variance, patterns = np.linalg.eigh(np.cov(ways.coordinates[present].T, bias=True))
     variance, patterns = variance[::-1], patterns[:, ::-1]
     least = max(LEAST_SHARE * float(variance.sum()), LEAST_MOTION_ANGSTROM**2)
     kept = int((variance[:MOST_MODES] > least).sum())
-    rms = np.sqrt(variance[:kept])
-    along = patterns[:, :kept]
-    return RigidModes((rms * (inverse_root @ along)).T, about_mean @ along / rms, rms)
+    return ways.along(patterns[:, :kept], np.sqrt(variance[:kept]))
+
+
+def six_ways(motions: RigidMotions, present: NDArray[np.bool_]) -> RigidModes:
+    """All ways of a rigid body, each of which displaces a part by 1 Å (root mean square).
+
+    Parameters
+    ----------
+    motions : RigidMotions
+    present : bool array, shape (P,)
+        Particles whose mean motion is 0.
+    """
+    root, inverse_root = displacement_metric(motions.second)
+    screws = screws_of(motions)
+    about_mean = (screws - screws[present].mean(axis=0)) @ root
+    return RigidModes(inverse_root, about_mean, np.ones(len(inverse_root)))

@@ -17,7 +17,7 @@ ROUNDS = 60
 """Of expectation and maximisation; deviations that stand out of the errors are found in ten."""
 
 USUAL = 0.95
-"""Vectors farther out than this share would be weigh less, so that a few wild ones set nothing."""
+"""Vectors farther out than this share would be, weigh less, so that a few wild ones set nothing."""
 
 
 @dataclass(frozen=True)
