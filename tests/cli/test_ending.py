@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
 
-from cryoparts.cli.ending import TerminatedError, told_to_stop
+from cryoparts.cli.ending import AGAIN_SECONDS, TerminatedError, told_to_stop
 from cryoparts.cli.main import main
 
 
@@ -111,3 +112,18 @@ def test_a_signal_that_a_librarys_callback_swallows_is_given_again() -> None:
     with pytest.raises(TerminatedError), told_to_stop():
         at()
         time.sleep(10)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGTERM, TerminatedError), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_a_kernel_is_compiled_to_its_end_before_a_signal_counts(number, raised) -> None:
+    compiled = False
+    with pytest.raises(raised), told_to_stop():
+        with global_compiler_lock:
+            signal.raise_signal(number)
+            time.sleep(3 * AGAIN_SECONDS)
+            compiled = True
+        time.sleep(10)
+    assert compiled

@@ -25,7 +25,11 @@ HEADER = (
     "ARI",
     "junk, area",
     "good thrown away, %",
+    "turns, °",
+    "shifts, Å",
 )
+"""Of poses: errors of the given ones, of refined ones, and of those that a solver finds who is told
+what each particle looks like."""
 
 
 def ladder_markdown(records: Sequence[Record]) -> str:
@@ -44,7 +48,9 @@ def ladder_markdown(records: Sequence[Record]) -> str:
         kept = [place for place in range(len(HEADER)) if any(row[place] != "–" for row in rows)]
         lines += [
             f"**{decoder}**, a rung a line; segments from the heaviest to the lightest"
-            f"{_masses(own[0])}. Scores are over good particles in poses that are not lost.",
+            f"{_masses(own[0])}. Scores are over good particles in poses that are not lost. "
+            "Of turns and shifts, root mean square errors of the given poses, of the refined ones, "
+            "and (in brackets) of a solver's that is told what each particle looks like.",
             "",
             "| " + " | ".join(HEADER[place] for place in kept) + " |",
             "|---" * len(kept) + "|",
@@ -121,4 +127,22 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         mean_of("adjusted_rand_index", "{:.3f}"),
         mean_of("junk_area", "{:.3f}"),
         mean_of("good_thrown_away", "{:.1f}", times=100.0),
+        _pose_errors(details, "turn_rms_degrees"),
+        _pose_errors(details, "shift_rms_angstrom"),
     ]
+
+
+def _pose_errors(details: Sequence[Mapping[str, Any]], key: str) -> str:
+    """Root mean squares: given → refined (told)."""
+    judged = [own["evaluation"].get("poses") for own in details]
+    told = [(own.get("oracle") or {}).get("poses") for own in details]
+
+    def mean(errors: Sequence[Mapping[str, float] | None]) -> str | None:
+        known = [of[key] for of in errors if of is not None]
+        return f"{fmean(known):.2f}" if known else None
+
+    given, used = (mean([of and of[which] for of in judged]) for which in ("given", "used"))
+    if given is None or used is None:
+        return "–"
+    oracle = mean(told)
+    return f"{given} → {used}" + (f" ({oracle})" if oracle is not None else "")

@@ -10,6 +10,7 @@ import numpy as np
 from cryoparts.evaluation.maps_oracle import maps_oracle
 from cryoparts.evaluation.motion_oracle import motion_oracle
 from cryoparts.evaluation.oracle import oracle_accuracy
+from cryoparts.evaluation.pose_oracle import pose_oracle
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particles.particle_set import ParticleSet
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from cryoparts.simulation.options import Progress
 
 ORACLE_FILE = "oracle.json"
+POSES = "poses"
+"""Key of the errors of the poses that the solver finds."""
 
 
 def oracle_of_data(
@@ -37,7 +40,8 @@ def oracle_of_data(
     """Solve evenly spaced good particles of a data set with the truth's segments told.
 
     Poses and CTFs are those that are given; where segments both turn and come and go,
-    amplitudes are solved with the angles told, and angles with the presence told.
+    amplitudes are solved with the angles told, and angles with the presence told. Where the
+    given poses are wrong, poses are solved with all of that told.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ def oracle_of_data(
     -------
     dict
         `OracleAccuracy`, `MotionOracle` (or both) or `MapsOracle` as plain numbers, with
-        "particles", the number solved. Read back if it was found before.
+        "particles", the number solved, and "poses": `PoseErrors`. Read back if it was found before.
     """
     kept = data / ORACLE_FILE
     if kept.is_file():
@@ -90,4 +94,7 @@ def oracle_of_data(
         solved = maps_oracle(
             images.images, maps, truth, table.poses, table.ctf, box, pixel, rows, progress
         ).as_dict()
+    elif isinstance(truth, CompositionTruth | MotionTruth):
+        told = pose_oracle(images.images, truth, table.poses, table.ctf, box, pixel, rows, progress)
+        solved |= {} if told is None else {POSES: told.as_dict()}
     return solved | {"asked": particles, "particles": len(rows)}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 AGAIN_SECONDS = 0.1
-"""After which a signal is given again that a library's callback has swallowed."""
+"""After which a signal is given again that came at a wrong time."""
 
 INTERRUPTED, TERMINATED, FAILED = 130, 143, 1
 """Exit status: 128 and the number of the signal, as shells have it; 1 where a file failed."""
@@ -49,28 +49,34 @@ class TerminatedError(BaseException):
 
 @contextmanager
 def told_to_stop() -> Iterator[None]:
-    """SIGTERM raises `TerminatedError` in the block, so that unfinished files are removed.
+    """SIGTERM raises `TerminatedError` in the block, Ctrl-C `KeyboardInterrupt`.
 
-    An exception that rises within a callback of a library (a kernel that is being loaded)
-    is told to `sys.unraisablehook` and lost: the signal is then given again, a little later,
-    when the callback has returned.
+    Unfinished files are removed on the way out. A compiler that is left half way can take the
+    process down later: a signal that comes while a kernel is compiled is given again a little
+    later. So is one whose exception rises within a callback of a library (a kernel that is being
+    loaded), where it is told to `sys.unraisablehook` and lost.
     """
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TerminatedError
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if _compiles_a_kernel():
+            _give_again(number)
+        elif number == signal.SIGTERM:
+            raise TerminatedError
+        else:
+            raise KeyboardInterrupt
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
         if issubclass(unraisable.exc_type, TerminatedError | KeyboardInterrupt):
             terminated = issubclass(unraisable.exc_type, TerminatedError)
-            again = signal.SIGTERM if terminated else signal.SIGINT
-            timer = threading.Timer(AGAIN_SECONDS, interrupt_main, (again,))
-            timer.daemon = True
-            timer.start()
+            _give_again(signal.SIGTERM if terminated else signal.SIGINT)
         else:
             told(unraisable)
 
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored (``nohup &``)
+        numbers.append(signal.SIGINT)
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        before = {number: signal.signal(number, stop) for number in numbers}
     except ValueError:  # not the main thread: somebody else's program
         yield
         return
@@ -79,7 +85,20 @@ def told_to_stop() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = told
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _give_again(number: int) -> None:
+    timer = threading.Timer(AGAIN_SECONDS, interrupt_main, (number,))
+    timer.daemon = True
+    timer.start()
+
+
+def _compiles_a_kernel() -> bool:
+    """Whether this thread is within numba's compiler, which is not imported for the question."""
+    compiler = sys.modules.get("numba.core.compiler_lock")
+    return compiler is not None and bool(compiler.global_compiler_lock.is_locked())
 
 
 def end_unfinished(arguments: Sequence[str], *, terminated: bool) -> None:

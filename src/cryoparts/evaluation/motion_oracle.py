@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cryoparts.evaluation.most_probable_step import most_probable_step
 from cryoparts.evaluation.oracle import (
     BATCH,
     PARTICLES_FOR_NOISE,
@@ -143,44 +144,6 @@ def motion_oracle(
             for number, name in enumerate(motion.region_names)
         },
     )
-
-
-def most_probable_step(
-    inputs: FitInputs, weights: Tensor, angles_degrees: FloatArray, variance: float
-) -> FloatArray:
-    """Change of the angles (B, R), degrees, to the maximum of the linearised posterior.
-
-    Minimises ``sum_k w |Y - s (M + sum_r D_r d_r)|² + sum_r (t_r + d_r)² / variance`` for
-    the scale s and the steps d, with M the model at the angles t and D its derivatives.
-
-    Parameters
-    ----------
-    inputs : FitInputs
-        Of B images; its templates are M and D.
-    weights : Tensor, shape (B, D, D // 2 + 1)
-        Inverse noise power, conjugate pairs counted twice; 0 leaves out.
-    angles_degrees : array, shape (B, R)
-        t.
-    variance : float
-        Of the prior, degrees².
-    """
-    root = weights.sqrt()
-    rows = torch.view_as_real(inputs.templates * root[:, None]).flatten(2).double()
-    right = torch.view_as_real(inputs.images * root).flatten(1).double()
-    normal = (rows @ rows.transpose(1, 2)).numpy()
-    target = (rows @ right[..., None])[..., 0].numpy()
-    scale = target[:, 0] / np.maximum(normal[:, 0, 0], 1e-30)
-    scale = np.where(np.abs(scale) > 1e-12, scale, 1e-12)
-    # Solved for (s, s d): the prior on t + d is one on s d, with the scale found so far.
-    precision = 1.0 / (scale**2 * variance)
-    prior = np.eye(normal.shape[1])
-    prior[0, 0] = 0.0
-    normal = normal + precision[:, None, None] * prior
-    target[:, 1:] -= (precision * scale)[:, None] * angles_degrees
-    solved = np.linalg.solve(normal, target[..., None])[..., 0]
-    found = np.where(np.abs(solved[:, :1]) > 1e-12, solved[:, :1], 1e-12)
-    step: FloatArray = solved[:, 1:] / found
-    return step
 
 
 class _Projector:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from cryoparts.errors import InputError
 from cryoparts.evaluation.composition_evaluation import evaluate_composition
 from cryoparts.evaluation.motion_evaluation import evaluate_motion
+from cryoparts.evaluation.pose_accuracy import PoseErrors
 from cryoparts.evaluation.run_results import RunResults
 from cryoparts.evaluation.truth import align_truth, load_truth
 from cryoparts.inference.decode import TrainedDecoder
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from cryoparts.io.run_directory import RunDirectory
     from cryoparts.particles.prepared import PreparedParticles
-    from cryoparts.simulation.ground_truth import MapsTruth
+    from cryoparts.simulation.ground_truth import MapsTruth, Truth
 
     Progress = Callable[[int, int], None]
 
@@ -77,6 +79,10 @@ def evaluate_run(
         good, every = int(truth.good.sum()), len(truth.good)
         headline["good particles, which alone count"] = f"{good} of {every}"
         details["particles"] = {"good": good, "all": every}
+    poses = _poses(trained.particles, truth)
+    if poses:
+        headline["poses off by, as given and as refined"] = f"{poses['given']}; {poses['used']}"
+        details["poses"] = {name: errors.as_dict() for name, errors in poses.items()}
     if isinstance(truth, CompositionTruth):
         judged = evaluate_composition(results, truth, oracle=oracle, progress=progress)
         headline |= judged[0]
@@ -110,6 +116,20 @@ def _maps(results: RunResults, truth: MapsTruth) -> tuple[dict[str, str], dict[s
             states[f"part_{part}"] = {"adjusted_rand_index": score}
             headline[f"states of part_{part} and maps, adjusted Rand index"] = f"{score:.3f}"
     return headline or {"parts": "none found"}, {"states": states}
+
+
+def _poses(particles: PreparedParticles, truth: Truth) -> dict[str, PoseErrors]:
+    """Errors of the good particles' poses; nothing where they were right and have stayed so."""
+    if truth.nuisances is None:
+        return {}
+    good = np.flatnonzero(truth.good)
+    true = truth.nuisances.take(good)
+    given, used = particles.with_given_poses().poses, particles.poses
+    found = {
+        "given": PoseErrors.of(given.take(good), true),
+        "used": PoseErrors.of(used.take(good), true),
+    }
+    return found if any(errors.are_wrong for errors in found.values()) else {}
 
 
 def _require_images(particles: PreparedParticles, run: RunDirectory) -> None:
