@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 import subprocess
@@ -134,6 +135,13 @@ class Steps:
         reconstruct_states(self.run, part_numbers(self.run))
 
 
+def give_threads(run: Run, threads: int) -> None:
+    """As if the run had been started with `--threads`: of what one process does by itself."""
+    path = run.root / "config.yaml"
+    text = re.sub(r"(?m)^(  threads:).*$", rf"\1 {threads}", path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+
+
 def timed(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
@@ -151,8 +159,10 @@ def measured(steps: Steps, chosen: list[str], processes: int, repeats: int) -> l
             step()  # what is loaded or compiled once, everywhere
             for _ in range(repeats):
                 # what is not shared has as many threads as there are processes
+                give_threads(steps.run, processes)
                 with threadpool_limits(processes, "blas"):
                     several.append(timed(step))
+                give_threads(steps.run, 1)
                 with threadpool_limits(1, "blas"), shared_work(1):
                     one.append(timed(step))
             rows.append({"step": name, "particles": particles, "one": one, "several": several})

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoparts.at_rest.bodies import Body, BodyMotion
 from cryoparts.at_rest.make_maps import Making, group_particles, make_maps
-from cryoparts.at_rest.neighbourhoods import corrected_field, find_neighbourhoods, follow
+from cryoparts.at_rest.neighbourhoods import CorrectedField, find_neighbourhoods, follow
 from cryoparts.at_rest.run_regions import make_regions, molecule_mask
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.imaging.shell_correlation import fourier_shell_correlation
@@ -35,12 +35,6 @@ def bent(points: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     return np.stack([new_x - x, 0 * angle, new_z - z], axis=2)
 
 
-def batches(moved: np.ndarray, size: int = 50):
-    for start in range(0, len(moved), size):
-        rows = np.arange(start, min(start + size, len(moved)))
-        yield rows, moved[rows]
-
-
 def test_every_gaussian_is_in_one_neighbourhood():
     found = find_neighbourhoods(rod(), 12, seed=0)
     members = np.concatenate([one.members for one in found])
@@ -56,7 +50,9 @@ def test_a_rigid_motion_is_followed_exactly():
     shift = rng.normal(size=(COUNT, 3)) * 3
     places = model.positions.astype(float)
     moved = np.einsum("pij,nj->pni", rotation, places) + shift[:, None] - places
-    bodies, left = follow(model, find_neighbourhoods(model, 6, 0), batches(moved), np.ones(COUNT))
+    bodies, left = follow(
+        model, find_neighbourhoods(model, 6, 0), moved.__getitem__, np.ones(COUNT)
+    )
     assert left < 1e-6
     for body in bodies:
         np.testing.assert_allclose(body.motion.rotation, rotation, atol=1e-6)
@@ -68,7 +64,7 @@ def test_more_neighbourhoods_leave_less_of_a_bend():
     curvature = np.random.default_rng(2).uniform(-1, 1, COUNT) * np.deg2rad(30) / 52
     moved = bent(model.positions.astype(float), curvature)
     left = [
-        follow(model, find_neighbourhoods(model, k, 0), batches(moved), np.ones(COUNT))[1]
+        follow(model, find_neighbourhoods(model, k, 0), moved.__getitem__, np.ones(COUNT))[1]
         for k in (1, 6, 24)
     ]
     size = float(np.sqrt((moved**2).sum(2).mean()))
@@ -87,8 +83,7 @@ def test_the_parts_are_moved_as_the_images_say():
     )
     decoded = 0.0 * rng.normal(size=(COUNT, 60, 3))
     decoded[:, own[0]] += 0.5
-    field = corrected_field(model, [body], lambda rows: decoded[rows], COUNT, 50)
-    moved = np.concatenate([m for _, m in field])
+    moved = CorrectedField(model, [body], decoded.__getitem__)(np.arange(COUNT))
     told = np.einsum("pij,nj->pni", rotation, places[own]) + 1.0 - places[own]
     assert np.abs(moved[:, own[1:]] - told[:, 1:]).max() < 0.25
     assert np.abs(moved[:, 30:]).max() == 0.0
@@ -104,7 +99,7 @@ def shown():
     moved = bent(blobs.positions, curvature)
     box, pixel = 36, 4.0
     particles = toy_particles(blobs, 400, box, pixel, noise=2.0, displaced=moved)
-    bodies, _ = follow(model, find_neighbourhoods(model, 12, 0), batches(moved), np.ones(400))
+    bodies, _ = follow(model, find_neighbourhoods(model, 12, 0), moved.__getitem__, np.ones(400))
     regions = make_regions(model, [("core", "core", np.arange(120))], box, pixel)
     groups = group_particles(particles, np.ones(400), [], bodies)
     mask = molecule_mask(model, box, pixel)

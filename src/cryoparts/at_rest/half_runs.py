@@ -24,10 +24,14 @@ from cryoparts.inference.decode import particle_probability
 from cryoparts.io.tables import save_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.run.run import Run
 
+    FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +57,39 @@ class HalfRuns:
     def both(self) -> tuple[Run, Run]:
         """Half 1 first."""
         return self.first, self.second
+
+
+@dataclass(frozen=True)
+class DecodedByHalf:
+    """Displacements of all Gaussians as each particle's own decoder says; it can be sent.
+
+    Parameters
+    ----------
+    decoders : sequence of TrainedDecoder
+        Of half 1 and half 2; or one, of all particles.
+    half_set : int array, shape (P,), or None
+        1 or 2; not needed of one decoder.
+    """
+
+    decoders: Sequence[TrainedDecoder]
+    half_set: NDArray[np.int8] | None
+
+    def __call__(self, rows: IntArray) -> FloatArray:
+        """Of the particles `rows` (n, N, 3), Å; 0 of those of neither half."""
+        if self.half_set is None:
+            return self._decoded(self.decoders[0], rows)
+        moved = np.zeros((len(rows), len(self.decoders[0].neutral), 3))
+        for half, decoder in enumerate(self.decoders, start=1):
+            own = self.half_set[rows] == half
+            if own.any():
+                moved[own] = self._decoded(decoder, rows[own])
+        return moved
+
+    @staticmethod
+    def _decoded(decoder: TrainedDecoder, rows: IntArray) -> FloatArray:
+        moved = decoder.decode(rows).displacements
+        assert moved is not None  # positions vary: asked for before
+        return np.asarray(moved, dtype=np.float64)
 
 
 def keep_apart(run: Run, half: int) -> None:

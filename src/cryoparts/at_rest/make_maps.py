@@ -15,6 +15,7 @@ from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import Chosen
 from cryoparts.reconstruction.half_maps import gather_half_maps
 from cryoparts.reconstruction.local_resolution import local_resolution
+from cryoparts.reconstruction.map_threads import each_map
 from cryoparts.reconstruction.passes import images_read
 from cryoparts.reconstruction.windows import effective_count
 
@@ -204,10 +205,12 @@ def make_maps(
         deformed = _blended_one_by_one(consensus, (Volumes.of(h) for h in gathered), weights)
     kinds = [_kinds(consensus, bodies.get(region.name), deformed) for region in regions]
     everyone = effective_count(groups.consensus.all_weights)
-    judged = tuple(
-        judge_region(region, each, pixel, effective.get(region.name, everyone), seed)
-        for region, each in zip(regions, kinds, strict=True)
-    )
+
+    def judge(one: tuple[Region, dict[Kind, Volumes]]) -> JudgedRegion:
+        region, each = one
+        return judge_region(region, each, pixel, effective.get(region.name, everyone), seed)
+
+    judged = tuple(each_map(judge, zip(regions, kinds, strict=True), making.threads))
     before = Quality.of(consensus, mask, pixel, seed)
     b_factor = before.b_factor if making.b_factor == "auto" else making.b_factor
     assert not isinstance(b_factor, str)

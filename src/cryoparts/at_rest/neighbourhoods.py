@@ -26,21 +26,25 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from cryoparts.at_rest.bodies import Body, BodyMotion
+from cryoparts.parallel.current import team
 from cryoparts.rigid.rigid_motion import fit_rigid_motions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from cryoparts.gaussians.model import GaussianModel
-    from cryoparts.rigid.rigid_motion import RigidMotions
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
+    Field = Callable[[IntArray], FloatArray]
 
 FEWEST_GAUSSIANS = 8
 """Of a neighbourhood on average: a rotation of fewer is mostly the decoder's noise."""
+
+BATCH = 64
+"""Particles at a time."""
 
 LEAST_WEIGHT = 0.01
 """Gaussians that count less for a neighbourhood are left out of its fit."""
@@ -94,69 +98,8 @@ def find_neighbourhoods(model: GaussianModel, count: int, seed: int) -> list[Nei
     return found
 
 
-def follow(
-    model: GaussianModel,
-    neighbourhoods: Sequence[Neighbourhood],
-    displacements: Iterator[tuple[IntArray, FloatArray]],
-    weight: FloatArray,
-) -> tuple[tuple[Body, ...], float]:
-    """Each neighbourhood as a body, moved as its Gaussians are in each particle.
-
-    Memory is that of one batch and of K motions a particle.
-
-    Parameters
-    ----------
-    model : GaussianModel
-    neighbourhoods : sequence of Neighbourhood
-    displacements : iterator of (rows, array (n, N, 3))
-        Of all Gaussians, Å, in the frame of the poses; all P particles in order.
-    weight : array, shape (P,)
-        How much each particle counts.
-
-    Returns
-    -------
-    bodies : tuple of Body
-    residual_angstrom : float
-        Root mean square of what the neighbourhoods' rigid motions leave of the
-        displacements, by mass over all particles.
-    """
-    places = model.positions.astype(np.float64)
-    masses = model.amplitudes.astype(np.float64)
-    fits: list[list[RigidMotions]] = [[] for _ in neighbourhoods]
-    left, counted = 0.0, 0
-    for _, moved in displacements:
-        for number, own in enumerate(neighbourhoods):
-            fit = fit_rigid_motions(
-                places[own.support], moved[:, own.support], masses[own.support], own.trust
-            )
-            fits[number].append(fit)
-            rest = moved[:, own.members] - fit.displace(places[own.members])
-            left += float(((rest**2).sum(axis=2) @ masses[own.members]).sum())
-        counted += len(moved)
-    bodies = tuple(
-        Body(
-            f"neighbourhood_{number}",
-            f"neighbourhood_{number}",
-            own.members,
-            BodyMotion(
-                pieces[0].centre,
-                np.concatenate([p.rotation for p in pieces]),
-                np.concatenate([p.shift_angstrom for p in pieces]),
-            ),
-            weight,
-        )
-        for number, (own, pieces) in enumerate(zip(neighbourhoods, fits, strict=True), start=1)
-    )
-    return bodies, float(np.sqrt(left / max(counted * masses.sum(), 1e-12)))
-
-
-def corrected_field(
-    model: GaussianModel,
-    bodies: Sequence[Body],
-    decoded: Callable[[IntArray], FloatArray],
-    n_particles: int,
-    batch: int,
-) -> Iterator[tuple[IntArray, FloatArray]]:
+@dataclass(frozen=True)
+class CorrectedField:
     """Displacements of all Gaussians: the decoder's, with each part's rigid motion corrected.
 
     Of a part's Gaussians what the decoder adds to a rigid motion stays, and the rigid motion
@@ -169,25 +112,109 @@ def corrected_field(
         The parts.
     decoded : callable
         Displacements (n, N, 3) of chosen particles, Å, in the frame of the poses.
-    n_particles : int
-    batch : int
-        Particles at once.
-
-    Yields
-    ------
-    rows : int array, shape (n,)
-    displacements : array, shape (n, N, 3)
     """
-    places = model.positions.astype(np.float64)
-    masses = model.amplitudes.astype(np.float64)
-    for start in range(0, n_particles, batch):
-        rows = np.arange(start, min(start + batch, n_particles))
-        moved = np.array(decoded(rows), dtype=np.float64)
-        for body in bodies:
+
+    model: GaussianModel
+    bodies: Sequence[Body]
+    decoded: Field
+
+    def __call__(self, rows: IntArray) -> FloatArray:
+        """Of the particles `rows` (n, N, 3)."""
+        places, masses = _places_and_masses(self.model)
+        moved = np.array(self.decoded(rows), dtype=np.float64)
+        for body in self.bodies:
             own = body.members
             as_decoded = fit_rigid_motions(places[own], moved[:, own], masses[own])
             motion = body.motion.take(rows)
             turned = np.einsum("pij,nj->pni", motion.rotation, places[own])
             told = turned + motion.offset_angstrom[:, None] - places[own]
             moved[:, own] += told - as_decoded.displace(places[own])
-        yield rows, moved
+        return moved
+
+
+def follow(
+    model: GaussianModel,
+    neighbourhoods: Sequence[Neighbourhood],
+    field: Field,
+    weight: FloatArray,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[tuple[Body, ...], float]:
+    """Each neighbourhood as a body, moved as its Gaussians are in each particle.
+
+    Memory is that of one batch and of K motions a particle.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    neighbourhoods : sequence of Neighbourhood
+    field : callable
+        Displacements (n, N, 3) of all Gaussians in chosen particles, Å, in the frame of the
+        poses: a `CorrectedField` for example. It can be sent to another process.
+    weight : array, shape (P,)
+        How much each particle counts.
+    progress : callable, optional
+        Told the particles done, and all.
+
+    Returns
+    -------
+    bodies : tuple of Body
+    residual_angstrom : float
+        Root mean square of what the neighbourhoods' rigid motions leave of the
+        displacements, by mass over all particles.
+    """
+    task, everyone = _Following(model, tuple(neighbourhoods), field), np.arange(len(weight))
+    found = task.joined([of for _, of in team().sweep(task, everyone, BATCH, progress)])
+    bodies = tuple(
+        Body(f"neighbourhood_{number}", f"neighbourhood_{number}", own.members, motion, weight)
+        for number, (own, motion) in enumerate(
+            zip(neighbourhoods, found.motions, strict=True), start=1
+        )
+    )
+    mass = max(len(weight) * float(model.amplitudes.sum(dtype=np.float64)), 1e-12)
+    return bodies, float(np.sqrt(found.left / mass))
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """Motions of the neighbourhoods in some particles, and the mass times Å² that they leave."""
+
+    motions: tuple[BodyMotion, ...]
+    left: float
+
+
+@dataclass(frozen=True)
+class _Following:
+    """Fits the neighbourhoods' motions in a batch of particles."""
+
+    model: GaussianModel
+    neighbourhoods: tuple[Neighbourhood, ...]
+    field: Field
+
+    def __call__(self, rows: IntArray) -> _Followed:
+        """Of the particles `rows`."""
+        places, masses = _places_and_masses(self.model)
+        moved, motions, left = self.field(rows), [], 0.0
+        for own in self.neighbourhoods:
+            fit = fit_rigid_motions(
+                places[own.support], moved[:, own.support], masses[own.support], own.trust
+            )
+            motions.append(BodyMotion(fit.centre, fit.rotation, fit.shift_angstrom))
+            rest = moved[:, own.members] - fit.displace(places[own.members])
+            left += float(((rest**2).sum(axis=2) @ masses[own.members]).sum())
+        return _Followed(tuple(motions), left)
+
+    def joined(self, several: Sequence[_Followed]) -> _Followed:
+        """Of parts of the particles, one behind the other."""
+        motions = tuple(
+            BodyMotion(
+                pieces[0].centre,
+                np.concatenate([piece.rotation for piece in pieces]),
+                np.concatenate([piece.shift_angstrom for piece in pieces]),
+            )
+            for pieces in zip(*(one.motions for one in several), strict=True)
+        )
+        return _Followed(motions, sum(one.left for one in several))
+
+
+def _places_and_masses(model: GaussianModel) -> tuple[FloatArray, FloatArray]:
+    return model.positions.astype(np.float64), model.amplitudes.astype(np.float64)

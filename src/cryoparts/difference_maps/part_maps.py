@@ -11,6 +11,7 @@ from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import Chosen
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
+from cryoparts.reconstruction.map_threads import each_map
 from cryoparts.reconstruction.passes import images_read
 from cryoparts.reconstruction.phase_randomisation import fsc_curves
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
@@ -186,7 +187,7 @@ def reconstruct_groups(
     )
     for comparison in comparisons:
         halves = {group.name: next(gathered) for group in comparison.filled}
-        yield _part_maps(comparison, halves, options, model_mask, given_mask, seed)
+        yield _part_maps(comparison, halves, options, model_mask, given_mask, seed, threads)
 
 
 def images_to_read(
@@ -211,23 +212,28 @@ def _part_maps(
     model_mask: Map,
     given_mask: Map | None,
     seed: int,
+    threads: int,
 ) -> PartMaps:
     part_mask = comparison.part_mask
     mask, mask_source = _mask(list(halves.values()), options, model_mask, given_mask)
-    made = {name: _group_map(each, mask, part_mask, options, seed) for name, each in halves.items()}
-    differences = {
-        (one, other): difference_map(
-            made[one].reconstruction,
-            made[other].reconstruction,
+    maps = each_map(
+        lambda each: _group_map(each, mask, part_mask, options, seed), halves.values(), threads
+    )
+    made = dict(zip(halves, maps, strict=True))
+    pairs = [pair for pair in comparison.pairs if made.keys() >= set(pair)]
+
+    def difference(pair: tuple[str, str]) -> DifferenceMap:
+        return difference_map(
+            made[pair[0]].reconstruction,
+            made[pair[1]].reconstruction,
             mask,
             part_mask=part_mask,
             within_part=options.test_within == "part",
             noise_kind=options.noise,
             false_discovery_rate=options.false_discovery_rate,
         )
-        for one, other in comparison.pairs
-        if one in made and other in made
-    }
+
+    differences = dict(zip(pairs, each_map(difference, pairs, threads), strict=True))
     return PartMaps(made, differences, mask, mask_source, part_mask, comparison.empty)
 
 

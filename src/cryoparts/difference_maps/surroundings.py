@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,13 +55,23 @@ class Surroundings:
     part_names: Sequence[str]
     atoms: Atoms | None = None
 
+    @cached_property
+    def _gaussian_tree(self) -> cKDTree:
+        return cKDTree(self.positions)
+
+    @cached_property
+    def _atom_tree(self) -> cKDTree:
+        if self.atoms is None:
+            raise ValueError("the model was not a structure")
+        return cKDTree(self.atoms.positions)
+
     def name(self, label: int) -> str:
         """A part's name."""
         return self.part_names[label] if label >= 0 else "unassigned"
 
     def nearest_gaussians(self, points: ArrayLike) -> tuple[NDArray[np.int64], FloatArray]:
         """Part of the Gaussian nearest to each point (x, y, z), Å, and its distance."""
-        distance, index = cKDTree(self.positions).query(np.asarray(points, dtype=np.float64))
+        distance, index = self._gaussian_tree.query(np.asarray(points, dtype=np.float64))
         return self.labels[index], np.asarray(distance)
 
     def nearest_atoms(self, points: ArrayLike) -> tuple[NDArray[np.int64], FloatArray]:
@@ -71,9 +82,7 @@ class Surroundings:
         ValueError
             If there are no atoms.
         """
-        if self.atoms is None:
-            raise ValueError("the model was not a structure")
-        distance, index = cKDTree(self.atoms.positions).query(np.asarray(points, dtype=np.float64))
+        distance, index = self._atom_tree.query(np.asarray(points, dtype=np.float64))
         return np.asarray(index, dtype=np.int64), np.asarray(distance)
 
 

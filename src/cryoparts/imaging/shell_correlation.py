@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.fft import rfftn
 from torch import Tensor
 
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
@@ -119,8 +120,8 @@ def fourier_shell_correlation(map_1: ArrayLike, map_2: ArrayLike) -> NDArray[np.
     box = first.shape[0]
     if first.shape != (box, box, box) or second.shape != first.shape:
         raise ValueError(f"the maps must be cubes of one size, got {first.shape}, {second.shape}")
-    a = np.fft.rfftn(first.astype(np.float64))
-    b = np.fft.rfftn(second.astype(np.float64))
+    a = rfftn(first.astype(np.float64))
+    b = rfftn(second.astype(np.float64))
     cross = shell_sums((a * b.conj()).real)
     power = shell_sums(np.abs(a) ** 2) * shell_sums(np.abs(b) ** 2)
     return np.divide(cross, np.sqrt(power), out=np.zeros_like(cross), where=power > 0)

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 
-CHUNK = 256
-"""Particles decoded at once: 2,048 Gaussians take 13 MB as float64."""
+CHUNK = 64
+"""Particles decoded at once: 2,048 Gaussians take 3 MB as float64, and a few thousand particles
+are batches enough for several processes."""
 
 
 _SAMPLE = 200
@@ -143,7 +144,7 @@ def measure_motion(
 ) -> RunMotion:
     """Fit the motion of every part in every particle.
 
-    Particles are decoded in chunks of 256, so memory does not grow with them but
+    Particles are decoded in chunks, so memory does not grow with them but
     for a few numbers each.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.fft import irfftn, rfftn
 
 from cryoparts.imaging.shells import radius_of_half_volume, shell_sums
 
@@ -33,9 +34,9 @@ def filtered(density: ArrayLike, on_half_volume: ArrayLike) -> FloatArray:
     density : array, shape (D, D, D)
     on_half_volume : array, shape (D, D, D // 2 + 1)
     """
-    volume = np.asarray(density)
-    transform = np.fft.rfftn(volume) * np.asarray(on_half_volume)
-    return np.asarray(np.fft.irfftn(transform, s=volume.shape, axes=(0, 1, 2)), dtype=np.float64)
+    volume = np.asarray(density, dtype=np.float64)
+    transform = rfftn(volume) * np.asarray(on_half_volume)
+    return np.asarray(irfftn(transform, s=volume.shape, axes=(0, 1, 2)), dtype=np.float64)
 
 
 def by_shell(values: ArrayLike, box_size: int) -> FloatArray:
@@ -51,6 +52,6 @@ def by_shell(values: ArrayLike, box_size: int) -> FloatArray:
 
 def radial_power(density: ArrayLike) -> FloatArray:
     """Mean |F|^2 over each shell 0 ... D // 2 of a map."""
-    power = np.abs(np.fft.rfftn(np.asarray(density))) ** 2
+    power = np.abs(rfftn(np.asarray(density, dtype=np.float64))) ** 2
     mean: FloatArray = shell_sums(power) / shell_sums(np.ones(power.shape))
     return mean

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.fft import irfftn, rfftn
 
 from cryoparts.imaging.shells import shells_of_half_volume
 from cryoparts.reconstruction.fsc import half_map_fsc
@@ -120,9 +121,9 @@ def with_random_phases(
     random : numpy.random.Generator
     """
     original = np.asarray(density, dtype=np.float64)
-    transform = np.fft.rfftn(original)
-    noise = np.fft.rfftn(random.normal(size=original.shape))
+    transform = rfftn(original)
+    noise = rfftn(random.normal(size=original.shape))
     phases = noise / np.maximum(np.abs(noise), 1e-30)
     changed = shells_of_half_volume(len(original)) >= first_shell
     transform = np.where(changed, np.abs(transform) * phases, transform)
-    return np.asarray(np.fft.irfftn(transform, s=original.shape, axes=(0, 1, 2)))
+    return np.asarray(irfftn(transform, s=original.shape, axes=(0, 1, 2)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +19,20 @@ from cryoparts.at_rest.at_rest_files import (
     write_summary,
     write_table,
 )
-from cryoparts.at_rest.half_runs import bodies_of_halves, poses_of_halves, weight_of_halves
+from cryoparts.at_rest.half_runs import (
+    DecodedByHalf,
+    bodies_of_halves,
+    poses_of_halves,
+    weight_of_halves,
+)
 from cryoparts.at_rest.make_maps import Making, group_particles, images_to_read, make_maps
-from cryoparts.at_rest.neighbourhoods import corrected_field, find_neighbourhoods, follow
+from cryoparts.at_rest.neighbourhoods import CorrectedField, find_neighbourhoods, follow
 from cryoparts.at_rest.run_bodies import particle_weight, run_bodies
 from cryoparts.at_rest.run_regions import make_regions, molecule_mask
 from cryoparts.config.steps import AtRestOptions
 from cryoparts.errors import InputError
 from cryoparts.export.at_rest_session import write_at_rest_session
 from cryoparts.io.map_frame import MapFrame
-from cryoparts.motion.run_motion import CHUNK
 from cryoparts.particles.original_images import OriginalImages
 from cryoparts.parts.part_kinds import DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.parts.part_labels import CORE
@@ -228,28 +233,16 @@ def _neighbourhoods(
     """Bodies that follow what the decoder says of all Gaussians, and what they leave, Å."""
     if not options.deformable:
         return (), None
-    model, count = run.model, len(run.particles)
+    if "position" not in run.training.vary:
+        raise InputError("--deformable", "positions did not vary in this run", "Leave it out.")
+    model = run.model
     found = find_neighbourhoods(model, options.neighbourhoods, run.training.seed)
 
-    def of(asked: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        moved = asked.decoder.decode(rows).displacements
-        if moved is None:
-            raise InputError("--deformable", "positions did not vary in this run", "Leave it out.")
-        return np.asarray(moved, dtype=np.float64)
-
-    def decoded(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        progress("displacement field", int(rows[-1]) + 1, count)
-        if halves is None:
-            return of(run, rows)
-        moved = np.zeros((len(rows), len(model), 3))
-        for half, asked in enumerate(halves.both, start=1):
-            own = run.particles.half_set[rows] == half
-            if own.any():
-                moved[own] = of(asked, rows[own])
-        return moved
-
-    field = corrected_field(model, bodies, decoded, count, CHUNK)
-    return follow(model, found, field, weight)
+    decoders = [asked.decoder for asked in ([run] if halves is None else halves.both)]
+    decoded = DecodedByHalf(decoders, None if halves is None else run.particles.half_set)
+    field = CorrectedField(model, bodies, decoded)
+    told = partial(progress, "displacement field")
+    return follow(model, found, field, weight, told)
 
 
 def _regions(run: Run, bodies: Sequence[Body], box: int, pixel: float) -> list[Region]:
