@@ -13,6 +13,7 @@ import pytest
 
 from archived_run import VERSIONS, unpacked
 from cryoparts.cli.main import main
+from cryoparts.io.mrc import read_map
 
 
 @pytest.fixture
@@ -65,3 +66,16 @@ def test_states_and_belief(card, runs):
     found = [json.loads((run / "trust" / "null_test.json").read_text()) for run in runs]
     changes = [one["parts"][0]["amplitude_change"] for one in found]
     assert changes[1] == pytest.approx(changes[0], rel=1e-2)
+
+
+def test_maps(card, runs):
+    here, there = runs
+    main(["reconstruct", str(here)])
+    before = card.sent.copy()
+    main(["reconstruct", str(there)])
+    assert card.sent.total() > before.total()  # the images went there
+    maps = sorted((here / "reconstruction").rglob("state_*.mrc"))
+    assert maps
+    for path in maps:
+        one, other = (read_map(run / path.relative_to(here)).density for run in runs)
+        np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())

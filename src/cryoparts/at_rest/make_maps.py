@@ -12,7 +12,7 @@ from cryoparts.at_rest.composite import CONSENSUS, Composite, compose, judge_reg
 from cryoparts.at_rest.ownership import shares
 from cryoparts.at_rest.regions import Quality, Volumes
 from cryoparts.errors import InputError
-from cryoparts.reconstruction.backprojection import Chosen
+from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
 from cryoparts.reconstruction.half_maps import gather_half_maps
 from cryoparts.reconstruction.local_resolution import local_resolution
 from cryoparts.reconstruction.map_threads import each_map
@@ -22,6 +22,7 @@ from cryoparts.reconstruction.windows import effective_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from cryoparts.at_rest.bodies import Body
@@ -47,6 +48,8 @@ class Making:
     seed : int
     b_factor : "auto", float or None
         Of sharpened maps, Å²; "auto" is the consensus' own within the molecule.
+    device : torch.device
+        Where images are inserted.
     """
 
     padding: int = 2
@@ -54,6 +57,7 @@ class Making:
     threads: int = 1
     seed: int = 0
     b_factor: str | float | None = None
+    device: torch.device = PROCESSOR
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ def make_maps(
         threads=making.threads,
         seed=seed,
         most_bytes=making.memory_gigabytes * 1e9 if making.memory_gigabytes else math.inf,
+        device=making.device,
         progress=progress,
     )
     consensus = Volumes.of(next(gathered))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryoparts.difference_maps.difference_map import difference_map
 from cryoparts.errors import InputError
-from cryoparts.reconstruction.backprojection import Chosen
+from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
 from cryoparts.reconstruction.map_threads import each_map
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from cryoparts.config import ReconstructionConfig
@@ -143,6 +144,7 @@ def reconstruct_groups(
     given_mask: Map | None = None,
     threads: int = 1,
     seed: int = 0,
+    device: torch.device = PROCESSOR,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[PartMaps]:
     """Reconstruct every group, then mask, FSC, filters, sharpening and differences.
@@ -161,6 +163,8 @@ def reconstruct_groups(
         The user's mask, in place of any other.
     threads : int
     seed : int
+    device : torch.device, optional
+        Where images are inserted. Default: the processor.
     progress : callable, optional
         Called with the number of images of each batch done; see `images_to_read`.
 
@@ -183,6 +187,7 @@ def reconstruct_groups(
         threads=threads,
         seed=seed,
         most_bytes=options.memory_gigabytes * 1e9,
+        device=device,
         progress=progress,
     )
     for comparison in comparisons:

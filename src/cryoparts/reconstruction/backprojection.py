@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from scipy.fft import irfftn
 
-from cryoparts.imaging.ctf import split_transfer
+from cryoparts.imaging.ctf import CtfBatch, split_transfer
 from cryoparts.imaging.fourier import transform
 from cryoparts.imaging.shells import shells_of_half_volume
 from cryoparts.memory.limit import left_bytes
 from cryoparts.parallel.current import team
+from cryoparts.reconstruction.card_insertion import CardInserter, room_on
 from cryoparts.reconstruction.insertion import FourierSums, ImageInserter, Members, symmetrised
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
+
+LOG = logging.getLogger(__name__)
+
+PROCESSOR = torch.device("cpu")
 
 _BATCH_BYTES = 32 * 2**20
 """Bytes of the padded transforms of a batch: they stay in the cache of a processor."""
@@ -84,6 +90,7 @@ def gather(
     padding: int = 2,
     threads: int = 1,
     most_bytes: float = math.inf,
+    device: torch.device = PROCESSOR,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[FourierSums]:
     """Sums over each of several sets of particles, which may share particles.
@@ -105,6 +112,8 @@ def gather(
     most_bytes : float
         For the sums of all processes together: each has its own. Where they do not fit,
         fewer work.
+    device : torch.device, optional
+        Where images are inserted, if the sums fit there. Default: the processor.
     progress : callable, optional
         Called with the number of images of each batch done.
 
@@ -115,8 +124,11 @@ def gather(
     """
     ordered = [each.ordered() for each in chosen]
     union = np.unique(np.concatenate([each.rows for each in ordered]))
-    task = _Gathering(source, ordered, union, padding, threads)
     each = len(chosen) * sums_bytes(source.box_size, padding)
+    if each > room_on(device):
+        LOG.warning("the sums of the maps do not fit on the card: images go to the processor")
+        device = PROCESSOR
+    task = _Gathering(source, ordered, union, padding, threads, device)
     room = min(most_bytes, SHARE_OF_MEMORY * left_bytes())
     made = team().together(
         task, _Told(progress, len(union)), particles=len(union), most=max(1, int(room // each))
@@ -150,12 +162,17 @@ class _Gathering:
     padding: int
     threads: int
     """Of a process that is alone."""
+    device: torch.device
 
     def __call__(self, group: Group, tell: Callable[[int], None]) -> list[FourierSums]:
         """The sums of all processes, symmetrised, at the leader; tells the images of batches."""
         padded = self.source.box_size * self.padding
         threads = self.threads if group.size == 1 else 1
-        inserter = ImageInserter(padded, volumes=len(self.chosen), threads=threads)
+        inserter: ImageInserter | CardInserter
+        if self.device.type == "cpu":
+            inserter = ImageInserter(padded, volumes=len(self.chosen), threads=threads)
+        else:
+            inserter = CardInserter(padded, volumes=len(self.chosen), device=self.device)
         # half plane, its CTF, the image, and the transform's copies
         batch = max(1, _BATCH_BYTES // (padded * padded * 16))
         own = self.union[group.share(len(self.union))]
@@ -171,23 +188,23 @@ class _Gathering:
                 made.append(symmetrised(replace(sums, n_images=len(one))))
         return made
 
-    def _insert(self, inserter: ImageInserter, rows: IntArray) -> None:
+    def _insert(self, inserter: ImageInserter | CardInserter, rows: IntArray) -> None:
         source, pixel = self.source, self.source.pixel_size_angstrom
         padded = source.box_size * self.padding
         margin = (padded - source.box_size) // 2
-        images = torch.nn.functional.pad(source.images(rows), (margin,) * 4)
+        images = torch.nn.functional.pad(source.images(rows).to(self.device), (margin,) * 4)
         planes = transform(images)
-        real, factor = split_transfer(source.ctf.take(rows), padded, pixel)
+        ctf = CtfBatch.from_parameters(source.ctf, rows, self.device)
+        real, factor = split_transfer(ctf, padded, pixel)
         if factor is not None:
             # the adjoint of the imaging: the CTF's conjugate
             planes *= factor.conj()
-        inserter.add(
-            planes.numpy(),
-            real.numpy(),
-            source.poses.rotation[rows],
-            source.poses.shift_angstrom[rows] / pixel,
-            [_within(rows, each, pixel) for each in self.chosen],
-        )
+        poses = source.poses.rotation[rows], source.poses.shift_angstrom[rows] / pixel
+        members = [_within(rows, each, pixel) for each in self.chosen]
+        if isinstance(inserter, CardInserter):
+            inserter.add(planes, real, *poses, members)
+        else:
+            inserter.add(planes.numpy(), real.numpy(), *poses, members)
 
 
 def sums_bytes(box_size: int, padding: int) -> int:

@@ -10,11 +10,13 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import (
+    PROCESSOR,
     Chosen,
     gather,
     invert,
     shell_mean_weight,
 )
+from cryoparts.reconstruction.card_insertion import room_on
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.passes import passes_over
@@ -26,6 +28,7 @@ from cryoparts.seeds import Purpose, random_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
     from numpy.typing import ArrayLike, NDArray
 
     from cryoparts.reconstruction.insertion import FourierSums
@@ -151,6 +154,7 @@ def gather_half_maps(
     threads: int = 1,
     seed: int = 0,
     most_bytes: float = math.inf,
+    device: torch.device = PROCESSOR,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[HalfMaps]:
     """Back-project the particles of each half of every group, reading each image once.
@@ -171,6 +175,8 @@ def gather_half_maps(
         Where the sums of all groups need more memory than this, the groups are made
         in several passes, of at least one group each; a pass reads its own groups'
         images only.
+    device : torch.device, optional
+        See `backprojection.gather`.
     progress : callable, optional
         Called with the number of images of each batch done.
 
@@ -186,6 +192,7 @@ def gather_half_maps(
     """
     if not all(len(group) for groups in sets for group in groups):
         raise InputError("state", "it has no particles to reconstruct", "Choose fewer states.")
+    most_bytes = min(most_bytes, room_on(device))
     for one in passes_over(source, sets, padding, most_bytes):
         halves = [half for group in one.inserted for half in _halves(source, group, seed)]
         gathered = gather(
@@ -194,6 +201,7 @@ def gather_half_maps(
             padding=padding,
             threads=threads,
             most_bytes=most_bytes,
+            device=device,
             progress=progress,
         )
         whole = (next(gathered), next(gathered)) if one.whole is not None else None

@@ -42,7 +42,7 @@ from cryoparts.pipeline.progress import Progress, silent
 from cryoparts.pipeline.start import open_particles
 from cryoparts.reconstruction.passes import affordable_gigabytes
 from cryoparts.run.result_options import keep_options
-from cryoparts.training.setup import set_threads
+from cryoparts.training.setup import choose_device, set_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +147,7 @@ def reconstruct_at_rest(
         set_threads(run.training.threads),
         run.training.seed,
         maps.b_factor,
+        choose_device(run.training.device),
     )
     weight = particle_weight(run) if halves is None else weight_of_halves(run, halves)
     near, residual = _neighbourhoods(run, options, bodies, weight, halves, progress)

@@ -23,9 +23,10 @@ from cryoparts.parts.part_labels import PartLabels
 from cryoparts.reconstruction.passes import affordable_gigabytes
 from cryoparts.selection.selection import named_rows, read_names
 from cryoparts.statistics.trusted import is_trusted
-from cryoparts.training.setup import set_threads
+from cryoparts.training.setup import choose_device, set_threads
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from cryoparts.config import ReconstructionConfig
@@ -56,6 +57,7 @@ class MapInputs:
     counted: NDArray[np.bool_]
     threads: int
     seed: int
+    device: torch.device
 
     @classmethod
     def of(cls, run: RunDirectory, options: ReconstructionConfig | None = None) -> Self:
@@ -89,6 +91,7 @@ class MapInputs:
             counted=is_trusted(particle_probability(run, len(particles))),
             threads=set_threads(config.training.threads),
             seed=config.training.seed,
+            device=choose_device(config.training.device),
         )
 
     def within_memory(self) -> ReconstructionConfig:

@@ -276,6 +276,7 @@ def _make(
         given_mask=inputs.given_mask,
         threads=inputs.threads,
         seed=inputs.seed,
+        device=inputs.device,
         progress=advance,
     )
     frame = MapFrame.load(inputs.run.root)
