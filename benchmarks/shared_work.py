@@ -31,7 +31,7 @@ from cryoparts.motion.run_motion import measure_motion
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.parallel.current import shared_work, team
 from cryoparts.particles.preprocessing import prepare
-from cryoparts.pipeline.focus import part_numbers
+from cryoparts.pipeline.focus import find_states, part_numbers
 from cryoparts.pipeline.maps.reconstruct import reconstruct_states
 from cryoparts.pipeline.start import open_particles
 from cryoparts.run.run import Run
@@ -87,6 +87,7 @@ class Steps:
             "amplitudes in the images": (self.amplitudes, count),
             "motion, decoded": (self.decoded_motion, count),
             "motion, by the images": (self.refined_motion, count),
+            "states of all parts": (self.states, count),
             "null particles": (self.null_particles, NULL_PARTICLES),
             "maps of all states": (self.maps, count),
         }
@@ -127,6 +128,10 @@ class Steps:
     def refined_motion(self) -> None:
         run = self.run
         refine_motion(self.motion, run.parts, run.setup, run.decoder.offsets, run.training.vary)
+
+    def states(self) -> None:
+        run = self.run
+        find_states(run, [[part] for part in part_numbers(run)], run.config.focus)
 
     def null_particles(self) -> None:
         null_decoder(self.run.decoder, self.run.setup, self.everyone[:NULL_PARTICLES], 0)

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
 
     from cryoparts.io.run_directory import RunDirectory
 
-BATCH = 256
-"""Particles decoded together: 2 MB of amplitudes, 6 of displacements, for 2,048 Gaussians."""
+BATCH = 64
+"""Particles decoded together: 2 MB of output for 2,048 Gaussians. A few thousand particles are
+batches enough for several processes."""
 
 DECODED_AT_ONCE = 32
 """Of these, on the processor: of more, what a layer hands to the next does not stay in its

@@ -59,8 +59,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_MASK_FRACTION = 0.45
 CONTRAST_SAMPLE = 2000
 """Particles, spread over the file, that the contrast is told from."""
-MOST_IN_A_BATCH = 256
-"""Images that are read together."""
+MOST_IN_A_BATCH = 64
+"""Images that are read together; a few thousand are batches enough for several processes."""
 
 VALUES_IN_A_BATCH = 2**21
 """Pixels of raw images held at a time (8 MiB in float32, and a few copies of them)."""

@@ -48,8 +48,9 @@ MOST_KEPT = 100_000_000
 MOST_FILED = 2_500_000_000
 """And in a file in the run folder (10 GB); of more, the particles are decoded twice."""
 
-BATCH = 1024
-"""Particles decoded together: 50 MB of output for 3,000 Gaussians."""
+BATCH = 128
+"""Particles decoded together: 6 MB of output for 3,000 Gaussians. A few thousand particles are
+batches enough for several processes."""
 
 
 @dataclass(frozen=True)
