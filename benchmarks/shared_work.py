@@ -26,6 +26,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from cryoparts.inference.latents import refinement
+from cryoparts.motion import image_modes
+from cryoparts.motion.moved_parts import PartsInImages
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import measure_motion
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
@@ -86,6 +88,7 @@ class Steps:
             "latent vectors": (self.latents, count),
             "amplitudes in the images": (self.amplitudes, count),
             "motion, decoded": (self.decoded_motion, count),
+            "ways of moving, asked of images": (self.image_modes, image_modes.SAMPLE),
             "motion, by the images": (self.refined_motion, count),
             "states of all parts": (self.states, count),
             "null particles": (self.null_particles, NULL_PARTICLES),
@@ -124,6 +127,11 @@ class Steps:
     def decoded_motion(self) -> object:
         run = self.run
         return measure_motion(run.model, run.parts, run.decoder.decode, len(self.everyone))
+
+    def image_modes(self) -> None:
+        run = self.run
+        given = run.parts, run.setup, run.decoder.offsets, run.training.vary
+        image_modes.modes_by_images(PartsInImages(self.motion, *given, relative_to_core=True))
 
     def refined_motion(self) -> None:
         run = self.run

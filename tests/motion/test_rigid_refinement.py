@@ -13,7 +13,7 @@ from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displaceme
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.motion import image_modes, rigid_refinement
 from cryoparts.motion.image_modes import modes_by_images
-from cryoparts.motion.moved_parts import MovedBody, MovedParts, PartsInImages
+from cryoparts.motion.moved_parts import CoreMotion, MovedBody, MovedParts, PartsInImages
 from cryoparts.motion.rigid_refinement import SAMPLE, refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.parts.part_labels import PartLabels
@@ -25,7 +25,8 @@ from moving_parts import axis_error, hinged, turn
 from training_example import PARTICLES, QUICK, make_example
 
 AXIS, PIVOT = np.array([0.0, 0.6, 0.8]), np.array([0.0, 5.0, -3.0])
-CONFIG = replace(QUICK, vary=("position",))
+VARY = ("position",)
+CONFIG = replace(QUICK, vary=VARY)
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,24 @@ def test_moved_parts_add_what_has_changed_and_nothing_else(with_core):
     motions = fit_rigid_motions(case.positions, relative[:, members], case.masses)
     modes = find_modes(motions, np.ones(6, dtype=bool))
     start = torch.as_tensor(modes.coordinates, dtype=torch.float32)
-    arrays = (case.positions - motions.centre, modes.modes, screws_of(motions))
-    arms, patterns, screws = (torch.as_tensor(x, dtype=torch.float32) for x in arrays)
-    body = MovedBody(torch.as_tensor(members), arms, patterns, slice(0, len(patterns)))
+    arrays = (case.positions, motions.centre, modes.modes, screws_of(motions))
+    places, centre, patterns, screws = (torch.as_tensor(x, dtype=torch.float32) for x in arrays)
+    columns = slice(0, len(patterns))
+    body = MovedBody(
+        torch.as_tensor(members), places, places, centre, patterns, columns, deforms=True
+    )
     vary = ("amplitude", "position")
     amplitudes = torch.randn(6, 80, 1)
     offsets = torch.cat(
         [amplitudes, torch.as_tensor(lab / POSITION_UNIT_ANGSTROM, dtype=torch.float32)], dim=2
     )
-    rotation = torch.as_tensor(core.rotation, dtype=torch.float32) if with_core else None
-    decoder = MovedParts(offsets, [body], [screws], start, rotation, vary)
-    torch.testing.assert_close(decoder(start), offsets, atol=1e-6, rtol=0)
+    arrays = (core.centre, core.rotation, core.shift_angstrom)
+    seen_from = CoreMotion(*(torch.as_tensor(x, dtype=torch.float32) for x in arrays))
+    seen_from = seen_from if with_core else None
+    decoder = MovedParts(offsets, [body], [screws], start, seen_from, vary)
+    torch.testing.assert_close(decoder(start), offsets, atol=1e-5, rtol=0)
     both = decoder(torch.cat([start, start + 0.5]))
-    torch.testing.assert_close(both[:6], offsets, atol=1e-6, rtol=0)
+    torch.testing.assert_close(both[:6], offsets, atol=1e-5, rtol=0)
     torch.testing.assert_close(both[6:, :, :1], amplitudes)
     changed = rigid_refinement._changed(motions, 0.5 * modes.modes.sum(axis=0) * np.ones((6, 1)))
     expected = relative.copy()
@@ -126,6 +132,11 @@ def test_moved_parts_add_what_has_changed_and_nothing_else(with_core):
     back = displacement(both[6:], vary).numpy()
     found = without_core_motion(positions, back, core) if with_core else back
     np.testing.assert_allclose(found, expected, atol=2e-4)
+    rigid = MovedParts(offsets, [replace(body, deforms=False)], [screws], start, seen_from, vary)
+    back = displacement(rigid(start), vary).numpy()
+    found = without_core_motion(positions, back, core) if with_core else back
+    np.testing.assert_allclose(found[:, members], motions.displace(case.positions), atol=2e-4)
+    np.testing.assert_allclose(found[:, :20], relative[:, :20], atol=2e-4)
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +291,45 @@ def test_what_stands_still_does_not_move_whatever_its_images_say(tmp_path):
 
     seen = PartsInImages(unmoved, labels, setup, nothing, ("position",), relative_to_core=False)
     assert modes_by_images(seen) == {}
+
+
+def sheared(positions, optional, amount):
+    """Displacements (P, N, 3) along x in proportion to z: no rigid motion, and no turn of axes."""
+    moved = np.zeros((len(amount), len(positions), 3))
+    height = positions[optional][:, 2] - positions[optional][:, 2].mean()
+    moved[:, optional, 0] = amount[:, None] * height / np.abs(height).max()
+    return moved
+
+
+@pytest.mark.parametrize("truly", [True, False])
+def test_a_part_keeps_its_deformation_where_images_show_it(tmp_path, truly):
+    random = np.random.default_rng(8)
+    amount, angles = 6 * random.normal(size=PARTICLES), random.uniform(-20, 20, PARTICLES)
+
+    def displaced(positions, optional):
+        moved = np.zeros((PARTICLES, len(positions), 3))
+        places = positions[optional].astype(float)
+        moved[:, optional] = turn(places, AXIS, PIVOT, angles)
+        return moved + (sheared(positions, optional, amount) if truly else 0.0)
+
+    example = make_example(tmp_path / "run", CONFIG, 0.5, displaced)
+    setup = prepare_training(example.run, CONFIG)
+    positions, optional = setup.model.positions, example.optional
+    decoded = displaced(positions, optional)
+    if not truly:
+        decoded = decoded + sheared(positions, optional, amount)
+    decoded = decoded.astype(np.float32)
+    labels = PartLabels(
+        optional.astype(int), np.zeros((40, 2)), positions, np.zeros(40),
+        np.zeros(40), "pca", ("core", "part_1"),
+    )  # fmt: skip
+    motion = measure_motion(setup.model, labels, lambda r: Decoded(None, decoded[r]), PARTICLES)
+
+    def offsets_of(rows):
+        return moved_further(torch.zeros(len(rows), 40, 3), torch.as_tensor(decoded[rows]), VARY)
+
+    images = PartsInImages(motion, labels, setup, offsets_of, VARY, relative_to_core=True)
+    part = motion.parts[1]
+    modes = {1: find_modes(part.motions, part.present)}
+    found = rigid_refinement._deforming(images, modes, np.arange(PARTICLES))
+    assert found == (frozenset({1}) if truly else frozenset())

@@ -187,3 +187,31 @@ def test_files(benchmark, tmp_path):
 def test_nothing_moves_where_positions_do_not_vary(benchmark):
     with pytest.raises(ValueError, match="did not vary"):
         measure_motion(benchmark.model, benchmark.labels, lambda _: Decoded(None, None), 10)
+
+
+def test_a_mean_that_was_taken_off_does_not_shorten_angles(benchmark):
+    """As decoded displacements lack it: the mean of what turns is not its misfit alone."""
+    wide = benchmark.angles * 2.5
+    moved = np.zeros_like(benchmark.moved)
+    true = benchmark.labels.labels
+    for k in range(3):
+        own = true == k + 1
+        points = benchmark.model.positions[own].astype(float)
+        moved[:, own] = turn(points, benchmark.axes[k], benchmark.pivots[k], wide[:, k])
+    mean = moved.mean(axis=0)
+
+    def decode(rows):
+        return Decoded(None, (moved - mean)[rows])
+
+    def slopes(**options):
+        found = measure_motion(benchmark.model, benchmark.labels, decode, PARTICLES, **options)
+        return [
+            np.polyfit(
+                wide[:, part - 1], one.motions.rotation_vectors @ benchmark.axes[part - 1], 1
+            )
+            for part, one in found.parts.items()
+        ]
+
+    right = np.rad2deg([slope for slope, _ in slopes(mean_displacement=mean)])
+    np.testing.assert_allclose(right, 1.0, atol=2e-3)
+    assert (np.rad2deg([slope for slope, _ in slopes()]) < 0.98).all()

@@ -72,6 +72,11 @@ def moved_further(offsets: Tensor, moves: Tensor, vary: tuple[Channel, ...]) -> 
     return result
 
 
+def put(offsets: Tensor, members: Tensor, displacements: Tensor, vary: tuple[Channel, ...]) -> None:
+    """Give some of the Gaussians (n,) displacements (B, n, 3), Å, in offsets (B, N, channels)."""
+    offsets[:, members, channel_slice("position", vary)] = displacements / POSITION_UNIT_ANGSTROM
+
+
 def relative_amplitude(offsets: Tensor, vary: tuple[Channel, ...]) -> Tensor | None:
     """Amplitudes (B, N) relative to the neutral ones, or None where they do not vary.
 

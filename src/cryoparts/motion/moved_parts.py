@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cryoparts.image_model.deformation import moved_further
+from cryoparts.image_model.deformation import displacement, put
 from cryoparts.imaging.rotations import rotation_from_vector
 from cryoparts.particles.pose_change import current_change
 from cryoparts.refinement.least_squares import BatchDecoder
@@ -41,14 +41,41 @@ class MovedBody:
     """One part: n Gaussians, m modes, and the columns of their coordinates."""
 
     members: Tensor  # (n,)
-    arms: Tensor  # (n, 3), Å from the part's centre
+    neutral: Tensor  # (n, 3), Å
+    rest: Tensor  # (n, 3), Å
+    centre: Tensor  # (3,), Å
     modes: Tensor  # (m, 6)
     columns: slice
+    deforms: bool = False
+    """Whether it moves as decoded beyond its rigid motion."""
 
-    def displacements(self, screws: Tensor) -> Tensor:
-        """(B, n, 3) by rotation vectors and shifts (B, 6)."""
-        turned = rotation_from_vector(screws[:, :3]) - torch.eye(3, device=screws.device)
-        return self.arms @ turned.transpose(1, 2) + screws[:, None, 3:]
+    def places(self, screws: Tensor) -> Tensor:
+        """(B, n, 3) by rotation vectors and shifts (B, 6), Å."""
+        turned = (self.rest - self.centre) @ rotation_from_vector(screws[:, :3]).transpose(1, 2)
+        return turned + self.centre + screws[:, None, 3:]
+
+
+@dataclass(frozen=True)
+class CoreMotion:
+    """How the core, which the parts' motions are seen from, has moved in B particles."""
+
+    centre: Tensor  # (3,), Å
+    rotation: Tensor  # (B, 3, 3)
+    shift: Tensor  # (B, 3), Å
+
+    def taken(self, rows: Tensor | NDArray[np.int64]) -> CoreMotion:
+        """In some of the particles."""
+        return CoreMotion(self.centre, self.rotation[rows], self.shift[rows])
+
+    def applied(self, places: Tensor) -> Tensor:
+        """Places (k B, n, 3) that move along with the core."""
+        times = len(places) // len(self.rotation)
+        turned = (places - self.centre) @ self.rotation.repeat(times, 1, 1).transpose(1, 2)
+        return turned + self.centre + self.shift.repeat(times, 1)[:, None]
+
+    def undone(self, places: Tensor) -> Tensor:
+        """Places (B, n, 3) as seen from the core."""
+        return (places - self.centre - self.shift[:, None]) @ self.rotation + self.centre
 
 
 class MovedParts(BatchDecoder):
@@ -62,9 +89,9 @@ class MovedParts(BatchDecoder):
     screws : sequence of Tensor, shape (B, 6)
         Each body's motion as decoded.
     coordinates : Tensor, shape (B, m)
-        Those of the decoder's own motion: they change nothing.
-    core : Tensor, shape (B, 3, 3), or None
-        Rotation of the core, which the parts' motions are relative to.
+        Those of the decoder's own motion.
+    core : CoreMotion or None
+        None where the parts' motions are in the frame of the poses.
     vary : tuple
         Channels of the offsets.
     """
@@ -75,13 +102,22 @@ class MovedParts(BatchDecoder):
         bodies: Sequence[MovedBody],
         screws: Sequence[Tensor],
         coordinates: Tensor,
-        core: Tensor | None,
+        core: CoreMotion | None,
         vary: tuple[Channel, ...],
     ) -> None:
         super().__init__()
         self.offsets, self.bodies, self.core, self.vary = offsets, bodies, core, vary
         self.screws, self.coordinates = screws, coordinates
-        self.decoded = [body.displacements(x) for body, x in zip(bodies, screws, strict=True)]
+        self.left = [self._left(body, x) for body, x in zip(bodies, screws, strict=True)]
+
+    def _left(self, body: MovedBody, screws: Tensor) -> Tensor | None:
+        """What the decoder says beyond a rigid motion (B, n, 3), as seen from the core."""
+        moved = displacement(self.offsets[:, body.members], self.vary)
+        if not body.deforms or moved is None:
+            return None
+        places = body.neutral + moved
+        seen = places if self.core is None else self.core.undone(places)
+        return seen - body.places(screws)
 
     def taken(self, rows: Tensor) -> MovedParts:
         """Of some of the particles."""
@@ -90,22 +126,24 @@ class MovedParts(BatchDecoder):
             self.bodies,
             [screws[rows] for screws in self.screws],
             self.coordinates[rows],
-            None if self.core is None else self.core[rows],
+            None if self.core is None else self.core.taken(rows),
             self.vary,
         )
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(k B, m) to offsets (k B, N, channels)."""
         times = len(coordinates) // len(self.offsets)
-        further = coordinates.new_zeros(len(coordinates), self.offsets.shape[1], 3)
+        offsets = self.offsets.repeat(times, 1, 1)
         moves = coordinates - self.coordinates.repeat(times, 1)
-        for body, screws, decoded in zip(self.bodies, self.screws, self.decoded, strict=True):
+        for body, screws, left in zip(self.bodies, self.screws, self.left, strict=True):
             moved = screws.repeat(times, 1) + moves[:, body.columns] @ body.modes
-            change = body.displacements(moved) - decoded.repeat(times, 1, 1)
+            places = body.places(moved)
+            if left is not None:
+                places = places + left.repeat(times, 1, 1)
             if self.core is not None:
-                change = change @ self.core.repeat(times, 1, 1).transpose(1, 2)
-            further[:, body.members] = change
-        return moved_further(self.offsets.repeat(times, 1, 1), further, self.vary)
+                places = self.core.applied(places)
+            put(offsets, body.members, places - body.neutral, self.vary)
+        return offsets
 
 
 @dataclass(frozen=True)
@@ -116,7 +154,7 @@ class MovedPartsOf:
     bodies: list[MovedBody]
     screws: list[Tensor]
     start: Tensor
-    core: Tensor | None
+    core: CoreMotion | None
     vary: tuple[Channel, ...]
 
     def __call__(self, rows: NDArray[np.int64]) -> MovedParts:
@@ -126,7 +164,7 @@ class MovedPartsOf:
             self.bodies,
             [screws[rows] for screws in self.screws],
             self.start[rows],
-            None if self.core is None else self.core[rows],
+            None if self.core is None else self.core.taken(rows),
             self.vary,
         )
 
@@ -148,6 +186,9 @@ class PartsInImages:
         Channels of the offsets.
     relative_to_core : bool
         Whether motions are as seen from the core, not in the frame of the poses.
+    deforming : frozenset of int
+        Parts that keep what the decoder says beyond their rigid motion. Of a part that turns as
+        one it is mostly wrong: Gaussians that look alike stay behind and take each other's place.
     """
 
     motion: RunMotion
@@ -156,6 +197,7 @@ class PartsInImages:
     offsets_of: Callable[[NDArray[np.int64]], Tensor]
     vary: tuple[Channel, ...]
     relative_to_core: bool
+    deforming: frozenset[int] = frozenset()
 
     def along(
         self, modes: dict[int, RigidModes]
@@ -197,13 +239,15 @@ class PartsInImages:
         device, bodies = self.setup.forward.device, []
         for (part, found), columns in zip(modes.items(), columns_of(modes), strict=True):
             members = np.flatnonzero(self.labels.members(part))
-            arms = self.setup.model.positions[members] - self.motion.parts[part].motions.centre
             bodies.append(
                 MovedBody(
                     torch.as_tensor(members, device=device),
-                    _tensor(arms, device),
+                    _tensor(self.setup.model.positions[members], device),
+                    _tensor(self.motion.rest[members], device),
+                    _tensor(self.motion.parts[part].motions.centre, device),
                     _tensor(found.modes, device),
                     columns,
+                    part in self.deforming,
                 )
             )
         return bodies
@@ -220,9 +264,14 @@ def columns_of(modes: dict[int, RigidModes]) -> list[slice]:
     return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
 
-def _core(motion: RunMotion, device: torch.device) -> Tensor | None:
-    return None if motion.core is None else _tensor(motion.core.rotation, device)
+def _core(motion: RunMotion, device: torch.device) -> CoreMotion | None:
+    core = motion.core
+    if core is None:
+        return None
+    return CoreMotion(
+        *(_tensor(of, device) for of in (core.centre, core.rotation, core.shift_angstrom))
+    )
 
 
-def _tensor(array: FloatArray, device: torch.device) -> Tensor:
+def _tensor(array: NDArray[np.floating], device: torch.device) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float32, device=device)

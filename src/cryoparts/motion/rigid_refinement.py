@@ -50,6 +50,16 @@ of the 0.1 Å by which parts move that stand still at most 0.03.)"""
 SAMPLE = 128
 """Particles of which that is measured."""
 
+DEFORMS = 8.0
+"""Gain in log-likelihood of an image by which what the decoder says beyond a part's rigid motion
+is true. It was fitted to the same image by a latent vector, which makes it more probable by half
+a unit a dimension, and no truer: more must be gained than twice that of eight (Akaike 1974, IEEE
+Trans. Autom. Control 19, 716)."""
+
+LEFT = 0.02
+"""Share of a part's mean square motion that is beyond its rigid motion, from which on images are
+asked whether it is true."""
+
 MOST_COORDINATES = 16
 """Of all parts together: of more, those that move most."""
 
@@ -113,11 +123,35 @@ def _refined(
     asked = (told.amax(dim=0) > TOLD).cpu().numpy()
     refined = np.zeros((len(everyone), len(asked)))  # the prior's mean
     if asked.any():
-        own = [asked[columns] for columns in columns_of(modes)]
-        likelihood, moved_parts, pose = images.along(_those(modes, own))
+        those = _those(modes, [asked[columns] for columns in columns_of(modes)])
+        deforming = _deforming(images, those, evenly_spaced(everyone, SAMPLE))
+        likelihood, moved_parts, pose = replace(images, deforming=deforming).along(those)
         found = likelihood.refine_each(moved_parts.start, moved_parts, STEPS, progress, pose=pose)
         refined[:, asked] = found.cpu().numpy()
     return refined
+
+
+def _deforming(
+    images: PartsInImages, modes: dict[int, RigidModes], rows: NDArray[np.int64]
+) -> frozenset[int]:
+    """Parts of which the images of `rows` say that they move as decoded beyond a rigid motion."""
+
+    def told(deforming: frozenset[int]) -> FloatArray:
+        likelihood, moved_parts, pose = replace(images, deforming=deforming).along(modes)
+        found = likelihood.log_likelihood_each(moved_parts.start, moved_parts, rows, STEPS, pose)
+        return found.cpu().double().numpy()
+
+    found: frozenset[int] = frozenset()
+    before = None
+    for part in modes:
+        motions = images.motion.parts[part].motions.take(rows)
+        left, moved = motions.residual_rms_angstrom, motions.displacement_rms_angstrom
+        if (left**2).mean() > LEFT * (moved**2).mean():
+            before = told(found) if before is None else before
+            after = told(found | {part})
+            if np.median(after - before) > DEFORMS:
+                found, before = found | {part}, after
+    return found
 
 
 def _chosen(modes: dict[int, RigidModes]) -> dict[int, RigidModes]:

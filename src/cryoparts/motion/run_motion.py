@@ -12,6 +12,7 @@ from cryoparts.motion.motion_files import PartMotion
 from cryoparts.parallel.current import team
 from cryoparts.parts.part_labels import CORE
 from cryoparts.rigid.motion_statistics import distribution, mean_screw
+from cryoparts.rigid.rest_shape import rest_shape
 from cryoparts.rigid.rigid_motion import (
     MOVES_ALONG,
     fit_rigid_motions,
@@ -58,28 +59,33 @@ class RunMotion:
     core : RigidMotions or None
         The core's own motion, in the frame of the poses; None without a core.
     parts : dict of int to PartMotion
+    rest : array, shape (N, 3)
+        Places of all Gaussians at rest, Å, which the parts' motions start from.
     by_images : bool
         Whether the images have corrected what the decoder says (`refine_motion`).
     """
 
     core: RigidMotions | None
     parts: dict[int, PartMotion]
+    rest: FloatArray
     by_images: bool = False
 
 
 @dataclass(frozen=True)
 class _Body:
-    """One part's Gaussians and their weights in its rigid fit."""
+    """One part's Gaussians, where they are at rest, and their weights in its rigid fit."""
 
     index: NDArray[np.int64]
-    positions: FloatArray
+    misfit: FloatArray
+    """From the neutral model to the places at rest."""
+    rest: FloatArray
     masses: FloatArray
     trust: FloatArray
 
     def fit(self, displacements: FloatArray) -> RigidMotions:
-        return fit_rigid_motions(
-            self.positions, displacements[:, self.index], self.masses, self.trust
-        )
+        """Motions by the displacements (n, N, 3) of all Gaussians from the neutral model."""
+        moved = displacements[:, self.index] - self.misfit
+        return fit_rigid_motions(self.rest, moved, self.masses, self.trust)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class _FitMotions:
     """Decodes particles and fits the motion of every body in each."""
 
     decode: Callable[[NDArray[np.int64]], Decoded]
+    mean: FloatArray
+    """Of the displacements (N, 3), which the decoded ones lack."""
     positions: NDArray[np.floating]
     bodies: dict[int, _Body]
     core: _Body | None
@@ -104,7 +112,7 @@ class _FitMotions:
     def __call__(self, rows: NDArray[np.int64]) -> _Fitted:
         """Of the particles `rows`."""
         decoded = self.decode(rows)
-        moved, core = _displacements(decoded), None
+        moved, core = _displacements(decoded) + self.mean, None
         if self.core is not None:
             core = self.core.fit(moved)
             if self.relative:
@@ -136,6 +144,7 @@ def measure_motion(
     decode: Callable[[NDArray[np.int64]], Decoded],
     n_particles: int,
     *,
+    mean_displacement: FloatArray | None = None,
     image: NDArray[np.int64] | None = None,
     probability: FloatArray | None = None,
     frame: Frame = "core",
@@ -154,6 +163,9 @@ def measure_motion(
     decode : callable
         Takes indices of particles, returns their displacements.
     n_particles : int
+    mean_displacement : array, shape (N, 3), optional
+        Over the particles, Å, where it was taken off the displacements: of a part that turns
+        it is not its misfit alone (see `rest_shape`). Default: 0.
     image : int array, shape (P,), optional
         Number of each row's image, by which axes are resampled. Default: an image a row.
     probability : array, shape (P,), optional
@@ -172,15 +184,17 @@ def measure_motion(
         If positions did not vary.
     """
     weights = np.ones(n_particles) if probability is None else probability
-    sample = _displacements(
-        decode(choose_sample(n_particles, _SAMPLE, seed, weights, purpose=Purpose.MOTION_SAMPLE))
+    mean = np.zeros(model.positions.shape) if mean_displacement is None else mean_displacement
+    decoded = decode(
+        choose_sample(n_particles, _SAMPLE, seed, weights, purpose=Purpose.MOTION_SAMPLE)
     )
+    sample, amplitudes = _displacements(decoded) + mean, decoded.relative_amplitudes
     has_core = bool(labels.members(CORE).any())
-    core_body = _body(model, labels, CORE, sample) if has_core else None
+    core_body = _body(model, labels, CORE, sample, amplitudes) if has_core else None
     if frame == "core" and core_body is not None:
         sample = without_core_motion(model.positions, sample, core_body.fit(sample))
-    bodies = {k: _body(model, labels, k, sample) for k in range(1, labels.n_parts + 1)}
-    fit = _FitMotions(decode, model.positions, bodies, core_body, relative=frame == "core")
+    bodies = {k: _body(model, labels, k, sample, amplitudes) for k in range(1, labels.n_parts + 1)}
+    fit = _FitMotions(decode, mean, model.positions, bodies, core_body, relative=frame == "core")
     fitted = [of for _, of in team().sweep(fit, np.arange(n_particles), CHUNK, progress)]
     parts = {}
     for part, body in bodies.items():
@@ -189,7 +203,10 @@ def measure_motion(
         motions = join_particles([of.parts[part] for of in fitted])
         parts[part] = _part_motion(motions, amplitude, body, image, seed, is_trusted(weights))
     core = [of.core for of in fitted if of.core is not None]
-    return RunMotion(join_particles(core) if core else None, parts)
+    rest = model.positions.astype(np.float64)
+    for body in (*bodies.values(), *([] if core_body is None else [core_body])):
+        rest[body.index] = body.rest
+    return RunMotion(join_particles(core) if core else None, parts, rest)
 
 
 def summarise(motion: RunMotion, labels: PartLabels, frame: Frame) -> dict[str, Any]:
@@ -251,12 +268,25 @@ def _part_summary(motion: PartMotion, name: str) -> dict[str, Any]:
     }
 
 
-def _body(model: GaussianModel, labels: PartLabels, part: int, sample: FloatArray) -> _Body:
+def _body(
+    model: GaussianModel,
+    labels: PartLabels,
+    part: int,
+    sample: FloatArray,
+    amplitudes: NDArray[np.floating] | None,
+) -> _Body:
     index = np.flatnonzero(labels.members(part))
     positions = model.positions[index].astype(np.float64)
     masses = model.amplitudes[index].astype(np.float64)
-    trust = rigid_trust(positions, sample[:, index], masses)
-    return _Body(index, positions, masses, trust)
+    moved = sample[:, index]
+    if amplitudes is not None:
+        there = amplitudes[:, index] @ masses > PRESENT_ABOVE * masses.sum()
+        if there.sum() >= _FEWEST_PRESENT:
+            moved = moved[there]
+    trust = rigid_trust(positions, moved, masses)
+    rest = rest_shape(positions, moved, masses, trust)
+    trust = rigid_trust(rest, moved - (rest - positions), masses)
+    return _Body(index, rest - positions, rest, masses, trust)
 
 
 def _displacements(decoded: Decoded) -> FloatArray:

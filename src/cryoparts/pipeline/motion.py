@@ -74,6 +74,7 @@ def find_motion(
         labels,
         run.decoder.decode,
         len(run.particles),
+        mean_displacement=run.decoder.mean_displacement().double().cpu().numpy(),
         image=run.particles.image,
         probability=run.particle_weights,
         frame=options.frame,

@@ -189,6 +189,12 @@ class LeastSquares:
         unknowns, local = self._climbed(slopes_taken, most)
         return unknowns, self._covariance(unknowns, local)
 
+    def log_likelihood(self, slopes_taken: int, most: int) -> Tensor:
+        """Of each image (B,) at the highest posterior, at the best scale and strength of noise."""
+        unknowns, _ = self._climbed(slopes_taken, most)
+        model = self._images(unknowns, self._gaussians(self._offsets(unknowns)))
+        return -0.5 * self.white.degrees * self._noise(model).log()
+
     def _climbed(self, slopes_taken: int, most: int) -> tuple[Tensor, LocalImages]:
         """The unknowns of the highest posterior, and the images about them."""
         unknowns = self._start()

@@ -231,6 +231,26 @@ class ParticleRefinement:
         found = [of for _, of in team().sweep(task, rows, size)]
         return torch.cat([mean for mean, _ in found]), torch.cat([spread for _, spread in found])
 
+    @torch.no_grad()
+    def log_likelihood_each(
+        self,
+        latent: Tensor,
+        decoder_of: Callable[[NDArray[np.int64]], nn.Module],
+        rows: NDArray[np.int64],
+        steps: int,
+        pose: Tensor | None = None,
+    ) -> Tensor:
+        """How probable the images of the particles `rows` (n,) are with the best unknowns.
+
+        Parameters
+        ----------
+        latent, decoder_of, steps, pose
+            As in `refine_each`.
+        rows : int array, shape (n,)
+        """
+        task = _LikelihoodEach(self, latent, pose, decoder_of, steps)
+        return torch.cat([of for _, of in team().sweep(task, rows, self.batch_size(latent))])
+
     def batch_size(self, latent: Tensor) -> int:
         """Particles at a time that memory and speed like, for latent vectors (n, Z)."""
         if latent.device.type == "cpu":
@@ -288,6 +308,25 @@ class _PosteriorEach:
         unknowns, covariance = problem.posterior(self.steps, STEPS_A_TANGENT)
         known = slice(self.latent.shape[1])
         return unknowns[:, known], covariance[:, known, known]
+
+
+@dataclass(frozen=True)
+class _LikelihoodEach:
+    """Log-likelihood of a batch of particles, refined under a decoder of its own."""
+
+    refinement: ParticleRefinement
+    latent: Tensor
+    pose: Tensor | None
+    decoder_of: Callable[[NDArray[np.int64]], nn.Module]
+    steps: int
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """Of the particles `rows`."""
+        own = replace(self.refinement, decoder=self.decoder_of(rows))
+        start = _start_pose(self.latent, self.pose, rows)
+        problem = LeastSquares.of(own, self.latent[rows], start, rows)
+        return problem.log_likelihood(self.steps, STEPS_A_TANGENT)
 
 
 @dataclass(frozen=True)
