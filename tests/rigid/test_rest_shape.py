@@ -51,6 +51,29 @@ def test_angles_about_an_axis_are_not_shortened():
     assert np.polyfit(angle, np.rad2deg(fitted.rotation_vectors[:, 2]), 1)[0] < 0.97
 
 
+@given(st.integers(0, 10_000), st.floats(0.0, 35.0))
+@settings(max_examples=20, deadline=None)
+def test_it_lies_on_the_way_of_a_hinge_whatever_the_neutral_model_is(seed, degrees):
+    """Not inside the arc, as a consensus of all particles does."""
+    rng = np.random.default_rng(seed)
+    shape = rng.normal(size=(40, 3)) * 10
+    pivot, axis = rng.normal(size=3) * 40, rng.normal(size=3)
+    angle = np.deg2rad(rng.uniform(-degrees, degrees, 300))
+    angle = np.concatenate([angle, -angle])
+    rotation = Rotation.from_rotvec(angle[:, None] * axis / np.linalg.norm(axis)).as_matrix()
+    moved = turned(shape - pivot, rotation, np.broadcast_to(pivot, (600, 3)))
+    neutral = moved.mean(axis=0)  # as a consensus has it
+    found = rest_shape(neutral, moved - neutral, np.ones(40), np.ones(40))
+    np.testing.assert_allclose(found, shape, atol=0.02)
+
+
+def test_a_part_that_is_only_shifted_rests_in_the_middle():
+    rng = np.random.default_rng(5)
+    points, shift = rng.normal(size=(12, 3)) * 9, rng.normal(size=(500, 3))
+    found = rest_shape(points, np.repeat(shift[:, None], 12, axis=1), np.ones(12), np.ones(12))
+    np.testing.assert_allclose(found, points + shift.mean(axis=0), atol=1e-6)
+
+
 def test_what_goes_nowhere_stays():
     points = np.random.default_rng(2).normal(size=(12, 3))
     found = rest_shape(points, np.zeros((5, 12, 3)), np.ones(12), np.ones(12))

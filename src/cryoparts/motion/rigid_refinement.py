@@ -193,23 +193,13 @@ def _changed(motions: RigidMotions, change: FloatArray) -> RigidMotions:
     screws = screws_of(motions) + change
     rotation, shift = rotations_of(screws), screws[:, 3:]
     turned = rotation - motions.rotation
-    grown = _mean_square(rotation, shift, motions.second) - _mean_square(
-        motions.rotation, motions.shift_angstrom, motions.second
-    )
-    return replace(
+    moved = replace(
         motions,
         # what is not rigid stays as it was decoded
         cross=motions.cross + motions.second @ np.swapaxes(turned, 1, 2),
         rotation=rotation,
         shift_angstrom=shift,
-        displacement_rms_angstrom=np.sqrt(
-            np.maximum(motions.displacement_rms_angstrom**2 + grown, 0.0)
-        ),
     )
-
-
-def _mean_square(rotation: FloatArray, shift: FloatArray, second: FloatArray) -> FloatArray:
-    """Of the displacement by a rigid motion (P,), Å²."""
-    away = rotation - np.eye(3)
-    turned = np.einsum("pij,jk,pik->p", away, second, away)
-    return np.asarray(turned + (shift**2).sum(axis=1))
+    grown = moved.mean_square_angstrom - motions.mean_square_angstrom
+    squares = np.maximum(motions.displacement_rms_angstrom**2 + grown, 0.0)
+    return replace(moved, displacement_rms_angstrom=np.sqrt(squares))

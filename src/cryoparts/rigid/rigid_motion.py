@@ -79,6 +79,13 @@ class RigidMotions:
         """Angle of rotation, 0 to 180, shape (P,)."""
         return np.asarray(np.rad2deg(np.linalg.norm(self.rotation_vectors, axis=1)))
 
+    @property
+    def mean_square_angstrom(self) -> FloatArray:
+        """Of the displacements by the rigid motions, over the part, Å², shape (P,)."""
+        away = self.rotation - np.eye(3)
+        turned = np.einsum("pij,jk,pik->p", away, self.second, away)
+        return np.asarray(turned + (self.shift_angstrom**2).sum(axis=1))
+
     def take(self, rows: NDArray[np.generic]) -> Self:
         """The motions in the chosen particles (indices or a mask)."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _PER_PARTICLE})
