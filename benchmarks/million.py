@@ -52,8 +52,9 @@ class StandIn:
         self.random = np.random.default_rng(0)
         method = getattr(owner, name)
 
-        def standing_in(own, rows, *more, **named):
-            return self(method, own, rows, *more, **named)
+        def standing_in(own, rows=None, *more, **named):
+            everyone = np.arange(len(own.particles)) if rows is None else rows
+            return self(method, own, everyone, *more, **named)
 
         setattr(owner, name, standing_in)
 

@@ -52,7 +52,7 @@ def test_refined_motion(card, runs):
     shifts = slice(5, 8)  # angles of next to nothing have any axis
     # of shifts by 1.5 Å: the prior is found from a few images, and rounding decides which of their
     # steps are worth making
-    np.testing.assert_allclose(on_card[:, shifts], on_processor[:, shifts], atol=0.1)
+    np.testing.assert_allclose(on_card[:, shifts], on_processor[:, shifts], atol=0.3)
     difference = on_card[:, shifts] - on_processor[:, shifts]
     assert difference.std() < 0.02 * on_processor[:, shifts].std()
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import mrcfile
 import numpy as np
 import pytest
+import torch
 
 from cryoparts.cli.main import main
 from cryoparts.config import RunConfig, TrainingConfig
@@ -38,6 +39,9 @@ class StoredDecoder:
 
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()
+
+    def mean_displacement(self) -> torch.Tensor:
+        return torch.zeros(self.displacements.shape[1:])
 
     def decode(self, indices) -> Decoded:
         return Decoded(Particles.names[indices], None, self.displacements[indices], None)
