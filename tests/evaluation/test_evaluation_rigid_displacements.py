@@ -30,9 +30,11 @@ def case(tmp_path):
     moved = np.zeros((PARTICLES, 60, 3))
     for number in (1, 2):
         own = part == number
-        turns = Rotation.from_rotvec(0.2 * rng.normal(size=(PARTICLES, 3))).as_matrix()
-        shift = rng.normal(size=(PARTICLES, 1, 3))
-        moved[:, own] = positions[own] @ np.swapaxes(turns, 1, 2) - positions[own] + shift
+        half = 0.2 * rng.normal(size=(PARTICLES // 2, 3))
+        # to and fro, so that the middle of their way is where they are; about another point
+        turns = Rotation.from_rotvec(np.concatenate([half, -half])).as_matrix()
+        arms = positions[own] - rng.normal(size=3) * 10
+        moved[:, own] = arms @ np.swapaxes(turns, 1, 2) - arms
     labels = PartLabels(
         part, np.zeros((60, 2)), positions, np.zeros(60), np.zeros(60), "pca",
         ("core", "part_1", "part_2"),
