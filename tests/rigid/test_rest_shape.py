@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from cryoparts.rigid.rest_shape import rest_shape, undone
-from cryoparts.rigid.rigid_motion import fit_rigid_motions
+from cryoparts.rigid.rest_shape import rest_shape
+from cryoparts.rigid.rigid_motion import fit_rigid_motions, undone
 
 
 def turned(points, rotation, shift):

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
-from cryoparts.conventions import Poses
 from cryoparts.evaluation.most_probable_step import most_probable_step
 from cryoparts.evaluation.oracle import (
     BATCH,
@@ -29,13 +27,14 @@ from cryoparts.evaluation.oracle import (
 from cryoparts.evaluation.pose_accuracy import PoseErrors
 from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import transform
+from cryoparts.particles.pose_change import changed
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoparts.conventions import CtfParameters, FloatArray
+    from cryoparts.conventions import CtfParameters, FloatArray, Poses
     from cryoparts.simulation.ground_truth import CompositionTruth, MotionTruth
     from cryoparts.simulation.options import Progress
     from cryoparts.simulation.scene import MoleculeScene
@@ -136,6 +135,5 @@ class _Projector:
 
 
 def _changed(poses: Poses, change: FloatArray) -> Poses:
-    """Turned by rotation vectors (degrees) in the image's frame, shifted by Å: (n, 5)."""
-    turn = Rotation.from_rotvec(change[:, :3], degrees=True).as_matrix()
-    return Poses(turn @ poses.rotation, poses.shift_angstrom + change[:, 3:])
+    """By degrees of turns and Å of shifts (n, 5)."""
+    return changed(poses, np.deg2rad(change[:, :3]), change[:, 3:])

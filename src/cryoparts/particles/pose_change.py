@@ -50,6 +50,14 @@ def current_change(folder: Path) -> PoseChange:
     return PoseChange.load(found[-1]) if found else PoseChange.nothing()
 
 
+def changed(
+    given: Poses, turn: NDArray[np.floating], shift_angstrom: NDArray[np.floating]
+) -> Poses:
+    """Poses turned, after the given rotation, by rotation vectors (P, 3), radians; and shifted."""
+    turned = Rotation.from_rotvec(turn).as_matrix() @ given.rotation
+    return Poses(turned, given.shift_angstrom + shift_angstrom)
+
+
 @dataclass(frozen=True)
 class PoseSpread:
     """How far the given poses are from the true ones: deviations along each axis.
@@ -98,8 +106,7 @@ class PoseChange:
         """The refined poses: the turn comes after the given rotation, the shifts are added."""
         if not len(self):
             return given
-        turned = Rotation.from_rotvec(self.turn).as_matrix() @ given.rotation
-        return Poses(turned, given.shift_angstrom + self.shift_angstrom)
+        return changed(given, self.turn, self.shift_angstrom)
 
     @property
     def angle_degrees(self) -> NDArray[np.float64]:

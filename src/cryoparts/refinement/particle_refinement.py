@@ -176,7 +176,7 @@ class ParticleRefinement:
         steps, progress, pose
             As in `solve`.
         """
-        task = _RefiningEach(self, latent, decoder_of, steps, pose)
+        task = _RefiningEach(self, latent, pose, decoder_of, steps)
         refined, everyone = latent.clone(), np.arange(len(latent))
         for place, found in team().sweep(task, everyone, self.batch_size(latent), progress):
             refined[place] = found
@@ -290,8 +290,8 @@ class _Solving:
 
 
 @dataclass(frozen=True)
-class _PosteriorEach:
-    """The posterior of a batch of particles under a decoder of its own."""
+class _Each:
+    """What is asked of a batch of particles under a decoder of its own."""
 
     refinement: ParticleRefinement
     latent: Tensor
@@ -299,45 +299,38 @@ class _PosteriorEach:
     decoder_of: Callable[[NDArray[np.int64]], nn.Module]
     steps: int
 
-    @torch.no_grad()
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def problem(self, rows: NDArray[np.int64]) -> LeastSquares:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
         start = _start_pose(self.latent, self.pose, rows)
-        problem = LeastSquares.of(own, self.latent[rows], start, rows)
-        unknowns, covariance = problem.posterior(self.steps, STEPS_A_TANGENT)
+        return LeastSquares.of(own, self.latent[rows], start, rows)
+
+
+@dataclass(frozen=True)
+class _PosteriorEach(_Each):
+    """The posterior."""
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Of the particles `rows`."""
+        unknowns, covariance = self.problem(rows).posterior(self.steps, STEPS_A_TANGENT)
         known = slice(self.latent.shape[1])
         return unknowns[:, known], covariance[:, known, known]
 
 
 @dataclass(frozen=True)
-class _LikelihoodEach:
-    """Log-likelihood of a batch of particles, refined under a decoder of its own."""
-
-    refinement: ParticleRefinement
-    latent: Tensor
-    pose: Tensor | None
-    decoder_of: Callable[[NDArray[np.int64]], nn.Module]
-    steps: int
+class _LikelihoodEach(_Each):
+    """The log-likelihood of the best unknowns."""
 
     @torch.no_grad()
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Of the particles `rows`."""
-        own = replace(self.refinement, decoder=self.decoder_of(rows))
-        start = _start_pose(self.latent, self.pose, rows)
-        problem = LeastSquares.of(own, self.latent[rows], start, rows)
-        return problem.log_likelihood(self.steps, STEPS_A_TANGENT)
+        return self.problem(rows).log_likelihood(self.steps, STEPS_A_TANGENT)
 
 
 @dataclass(frozen=True)
-class _RefiningEach:
-    """Refines a batch of particles under a decoder of its own."""
-
-    refinement: ParticleRefinement
-    latent: Tensor
-    decoder_of: Callable[[NDArray[np.int64]], nn.Module]
-    steps: int
-    pose: Tensor | None
+class _RefiningEach(_Each):
+    """The best unknowns."""
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Of the particles `rows`."""

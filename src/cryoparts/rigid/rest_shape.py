@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoparts.rigid.rigid_motion import fit_rigid_motions
+from cryoparts.rigid.rigid_motion import fit_rigid_motions, undone
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,10 +110,3 @@ def _middle(motions: RigidMotions) -> tuple[FloatArray, FloatArray]:
     normal[3:, 3:] += LEAST_ARM**2 * len(turned) * np.eye(3)
     target = np.einsum("pki,pk->i", design, motions.shift_angstrom)
     return np.asarray(mean), np.asarray(np.linalg.solve(normal, target)[:3])
-
-
-def undone(places: FloatArray, motions: RigidMotions) -> FloatArray:
-    """Places (P, n, 3) before rigid motions have taken them to where they are."""
-    arms = places - motions.centre - motions.shift_angstrom[:, None, :]
-    # row vectors times R are R^T applied to columns
-    return np.asarray(arms @ motions.rotation + motions.centre)

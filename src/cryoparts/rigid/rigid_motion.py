@@ -246,9 +246,14 @@ def without_core_motion(
     """
     points = np.asarray(positions, dtype=np.float64)
     moved = np.asarray(displacements, dtype=np.float64)
-    places = points - core.centre + moved - core.shift_angstrom[:, None, :]
+    return undone(points + moved, core) - points
+
+
+def undone(places: FloatArray, motions: RigidMotions) -> FloatArray:
+    """Places (P, n, 3) before rigid motions have taken them to where they are, Å."""
+    arms = places - motions.centre - motions.shift_angstrom[:, None, :]
     # row vectors times R are R^T applied to columns
-    return np.asarray(places @ core.rotation + core.centre - points)
+    return np.asarray(arms @ motions.rotation + motions.centre)
 
 
 def join_particles(pieces: Sequence[RigidMotions]) -> RigidMotions:
