@@ -93,7 +93,7 @@ def work(verb: str, run: Path, share: int, said: Path) -> None:
     from cryoparts.occupancy.image_amplitudes import _Fit
 
     stands = [StandIn(TrainedDecoder, "decode", share), StandIn(_Fit, "solve", share)]
-    cryoparts([verb, str(run)])
+    cryoparts([verb, str(run), "--processes", "1"])  # others would not let these stand in
     # decoding within a fit is in the fit's time
     counted = stands[1:] if stands[1].done else stands[:1]
     said.write_text(json.dumps({"left_out": sum(one.left_out() for one in counted)}))

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from cryoparts.config import FocusConfig, PartsConfig
+from cryoparts.inference.kept_offsets import KeptOffsets
 from cryoparts.parallel.current import shared_work
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.composition import judge_composition
@@ -97,6 +100,31 @@ def mark_what_comes_and_goes(run: Run) -> None:
     ).save(run.directory.parts_path)
 
 
+def move_look_and_judge(run: Run) -> None:
+    find_motion(run)
+    find_states(run, [[part] for part in part_numbers(run)], FocusConfig(states=2))
+    judge_composition(run)
+
+
+def test_motion_states_and_composition_decode_every_particle_once(alone, tmp_path, monkeypatch):
+    shutil.copytree(alone, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    mark_what_comes_and_goes(run)
+    decoded: Counter[int] = Counter()
+    write = KeptOffsets.write
+
+    def counted(kept, rows, numbers):
+        write(kept, rows, numbers)
+        decoded.update(rows.tolist() if kept.read(rows) is not None else ())
+
+    monkeypatch.setattr(KeptOffsets, "write", counted)
+    with run.decoder.keeping():
+        move_look_and_judge(run)
+        assert run.decoder.keeps_all
+    assert decoded == dict.fromkeys(range(len(run.particles)), 1)
+    assert not run.decoder.keeps_all
+
+
 def test_what_follows_a_training_is_the_same_to_the_bit(alone, tmp_path):
     folders = {}
     for processes in (1, 2):
@@ -106,9 +134,9 @@ def test_what_follows_a_training_is_the_same_to_the_bit(alone, tmp_path):
         with shared_work(processes):
             find_parts(run, PartsConfig(embedding="pca", min_part_size=2, keep_flagged=True))
             mark_what_comes_and_goes(run)
-            find_motion(run)
-            find_states(run, [[part] for part in part_numbers(run)], FocusConfig(states=2))
-            judge_composition(run)
+            # nor does it matter whether what was decoded for one step is kept for the next
+            with run.decoder.keeping() if processes > 1 else nullcontext():
+                move_look_and_judge(run)
             reconstruct_states(run, part_numbers(run))
     compared = set()
     for path in sorted(folders[1].rglob("*")):

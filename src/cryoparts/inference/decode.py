@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from cryoparts.inference.calibration import (
     scale_of_particles,
 )
 from cryoparts.inference.decoded import Decoded
+from cryoparts.inference.kept_offsets import STEP, KeptOffsets
 from cryoparts.inference.missed_regions import MissedRegions
 from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.io.tables import load_array
@@ -57,7 +59,7 @@ BATCH = 64
 """Particles decoded together: 2 MB of output for 2,048 Gaussians. A few thousand particles are
 batches enough for several processes."""
 
-DECODED_AT_ONCE = 32
+DECODED_AT_ONCE = STEP
 """Of these, on the processor: of more, what a layer hands to the next does not stay in its
 caches (2.1 instead of 1.5 ms a particle with 256)."""
 
@@ -113,11 +115,17 @@ class TrainedDecoder:
         self._calibration: Calibration | None = None
         self._encoded: Tensor | None = None
         self._latent: Tensor | None = None
+        self._kept: KeptOffsets | None = None
         count = len(self.particles)
         if run.latent_path.is_file():
             stored = _stored(run.latent_path, (count, self.latent_dimensions))
             self._latent = torch.as_tensor(stored, device=self.device)
         self.particle_weights = particle_probability(run, count)
+
+    def _copy(self) -> TrainedDecoder:
+        other = copy(self)
+        other._kept = None  # it will be asked something else
+        return other
 
     def _hold_core(self) -> None:
         neutral = Gaussians.neutral(self.neutral, self.device)
@@ -153,33 +161,33 @@ class TrainedDecoder:
             Their latent vectors; None takes the encoder's.
         """
         self._calibration, self._encoded = self.calibration, self.encoded_run()
-        other = copy(self)
+        other = self._copy()
         other.particles, other.encoder_input, other._latent = particles, encoder_input, latent
         other.particle_weights = np.ones(len(particles))
         return other
 
     def with_latent(self, latent: Tensor, particles: PreparedParticles) -> TrainedDecoder:
         """The same networks with latent vectors (P, Z) and refined poses of the run's particles."""
-        other = copy(self)
+        other = self._copy()
         other.particles, other._latent, other._calibration = particles, latent, None
         return other
 
     def held_to_core(self) -> TrainedDecoder:
         """The same, leaving motions of the whole molecule to poses that are to be refined."""
-        other = copy(self)
+        other = self._copy()
         other._hold_core()
         other._calibration = None
         return other
 
     def judged(self, probability: NDArray[np.float64]) -> TrainedDecoder:
         """The same with the probability (P,) that each particle is what the model describes."""
-        other = copy(self)
+        other = self._copy()
         other.particle_weights, other._calibration = probability, None
         return other
 
     def extended_by(self, missed: MissedRegions) -> TrainedDecoder:
         """The same with a latent dimension for each region; latent vectors are the encoder's."""
-        other = copy(self)
+        other = self._copy()
         other._extend(missed)
         other._latent = other._encoded = other._calibration = None
         return other
@@ -263,14 +271,49 @@ class TrainedDecoder:
         for _, decoded in team().sweep(task, chosen, BATCH):
             yield decoded
 
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Within the block all particles are decoded once, however many steps ask for them.
+
+        The decoder's output is kept in a file without a name in the run folder. On a card
+        decoding is faster than a disk.
+        """
+        if self._kept is not None or self.device.type != "cpu":
+            yield
+            return
+        shape = (len(self.particles), len(self.neutral), channel_count(self.config.vary))
+        self._kept = KeptOffsets.where_there_is_room(self._run.root, shape)
+        try:
+            yield
+        finally:
+            if self._kept is not None:
+                self._kept.close()
+            self._kept = None
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no particle needs to be decoded any more."""
+        return self._kept is not None and self._kept.is_complete
+
     def _decoded(self, rows: NDArray[np.int64], gaussians: NDArray[np.int64] | None) -> Decoded:
         """Decode one batch."""
-        kept = slice(None) if gaussians is None else gaussians
-        kinds = self._relative(self.offsets(rows))
+        chosen = slice(None) if gaussians is None else gaussians
+        kinds = self._relative(self._offsets_kept(rows))
         return Decoded(
             self.particles.names[rows],
-            *(None if kind is None else kind.cpu().numpy()[:, kept] for kind in kinds),
+            *(None if kind is None else kind.cpu().numpy()[:, chosen] for kind in kinds),
         )
+
+    def _offsets_kept(self, rows: NDArray[np.int64]) -> Tensor:
+        """As `offsets`: what is kept, or decoded and kept from now on."""
+        if self._kept is None:
+            return self.offsets(rows)
+        found = self._kept.read(rows)
+        if found is not None:
+            return torch.from_numpy(found)
+        offsets = self.offsets(rows)
+        self._kept.write(rows, offsets.numpy())
+        return offsets
 
     def _relative(self, offsets: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Amplitudes, displacements and widths of a batch on the run's scales."""

@@ -36,7 +36,7 @@ WORTH_STARTING = 8.0
 WORTH_SENDING = 4
 """Batches: fewer are done before the others have read what they are to do."""
 
-WORTH_IN_STEP = 15_000
+WORTH_IN_STEP = 6_000
 """Particles that a task in step must go through for the same."""
 
 
@@ -119,6 +119,8 @@ class Team:
         rows: NDArray[np.int64],
         batch: int,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        worth_sending: int = WORTH_SENDING,
     ) -> Iterator[tuple[slice, Result]]:
         """A task done with all particles, batch by batch, by whoever is free.
 
@@ -131,6 +133,9 @@ class Team:
             Particles at a time.
         progress : callable, optional
             Told the particles done, and their total.
+        worth_sending : int
+            Batches, below which this process does all of them: fewer where each takes
+            seconds.
 
         Yields
         ------
@@ -155,7 +160,7 @@ class Team:
         while first < len(sweep):
             # not of the first batch, for which kernels are loaded
             left = seconds / max(first - 1, 1) * (len(sweep) - first)
-            if len(sweep) >= WORTH_SENDING and self._meets(left):
+            if len(sweep) >= worth_sending and self._meets(left):
                 break
             began = time.perf_counter()
             with threads_of(self._threads_each(self.size())):

@@ -185,16 +185,20 @@ def _without_common_motion(positions: FloatArray, moves: FloatArray) -> FloatArr
     body[:, :, :3] = np.eye(3)
     for axis in range(3):
         body[:, :, 3 + axis] = np.cross(np.eye(3)[axis], arms) / radius
-    flat = body.reshape(-1, 6)
-    left = moves
+    flat, table = body.reshape(-1, 6), moves.reshape(len(moves), -1)
+    fitted = np.zeros((len(moves), 6))
+    squares = np.einsum("sc,sc->c", table, table)
     for _ in range(_ROUNDS_OF_COMMON_MOTION):
-        square = np.mean(np.sum(left**2, axis=2), axis=0)
+        # of what is left by (table - fitted @ flat.T)**2, which is as large as all displacements
+        crossed = (flat * (2 * (fitted.T @ table).T - flat @ (fitted.T @ fitted))).sum(axis=1)
+        left = np.maximum(squares - crossed, 0.0) / len(moves)
+        square = left.reshape(-1, 3).sum(axis=1)
         weight = np.repeat(1.0 / (square + max(1e-3 * float(square.mean()), 1e-12)), 3)
         normal = flat.T @ (weight[:, None] * flat)
         normal += 1e-9 * np.trace(normal) * np.eye(6)  # points on a line turn about it freely
-        fitted = (moves.reshape(len(moves), -1) * weight) @ flat @ np.linalg.inv(normal)
-        left = moves - (fitted @ flat.T).reshape(moves.shape)
-    return left
+        fitted = table @ (weight[:, None] * flat) @ np.linalg.inv(normal)
+    without: FloatArray = moves - (fitted @ flat.T).reshape(moves.shape)
+    return without
 
 
 def _without_outliers(moves: FloatArray) -> FloatArray:

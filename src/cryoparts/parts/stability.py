@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.parallel.current import team
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import image_count, with_all_rows
@@ -98,21 +100,37 @@ def stability_over_subsamples(
     rng = random_for(seed, Purpose.SUBSAMPLES)
     own = np.arange(len(decoded)) if image is None else image
     images = image_count(own, len(own))
-    overlaps = []
-    for repeat in range(1, repeats + 1):
-        half = rng.permutation(images)[: max(2, round(SHARE * images))]
-        chosen = decoded.of_particles(with_all_rows(own, half))
-        again = segment_gaussians(
-            positions,
+    most = max(2, round(SHARE * images))
+    halves = tuple(with_all_rows(own, rng.permutation(images)[:most]) for _ in range(repeats))
+    again = _SegmentedAgain(positions, decoded, halves, method, min_part_size, seed)
+    found = [of for _, of in team().sweep(again, np.arange(repeats), 1, worth_sending=2)]
+    mean: FloatArray = np.mean([best_overlaps(labels, other) for other in found], axis=0)
+    return mean
+
+
+@dataclass(frozen=True)
+class _SegmentedAgain:
+    """Labels (N,) that another half of the particles gives, with another seed."""
+
+    positions: FloatArray
+    decoded: Decoded
+    halves: tuple[IntArray, ...]
+    method: Method
+    min_part_size: int | None
+    seed: int
+
+    def __call__(self, repeats: IntArray) -> IntArray:
+        """Of one repeat."""
+        (repeat,) = repeats.tolist()
+        chosen = self.decoded.of_particles(self.halves[repeat])
+        return segment_gaussians(
+            self.positions,
             chosen.relative_scalars,
             chosen.displacements,
-            method=method,
-            min_part_size=min_part_size,
-            seed=seed_for(seed, Purpose.SUBSAMPLES, repeat),
-        )
-        overlaps.append(best_overlaps(labels, again.labels))
-    mean: FloatArray = np.mean(overlaps, axis=0)
-    return mean
+            method=self.method,
+            min_part_size=self.min_part_size,
+            seed=seed_for(self.seed, Purpose.SUBSAMPLES, repeat + 1),
+        ).labels
 
 
 def stability_over_segmentations(labels: IntArray, others: Sequence[IntArray]) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,9 @@ from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
 from cryoparts.parallel.current import team
+from cryoparts.parallel.team import Team
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
-from cryoparts.states.kept_batches import KeptBatches
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
 
@@ -41,12 +40,6 @@ LOG = logging.getLogger(__name__)
 
 PARTICLES = "particles.csv"
 OWN_FILES = ("state_*.star", "states.csv", "trajectory/*")
-
-MOST_KEPT = 100_000_000
-"""Numbers of the decoder's output kept in memory for the second of two passes (0.4 GB)."""
-
-MOST_FILED = 2_500_000_000
-"""And in a file in the run folder (10 GB); of more, the particles are decoded twice."""
 
 BATCH = 128
 """Particles decoded together: 6 MB of output for 3,000 Gaussians. A few thousand particles are
@@ -112,8 +105,8 @@ def find_states(
     trained, labels, directory = run.decoder, run.parts, run.directory
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
-    with closing(_Decoding(trained, gaussians_of(wanted), directory.root, progress)) as decoding:
-        seen = describe(wanted, decoding.batches)
+    with trained.keeping():
+        seen = describe(wanted, partial(_batches, trained, gaussians_of(wanted), progress))
     names, results, particle_file = trained.particles.names, [], _ParticleFile(directory)
     seen.reverse()
     for look in wanted:
@@ -131,43 +124,18 @@ def find_states(
     return tuple(results)
 
 
-class _Decoding:
-    """The decoder's output for chosen Gaussians of all particles, gone through in batches.
-
-    What has been decoded is kept for the next time while it is small enough.
-    """
-
-    def __init__(
-        self,
-        trained: TrainedDecoder,
-        gaussians: NDArray[np.int64],
-        folder: Path,
-        progress: Progress | None,
-    ) -> None:
-        self._trained, self._gaussians, self._progress = trained, gaussians, progress
-        self._folder = folder
-        self._kept = KeptBatches(folder, 0, 0)
-        self._complete = False
-
-    def batches(self) -> Iterator[Batch]:
-        """Go through all particles."""
-        if self._complete and self._kept.whole:
-            yield from self._kept
-            return
-        self._kept = KeptBatches(self._folder, MOST_KEPT, MOST_FILED)
-        count = len(self._trained.particles)
-        # measured once, here, and not by everybody who decodes
-        self._trained.calibration  # noqa: B018
-        task = partial(self._trained.decode, gaussians=self._gaussians)
-        for _, decoded in team().sweep(task, np.arange(count), BATCH, self._progress):
-            batch = decoded.relative_scalars, decoded.displacements
-            self._kept.add(batch)
-            yield batch
-        self._complete = True
-
-    def close(self) -> None:
-        """Let go of what has been kept."""
-        self._kept.close()
+def _batches(
+    trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
+) -> Iterator[Batch]:
+    """The decoder's output for chosen Gaussians of all particles, gone through in batches."""
+    everyone = np.arange(len(trained.particles))
+    # measured once, here, and not by everybody who decodes
+    trained.calibration  # noqa: B018
+    task = partial(trained.decode, gaussians=gaussians)
+    # what is kept is read here: to be sent it by others would take as long
+    workers = Team(1) if trained.keeps_all else team()
+    for _, decoded in workers.sweep(task, everyone, BATCH, progress):
+        yield decoded.relative_scalars, decoded.displacements
 
 
 def _focused(

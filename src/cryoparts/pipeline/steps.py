@@ -106,15 +106,16 @@ def run_steps(
     if maps:
         begin("masks")
         yield StepDone("masks", write_masks(run))
-    begin("motion")
-    yield StepDone("motion", find_motion(run, None, progress))
     parts = part_numbers(run)
-    shown = begin("focus")
-    looks = [[part] for part in parts]
-    states = find_states(run, looks, config.focus, shown) if parts else ()
-    yield StepDone("focus", states)
-    begin("composition")
-    yield StepDone("composition", judge_composition(run, progress))
+    with run.decoder.keeping():
+        begin("motion")
+        yield StepDone("motion", find_motion(run, None, progress))
+        shown = begin("focus")
+        looks = [[part] for part in parts]
+        states = find_states(run, looks, config.focus, shown) if parts else ()
+        yield StepDone("focus", states)
+        begin("composition")
+        yield StepDone("composition", judge_composition(run, progress))
     if maps:
         begin("trust")
         yield StepDone("trust", judge_trust(run, progress))

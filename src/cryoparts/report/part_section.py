@@ -15,6 +15,7 @@ from cryoparts.figures.state_maps import read_state_maps
 from cryoparts.figures.states import fsc_curves, particle_states
 from cryoparts.figures.viewpoints import viewpoint_of
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parallel.current import team
 from cryoparts.report.beliefs import UNTESTED, Belief, beliefs_of
 from cryoparts.report.section_maps import changes_of_part
 from cryoparts.report.verdict import Finding, StateRow, findings, state_rows
@@ -22,6 +23,7 @@ from cryoparts.report.wording import percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from numpy.typing import NDArray
 
     from cryoparts.figures.maps import MapView
     from cryoparts.figures.part_states import PartStates
@@ -83,17 +85,26 @@ def part_sections(results: RunResults) -> list[PartSection]:
     """
     volumes = sum(len(p.maps) + len(p.differences) for p in results.states.values())
     most_voxels = VOXELS_ON_PAGE // max(volumes, 1)
-    beliefs = beliefs_of(results.folder)
-    return [
-        _section(
-            results,
-            finding,
-            results.states.get(finding.label),
-            beliefs.get(finding.label, UNTESTED),
-            most_voxels,
-        )
-        for finding in findings(results)
-    ]
+    drawn = _Drawn(results, findings(results), beliefs_of(results.folder), most_voxels)
+    numbers = np.arange(len(drawn.findings))
+    return [of for _, of in team().sweep(drawn, numbers, 1, worth_sending=2)]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Draws the section of one part; a part takes seconds."""
+
+    results: RunResults
+    findings: list[Finding]
+    beliefs: dict[int, Belief]
+    most_voxels: int
+
+    def __call__(self, numbers: NDArray[np.int64]) -> PartSection:
+        """Of the finding of that number."""
+        finding = self.findings[int(numbers[0])]
+        part = self.results.states.get(finding.label)
+        belief = self.beliefs.get(finding.label, UNTESTED)
+        return _section(self.results, finding, part, belief, self.most_voxels)
 
 
 def _section(
