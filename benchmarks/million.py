@@ -59,7 +59,8 @@ class StandIn:
         setattr(owner, name, standing_in)
 
     def __call__(self, method, own, rows, *more, **named):
-        began, key = time.process_time(), (len(rows), str(named))
+        # null particles are decoded by the same method: nothing of the data stands in for them
+        began, key = time.process_time(), (id(own), len(rows), str(named))
         if self.done < self.share or key not in self.kept:
             answer = self.kept[key] = method(own, rows, *more, **named)
             self.done += len(rows)

@@ -21,6 +21,7 @@ from sklearn.cluster import KMeans
 
 from cryoparts.image_model.deformation import Gaussians, deform, relative_amplitude
 from cryoparts.inference.calibration import scale_of_particles
+from cryoparts.parallel.current import team
 from cryoparts.refinement.whitened_images import WhitenedImages
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.evenly_spaced import evenly_spaced
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.training.setup import TrainingSetup
 
@@ -46,7 +48,7 @@ PARTICLES = 256
 REGIONS = 8
 """Compact regions of the rest of the model, of each of which the amount is unknown."""
 
-BATCH = 64
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,8 @@ def visible_parts(
     whole = _whole(trained, setup.neutral)
     pieces = [piece for share in SHARES for piece in _pieces(whole, share, seed)]
     others = _regions(whole, seed)
-    called = np.concatenate(
-        [_called(images, setup, rows, whole, pieces, others, strength) for rows in chunks]
-    )
+    task = _Called(images, setup, whole, pieces, others, strength)
+    called = np.concatenate([of for _, of in team().sweep(task, chosen, BATCH, worth_sending=2)])
     by_piece = called.mean(axis=0).reshape(len(SHARES), PIECES)
     return VisibleParts(
         np.array(SHARES), by_piece.mean(axis=1), by_piece.min(axis=1), by_piece.max(axis=1)
@@ -151,12 +152,6 @@ def _regions(neutral: Gaussians, seed: int) -> list[Tensor]:
     return [torch.as_tensor(np.flatnonzero(found == k), device=device) for k in range(count)]
 
 
-def _some(gaussians: Gaussians, members: Tensor) -> Gaussians:
-    return Gaussians(
-        gaussians.positions[members], gaussians.amplitudes[members], gaussians.widths[members]
-    )
-
-
 def _strength(
     images: WhitenedImages,
     trained: TrainedDecoder,
@@ -194,31 +189,41 @@ def _own(trained: TrainedDecoder, setup: TrainingSetup, rows: NDArray[np.int64])
     )
 
 
-def _called(
-    images: WhitenedImages,
-    setup: TrainingSetup,
-    rows: NDArray[np.int64],
-    neutral: Gaussians,
-    pieces: list[Tensor],
-    others: list[Tensor],
-    strength: Tensor,
-) -> FloatArray:
-    """Probability (n, pieces) of calling each piece rightly in each particle."""
-    batch = setup.forward.batch(rows)
-    regions = [images.of_gaussians(_some(neutral, members), batch) for members in others]
-    found = []
-    for members in pieces:
-        image, rest = torch.zeros_like(regions[0]), []
-        for region, known in zip(others, regions, strict=True):
-            shared = members[torch.isin(members, region)]
-            if len(shared):
-                in_region = images.of_gaussians(_some(neutral, shared), batch)
-                image, known = image + in_region, known - in_region
-            rest.append(known)
-        # how much there is of all else is not known either
-        basis = torch.linalg.qr(torch.stack(rest, dim=2)).Q
-        alone = image - (basis @ (basis.transpose(1, 2) @ image[..., None]))[..., 0]
-        found.append(strength * alone.norm(dim=1))
-    distance = torch.stack(found, dim=1).cpu().double().numpy()
-    called: FloatArray = norm.cdf(0.5 * distance)
-    return called
+@dataclass(frozen=True)
+class _Called:
+    """Asks images for every piece."""
+
+    images: WhitenedImages
+    setup: TrainingSetup
+    whole: Gaussians
+    pieces: list[Tensor]
+    others: list[Tensor]
+    strength: Tensor
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Probability (n, pieces) of calling each piece rightly in each particle."""
+        batch = self.setup.forward.batch(rows)
+        regions = [self._image(members, batch) for members in self.others]
+        found = []
+        for members in self.pieces:
+            image, rest = torch.zeros_like(regions[0]), []
+            for region, known in zip(self.others, regions, strict=True):
+                shared = members[torch.isin(members, region)]
+                if len(shared):
+                    in_region = self._image(shared, batch)
+                    image, known = image + in_region, known - in_region
+                rest.append(known)
+            # how much there is of all else is not known either
+            basis = torch.linalg.qr(torch.stack(rest, dim=2)).Q
+            alone = image - (basis @ (basis.transpose(1, 2) @ image[..., None]))[..., 0]
+            found.append(self.strength * alone.norm(dim=1))
+        distance = torch.stack(found, dim=1).cpu().double().numpy()
+        called: FloatArray = norm.cdf(0.5 * distance)
+        return called
+
+    def _image(self, members: Tensor, batch: ParticleBatch) -> Tensor:
+        """Whitened images of some of the Gaussians."""
+        whole = self.whole
+        some = Gaussians(whole.positions[members], whole.amplitudes[members], whole.widths[members])
+        return self.images.of_gaussians(some, batch)
