@@ -47,13 +47,14 @@ class StandIn:
 
     def __init__(self, owner: type, name: str, share: int) -> None:
         self.share, self.kept = share, {}
-        self.done = self.others = 0
+        self.done = self.others = self.particles = 0
         self.seconds = self.others_seconds = 0.0
         self.random = np.random.default_rng(0)
         method = getattr(owner, name)
 
         def standing_in(own, rows=None, *more, **named):
             everyone = np.arange(len(own.particles)) if rows is None else rows
+            self.particles = max(self.particles, int(everyone.max(initial=-1)) + 1)
             return self(method, own, everyone, *more, **named)
 
         setattr(owner, name, standing_in)
@@ -83,8 +84,12 @@ class StandIn:
         return kept * (1.0 + CHANGED * self.random.normal(size=shape)).astype(kept.dtype)
 
     def left_out(self) -> float:
-        """Seconds that the others would have taken, less those that standing in for them took."""
-        return self.others * self.seconds / max(self.done, 1) - self.others_seconds
+        """Seconds that the others would have taken, less those that standing in for them took.
+
+        What is decoded is kept for a second pass, so each of them counts once.
+        """
+        others = min(self.others, self.particles - self.done)
+        return others * self.seconds / max(self.done, 1) - self.others_seconds
 
 
 def work(verb: str, run: Path, share: int, said: Path) -> None:

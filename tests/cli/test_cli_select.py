@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import gemmi
@@ -56,6 +57,9 @@ class Particles(list):
 
 class StoredDecoder:
     """Parts 1 and 2 fade independently; the core stays."""
+
+    keeping = nullcontext
+    keeps_all = False
 
     calibration = None
 

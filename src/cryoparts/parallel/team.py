@@ -36,8 +36,8 @@ WORTH_STARTING = 8.0
 WORTH_SENDING = 4
 """Batches: fewer are done before the others have read what they are to do."""
 
-WORTH_IN_STEP = 6_000
-"""Particles that a task in step must go through for the same."""
+WORTH_IN_STEP = 15_000
+"""Particles that a task in step must go through for the same, where its time is not known."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,7 @@ class Team:
         tell: Callable[..., None],
         *,
         particles: int,
+        seconds: float = 0.0,
         most: int | None = None,
     ) -> Result:
         """A task that all do in step; what the leader's came to.
@@ -233,6 +234,8 @@ class Team:
             What the leader's task tells how far it is; the others' tell nobody.
         particles : int
             How many are gone through, all in all: where there are few, nobody is started.
+        seconds : float
+            What is left takes so long, as far as it is known.
         most : int, optional
             Processes that there is work for in a step.
 
@@ -242,7 +245,8 @@ class Team:
             If one of the others cannot go on.
         """
         wanted = min(self.size(), most or self.size())
-        worth = self._asked is not None or particles >= WORTH_IN_STEP
+        known = particles >= WORTH_IN_STEP or seconds >= WORTH_STARTING
+        worth = self._asked is not None or known
         if self._busy or wanted <= 1 or not (self.is_joined or worth):
             return task(SOLE, tell)
         self._start(wait=True)

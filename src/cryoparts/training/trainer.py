@@ -268,11 +268,12 @@ class Trainer:
             self._rate_factor,
             self._halving,
         )
-        particles = len(self.setup.split.training)
+        epochs, before = self.config.epochs, self.rows[-1].get("seconds", 0.0)
         done = team().together(
             task,
             partial(progress.step, epoch),
-            particles=self.config.epochs * particles,
+            particles=epochs * len(self.setup.split.training),
+            seconds=(epochs - epoch + 1) * before,
             most=max(1, self.config.batch_size // FEWEST_OF_A_BATCH),
         )
         if done.diverged:
