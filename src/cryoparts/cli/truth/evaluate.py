@@ -38,6 +38,6 @@ def evaluate_run_folder(run: Run, truth: Path, *, oracle: bool) -> None:
     """Evaluate a run and show its main numbers."""
     from cryoparts.pipeline.evaluating import evaluate as evaluated
 
-    with progress_bars() as progress:
+    with progress_bars("comparing with the truth") as progress:
         found = evaluated(run, truth, oracle=oracle, progress=progress)
     table("Against the ground truth", ["", "value"], list(found.headline.items()))
