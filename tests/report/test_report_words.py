@@ -177,3 +177,11 @@ def test_numbers_are_worded_for_people():
         ("f", "–"),
         ("g", "–"),
     ]
+
+
+def test_the_names_of_the_particles_are_held_once(fake_run):
+    results = read_run(fake_run().folder)
+    assert results.latent is not None
+    assert len(results.states) > 1
+    for part in results.states.values():
+        assert part.focused.names is results.latent.names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,22 +115,35 @@ def _if_varying(values: FloatArray) -> FloatArray | None:
     return values if len(values) and float(np.ptp(values)) > SMALLEST_VARIATION else None
 
 
-def read_part_states(run: RunDirectory, labels: list[int]) -> dict[int, PartStates]:
+def read_part_states(
+    run: RunDirectory, labels: list[int], names: NDArray[np.str_] | None = None
+) -> dict[int, PartStates]:
     """The states of those parts for which `cryoparts focus` has run.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    labels : list of int
+    names : str array, shape (P,), optional
+        Of the run's particles, where they are known: the parts then hold no others. Names
+        of real data take most of the memory of a table.
 
     Raises
     ------
     InputError
         If a file of the folders cannot be read.
     """
-    return {
-        label: _read_one(label, run.focus_path(label), run.reconstruction_path(label))
-        for label in labels
-        if (run.focus_path(label) / "particles.csv").is_file()
-    }
+    found: dict[int, PartStates] = {}
+    for label in labels:
+        if (run.focus_path(label) / "particles.csv").is_file():
+            one = _read_one(label, run.focus_path(label), run.reconstruction_path(label), names)
+            found[label], names = one, one.focused.names
+    return found
 
 
-def _read_one(label: int, focus: Path, reconstruction: Path) -> PartStates:
+def _read_one(
+    label: int, focus: Path, reconstruction: Path, names: NDArray[np.str_] | None
+) -> PartStates:
     summary = read_json(reconstruction / "summary.json") or {}
     states = _by_number(summary.get("states"), r"state_(\d+)")
     differences = _by_number(summary.get("differences"), r"difference_(\d+)_minus_(\d+)")
@@ -138,9 +151,12 @@ def _read_one(label: int, focus: Path, reconstruction: Path) -> PartStates:
     subtracted = _matching(reconstruction, r"difference_(\d+)_minus_(\d+)\.mrc")
     pixels = [of["pixel_size_angstrom"] for of in states.values() if "pixel_size_angstrom" in of]
     fsc = reconstruction / "fsc.csv"
+    focused = FocusedParticles.load(focus)
+    if names is not None and np.array_equal(names, focused.names):
+        focused = replace(focused, names=names)
     return PartStates(
         label=label,
-        focused=FocusedParticles.load(focus),
+        focused=focused,
         maps={key[0]: path for key, path in maps.items()},
         differences={(key[0], key[1]): path for key, path in subtracted.items()},
         difference_noise={

@@ -129,15 +129,18 @@ def read_run(folder: Path) -> RunResults:
             f"has {len(parts)} labels, gaussians.npz has {len(model)} Gaussians",
             "Run `cryoparts parts` again.",
         )
+    latent = _read_latent(run)
+    names = None if latent is None else latent.names
+    labels = [] if parts is None else list(range(1, parts.n_parts + 1))
     return RunResults(
         folder=folder,
         config=config,
         command=command.read_text(encoding="utf-8").strip() if command.is_file() else None,
         training=_read_training(run.metrics_path),
         model=model,
-        latent=_read_latent(run),
+        latent=latent,
         parts=parts,
-        states={} if parts is None else read_part_states(run, list(range(1, parts.n_parts + 1))),
+        states=read_part_states(run, labels, names),
         evaluation=read_json(run.evaluation_path),
     )
 

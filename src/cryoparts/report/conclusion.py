@@ -59,15 +59,21 @@ class Conclusion:
         )
 
 
-def conclude(folder: Path) -> Conclusion:
+def conclude(folder: Path, results: RunResults | None = None) -> Conclusion:
     """What the steps that have run say together; nothing is computed.
+
+    Parameters
+    ----------
+    folder : Path
+    results : RunResults, optional
+        What the folder holds, where it has been read.
 
     Raises
     ------
     InputError
         If it is no run folder, or a file in it is damaged.
     """
-    results = read_run(folder)
+    results = results or read_run(folder)
     record = TrustRecord.load(folder / "trust")
     particles = None if results.latent is None else len(results.latent.z)
     verdict = judge(results, particles, [])

@@ -185,7 +185,7 @@ def _compose(results: RunResults) -> Page:
     at_rest = at_rest_section(results.folder)
     scene = parts_on_model(results.model, results.parts, motion.contents) if results.model else None
     drawn = scene is not None or any(section.scene for section in sections)
-    concluded = conclude(results.folder)
+    concluded = conclude(results.folder, results)
     folder = results.folder.resolve()
     return Page(
         name=folder.name,
