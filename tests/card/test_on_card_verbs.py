@@ -55,6 +55,7 @@ def test_refined_motion(card, runs):
     np.testing.assert_allclose(on_card[:, shifts], on_processor[:, shifts], atol=0.3)
     difference = on_card[:, shifts] - on_processor[:, shifts]
     assert difference.std() < 0.02 * on_processor[:, shifts].std()
+    assert np.mean(np.abs(difference) < 0.1) > 0.99
 
 
 def test_states_and_belief(card, runs):

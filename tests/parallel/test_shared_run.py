@@ -106,10 +106,9 @@ def move_look_and_judge(run: Run) -> None:
     judge_composition(run)
 
 
-def test_motion_states_and_composition_decode_every_particle_once(alone, tmp_path, monkeypatch):
-    shutil.copytree(alone, tmp_path / "run")
-    run = Run.open(tmp_path / "run")
-    mark_what_comes_and_goes(run)
+@pytest.fixture
+def decoded(monkeypatch) -> Counter[int]:
+    """How often each particle has been decoded and kept."""
     decoded: Counter[int] = Counter()
     write = KeptOffsets.write
 
@@ -118,11 +117,21 @@ def test_motion_states_and_composition_decode_every_particle_once(alone, tmp_pat
         decoded.update(rows.tolist() if kept.read(rows) is not None else ())
 
     monkeypatch.setattr(KeptOffsets, "write", counted)
+    return decoded
+
+
+def test_motion_states_and_composition_decode_every_particle_once(alone, tmp_path, decoded):
+    shutil.copytree(alone, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    mark_what_comes_and_goes(run)
     with run.decoder.keeping():
         move_look_and_judge(run)
         assert run.decoder.keeps_all
     assert decoded == dict.fromkeys(range(len(run.particles)), 1)
     assert not run.decoder.keeps_all
+    decoded.clear()
+    find_states(run, [[1]], FocusConfig(states=2))  # alone, in two passes
+    assert decoded == dict.fromkeys(range(len(run.particles)), 1)
 
 
 def test_what_follows_a_training_is_the_same_to_the_bit(alone, tmp_path):
