@@ -1,4 +1,4 @@
-"""Statistics are of the particles that are more probably good than not."""
+"""Statistics are of the particles that are probably good."""
 
 import numpy as np
 

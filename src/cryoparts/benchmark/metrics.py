@@ -332,7 +332,7 @@ def _judged_values(details: Mapping[str, Any]) -> dict[str, float | None]:
     found = details.get("judgement", {})
     return {
         "junk_area": found.get("area_under_curve"),
-        "good_thrown_away": found.get("good_below_half"),
+        "good_thrown_away": found.get("good_thrown_away"),
     }
 
 

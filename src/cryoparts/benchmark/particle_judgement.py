@@ -8,6 +8,7 @@ import numpy as np
 
 from cryoparts.errors import InputError
 from cryoparts.evaluation.composition_accuracy import area_under_curve
+from cryoparts.statistics.trusted import TRUSTED
 
 if TYPE_CHECKING:
     from cryoparts.io.run_directory import RunDirectory
@@ -32,7 +33,7 @@ def particle_judgement(run: RunDirectory, truth: Truth) -> dict[str, Any]:
     -------
     dict
         "area_under_curve" of junk against good particles, of each kind of junk and of
-        lost poses in "kinds", and the shares of good and bad ones below one half; empty
+        lost poses in "kinds", and the shares of good and bad ones that are thrown away; empty
         where the run has no such probability or nothing is wrong with the particles.
 
     Raises
@@ -62,8 +63,8 @@ def particle_judgement(run: RunDirectory, truth: Truth) -> dict[str, Any]:
     return {
         "area_under_curve": against(junk) if junk.any() else None,
         "kinds": {name: against(bad) for name, bad in kinds.items()},
-        "good_below_half": float((probability[good] < 0.5).mean()),
-        "bad_below_half": float((probability[~good] < 0.5).mean()),
+        "good_thrown_away": float((probability[good] <= TRUSTED).mean()),
+        "bad_thrown_away": float((probability[~good] <= TRUSTED).mean()),
     }
 
 

@@ -15,7 +15,8 @@ class PreprocessingConfig:
     box_size: int | None = None
     """Side of the working images after Fourier cropping, pixels (even). Default:
     the smallest even box whose Nyquist frequency lies a quarter beyond
-    --max-resolution where that is given, else 64; at most the box of the images."""
+    --max-resolution where that is given, else 64, or up to 128 where Gaussians may move and the
+    molecule is small enough: pixels of 3 Å or more; at most the box of the images."""
 
     mask_radius_angstrom: float | None = None
     """Radius of the soft circular mask, Å. Default: 0.45 of the box."""

@@ -9,11 +9,12 @@ import numpy as np
 
 from cryoparts.conventions import box_centre
 from cryoparts.errors import InputError
-from cryoparts.gaussians.from_map import gaussians_from_map
+from cryoparts.gaussians.from_map import gaussians_from_map, volume_of_map
 from cryoparts.gaussians.from_structure import gaussians_from_structure
 from cryoparts.gaussians.map_placement import PlacedMap, padded_to_cube, place_map, plausible_voxel
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.gaussians.placement import place_in_box, require_inside_box
+from cryoparts.gaussians.resolution import VOLUME_PER_ATOM
 from cryoparts.io.atomic_models import STRUCTURES, is_structure, read_structure
 from cryoparts.io.map_frame import MapFrame
 from cryoparts.io.mrc import MAPS, DensityMap, is_map, places_by_start, read_map
@@ -97,6 +98,38 @@ def make_model(
         )
     require_inside_box(model.positions, model.amplitudes, box_size, pixel_size, str(path))
     return model
+
+
+def model_volume(
+    path: Path, options: ModelConfig, resolution: float, box_size: int, pixel_size: float
+) -> float | None:
+    """Volume (Å³) of the molecule in a file, from which `make_model` chooses how many Gaussians.
+
+    None where it chooses nothing: the file is a Gaussian model, or none at all, or the
+    options name the number of Gaussians or the resolution to model.
+
+    Parameters
+    ----------
+    path : Path
+        Structure, map or Gaussian model.
+    options : ModelConfig
+    resolution : float
+        At which a map is looked at, Å.
+    box_size, pixel_size
+        Box of the particles, pixels, and its pixel size, Å.
+    """
+    named = (options.n_gaussians, options.model_resolution_angstrom)
+    if any(value is not None for value in named) or not path.is_file():
+        return None
+    if is_map(path):
+        density, placed = read_model_map(path, options, box_size, pixel_size)
+        threshold, voxel = options.map_threshold, placed.voxel_size
+        return volume_of_map(
+            density.density, voxel, resolution, threshold=threshold, where=str(path)
+        )
+    if is_structure(path):
+        return VOLUME_PER_ATOM * len(read_structure(path).positions)
+    return None
 
 
 def read_model_map(

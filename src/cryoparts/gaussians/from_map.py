@@ -132,39 +132,29 @@ def gaussians_from_map(
         If the map is not a cube of finite, varying values, has no voxel size or
         shows nothing above the solvent, or an option is impossible.
     """
-    require_map(density, voxel_size, where)
-    require_resolution(resolution_angstrom)
     if n_gaussians is not None:
         require_count(n_gaussians)
-    resolution = _attainable(resolution_angstrom, voxel_size, where)
-    box_length = len(density) * voxel_size
-    working_size = max(8, 2 * round(0.5 * box_length * VOXELS_PER_RESOLUTION / resolution))
-    voxel = box_length / working_size
-    width = width_for_resolution(resolution)
-    working = resample(density, working_size)
-    filtered = low_pass(working, voxel, width)
-    solvent = _solvent(filtered, working, voxel, resolution, threshold, where)
-    mask = mask_of_voxels(solvent.molecule, max(resolution / voxel, 1.0))
-    target = np.asarray((filtered - solvent.background) * mask, dtype=np.float32)
+    seen = _seen(density, voxel_size, resolution_angstrom, threshold, where)
+    resolution, voxel, width = seen.resolution, seen.voxel, width_for_resolution(seen.resolution)
     if n_gaussians is None:
-        n_gaussians = count_for_resolution(molecule_volume(target, voxel), resolution)
-    start = starting_model(target, solvent.molecule, voxel, n_gaussians, width, seed)
+        n_gaussians = count_for_resolution(molecule_volume(seen.target, voxel), resolution)
+    start = starting_model(seen.target, seen.solvent.molecule, voxel, n_gaussians, width, seed)
     model = refine_model(
         start,
-        target,
+        seen.target,
         voxel,
         least_width=width,
         largest_width=LARGEST_WIDTH_PER_RESOLUTION * resolution,
         iterations=iterations,
     )
-    masked = (working - solvent.background) * mask
+    masked = (seen.working - seen.solvent.background) * seen.mask
     correlation = np.asarray(
-        fourier_shell_correlation(masked, render(model, working_size, voxel)), dtype=np.float64
+        fourier_shell_correlation(masked, render(model, len(masked), voxel)), dtype=np.float64
     )
     # Shells past the map's own Nyquist frequency hold only what the mask put there.
     correlation = correlation[: min(len(correlation), len(density) // 2 + 1)]
-    frequency = np.arange(len(correlation)) / box_length
-    fsc = MapModelFsc(frequency, correlation, solvent.threshold)
+    frequency = np.arange(len(correlation)) / (len(density) * voxel_size)
+    fsc = MapModelFsc(frequency, correlation, seen.solvent.threshold)
     logger.info(
         "%s: %d Gaussians, solvent below %.4g, map-model FSC 0.5 at %.1f Å",
         where,
@@ -173,6 +163,52 @@ def gaussians_from_map(
         fsc.resolution_at(0.5),
     )
     return model, fsc
+
+
+def volume_of_map(
+    density: NDArray[np.floating],
+    voxel_size: float,
+    resolution_angstrom: float,
+    *,
+    threshold: float | None = None,
+    where: str = "the map",
+) -> float:
+    """Volume (Å³) of the molecule in a map seen at a resolution; see `gaussians_from_map`."""
+    seen = _seen(density, voxel_size, resolution_angstrom, threshold, where)
+    return molecule_volume(seen.target, seen.voxel)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A map at a resolution: voxels of a third of it, and what of them is molecule."""
+
+    resolution: float
+    voxel: float
+    working: NDArray[np.float32]
+    solvent: Solvent
+    mask: NDArray[np.float32]
+    target: NDArray[np.float32]
+
+
+def _seen(
+    density: NDArray[np.floating],
+    voxel_size: float,
+    resolution_angstrom: float,
+    threshold: float | None,
+    where: str,
+) -> _Seen:
+    require_map(density, voxel_size, where)
+    require_resolution(resolution_angstrom)
+    resolution = _attainable(resolution_angstrom, voxel_size, where)
+    box_length = len(density) * voxel_size
+    working_size = max(8, 2 * round(0.5 * box_length * VOXELS_PER_RESOLUTION / resolution))
+    voxel = box_length / working_size
+    working = resample(density, working_size)
+    filtered = low_pass(working, voxel, width_for_resolution(resolution))
+    solvent = _solvent(filtered, working, voxel, resolution, threshold, where)
+    mask = mask_of_voxels(solvent.molecule, max(resolution / voxel, 1.0))
+    target = np.asarray((filtered - solvent.background) * mask, dtype=np.float32)
+    return _Seen(resolution, voxel, working, solvent, mask, target)
 
 
 def _solvent(

@@ -121,3 +121,8 @@ def count_for_resolution(volume_angstrom3: float, resolution_angstrom: float) ->
     """
     wanted = GAUSSIANS_PER_RESOLUTION_VOLUME * volume_angstrom3 / resolution_angstrom**3
     return round(min(max(wanted, FEWEST_GAUSSIANS), MOST_GAUSSIANS))
+
+
+def resolution_for_count(volume_angstrom3: float, n_gaussians: int) -> float:
+    """Finest resolution (Å) to which so many Gaussians describe a molecule of this volume (Å³)."""
+    return float((GAUSSIANS_PER_RESOLUTION_VOLUME * volume_angstrom3 / n_gaussians) ** (1 / 3))

@@ -26,8 +26,8 @@ from cryoparts.pipeline.start import (
     report_geometry,
     report_map_size,
     save_model,
-    with_working_box,
 )
+from cryoparts.pipeline.working_box import with_working_box
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
@@ -131,7 +131,7 @@ def check_sample(
     InputError
         If an image cannot be read, or all are blank.
     """
-    config = with_working_box(config, particles)
+    config = with_working_box(config, particles.table, model)
     seed = config.training.seed
     sample = _sample(particles, seed, tell)
     with tempfile.TemporaryDirectory() as scratch:

@@ -40,6 +40,7 @@ from cryoparts.pipeline.input_checks import (
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
+from cryoparts.pipeline.working_box import LARGEST_BOX, with_working_box
 from cryoparts.reconstruction.map_check import check_map
 from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
@@ -56,14 +57,6 @@ if TYPE_CHECKING:
     from cryoparts.pipeline.input_checks import Agreement
 
 LOG = logging.getLogger(__name__)
-
-DEFAULT_BOX = 64
-"""Side of the working images, pixels: a training step costs little more at 128, and 64 px show
-what comes and goes."""
-
-NYQUIST_MARGIN = 1.25
-"""Finest resolution wanted over the Nyquist frequency of the working images: the outermost rings
-are incomplete."""
 
 RESUMED_WITH_THE_SAME = (
     "particles",
@@ -120,19 +113,6 @@ def _selected(table: ParticleTable, path: Path, tell: Tell) -> ParticleTable:
     return table.take(np.flatnonzero(chosen))
 
 
-def with_working_box(config: RunConfig, particles: ParticleSet) -> RunConfig:
-    """The options with the box size of the working images filled in."""
-    if config.preprocessing.box_size is not None:
-        return config
-    table = particles.table
-    box = int(table.box_size.min())
-    extent = float((table.box_size * table.pixel_size_angstrom).min())
-    fine = config.training.max_resolution_angstrom
-    wanted = DEFAULT_BOX if fine is None else 2 * NYQUIST_MARGIN * extent / fine
-    chosen = min(box, max(16, 2 * int(np.ceil(wanted / 2))))
-    return replace(config, preprocessing=replace(config.preprocessing, box_size=chosen))
-
-
 def box_of(table: ParticleTable) -> tuple[int, float]:
     """Box (pixels) and pixel size (Å) of most particles."""
     return int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
@@ -179,7 +159,7 @@ def start_run(
     if config.skip_blank:
         particles = skip_blank(particles, tell, progress)
     chosen = config.preprocessing.box_size is not None
-    config = with_working_box(config, particles)
+    config = with_working_box(config, particles.table, Path(config.model))
     assert config.preprocessing.box_size is not None
     table = particles.table
     extent = float(np.median(table.box_size * table.pixel_size_angstrom))
@@ -206,8 +186,9 @@ def start_run(
         f"{config.preprocessing.box_size} px at {pixel:.3f} Å; compared from "
         f"{extent / band.first:.0f} to {resolution:.1f} Å"
     )
-    finer = 2 * config.preprocessing.box_size
-    if not chosen and "position" in config.training.vary and finer <= table.box_size.min():
+    finer = min(LARGEST_BOX, int(table.box_size.min()))
+    moves = "position" in config.training.vary
+    if not chosen and moves and finer > config.preprocessing.box_size:
         tell(f"--box-size {finer} would see smaller motions and take longer")
     report_map_size(Path(config.model), config.gaussians, table)
     progress("comparing particles and model", 0, 0)

@@ -15,7 +15,7 @@ from cryoparts.inference.latents import forget_latents, write_latents
 from cryoparts.missed.missed_parts import find_missed
 from cryoparts.pipeline.progress import Progress, SilentTraining, counting, silent
 from cryoparts.selection.selection import Selection
-from cryoparts.statistics.trusted import is_trusted
+from cryoparts.statistics.trusted import TRUSTED, is_trusted
 from cryoparts.training.trainer import Trainer, best_epoch
 from cryoparts.validation.limits import Limits, limits_of
 from cryoparts.validation.visible_parts import visible_parts
@@ -47,7 +47,7 @@ class Trained:
     held_out_frc_neutral : float
         The same of the model as given.
     trusted, particles : int
-        Particles that more probably are what the model describes than not, and all.
+        Particles that probably are what the model describes (`is_trusted`), and all.
     limits : Limits
         What limits the run.
     """
@@ -135,5 +135,5 @@ def measure_limits(run: Run) -> Limits:
 def _save_good_ones(run: Run) -> None:
     """The trusted particles as a selection, and as a particle file where there was one."""
     good = is_trusted(run.particle_weights)
-    selection = Selection(run.particles.names, good, {"where": "probability > 0.5"})
+    selection = Selection(run.particles.names, good, {"where": f"probability > {TRUSTED}"})
     save_selection(run.directory, selection, GOOD)

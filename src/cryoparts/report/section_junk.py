@@ -14,6 +14,7 @@ from cryoparts.io.tables import load_array
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PreparedParticles
 from cryoparts.report.environment import render
 from cryoparts.report.wording import percent
+from cryoparts.statistics.trusted import TRUSTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from cryoparts.figures.pictures import Picture
 
     FloatArray = NDArray[np.float64]
-
-JUNK_BELOW = 0.5
-"""Probability below which a particle takes no part in parts, occupancies and maps of states."""
 
 ALIKE = 0.9
 """Where no particle is less probable, there is nothing to show."""
@@ -71,9 +69,9 @@ def junk_section(folder: Path) -> JunkSection:
     probability = np.asarray(load_array(run.probability_path, dimensions=1), dtype=np.float64)
     if not len(probability):
         return JunkSection(Markup())
-    junk = int((probability < JUNK_BELOW).sum())
+    junk = int((probability < TRUSTED).sum())
     told_apart = bool((probability < ALIKE).any())
-    picture = probability_histogram(probability, JUNK_BELOW) if told_apart else None
+    picture = probability_histogram(probability, TRUSTED) if told_apart else None
     html = render(
         "section_junk.html.j2",
         count=f"{junk:,}",

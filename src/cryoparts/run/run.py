@@ -115,7 +115,7 @@ class Run:
 
     @property
     def trusted_split(self) -> Split:
-        """As `split`, of the particles that are more probably good than not."""
+        """As `split`, of the particles that are probably good."""
         return self.split.only_trusted(self.particle_weights)
 
     @cached_property

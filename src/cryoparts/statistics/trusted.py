@@ -1,4 +1,4 @@
-"""Which particles take part in statistics: those that are more probably good than not."""
+"""Which particles take part in statistics: those that are probably good."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-TRUSTED = 0.5
-"""Least probability of being what the model describes with which a particle counts. A
-tenth of junk that counts a little still moves a level or a mode of change, while leaving
-out a doubtful particle costs no more than the particle."""
+TRUSTED = 0.4
+"""Least probability of being what the model describes with which a particle counts, and below
+which it is called junk. A tenth of junk that counts a little still moves a level or a mode of
+change, while leaving out a doubtful particle costs no more than the particle. A good particle
+left out is worth one and a half bad ones kept: with every nuisance at once (12,800 particles),
+1.03% of the good ones were left out below one half, and 0.85% are below 0.4; of the bad ones
+12.5 and 13.1% are kept, four fifths of them broken particles."""
 
 FEWEST = 2
 """Particles that must be trusted, or all are: nothing can be told of fewer."""

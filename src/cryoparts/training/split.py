@@ -31,7 +31,7 @@ class Split:
             raise ValueError("a particle is both trained on and held out")
 
     def only_trusted(self, probability: NDArray[np.float64]) -> Split:
-        """The particles of each side that are more probably good than not.
+        """The particles of each side that are probably good.
 
         Parameters
         ----------

@@ -41,8 +41,8 @@ class Limits:
     Parameters
     ----------
     junk : float
-        Share of the particles that are more probably not what the model describes, or not in
-        their pose.
+        Share of the particles that are not trusted: probably not what the model describes, or
+        not in their pose.
     pose_degrees, pose_angstrom : float or None
         Root mean square errors of the given poses, as the images tell them: angle and length of
         the shift. None where they are too small to be told.

@@ -107,7 +107,7 @@ class MapInputs:
         return replace(self.options, memory_gigabytes=memory)
 
     def trusted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the rows that are more probably what the model describes than not."""
+        """Those of the rows that probably are what the model describes."""
         return rows[self.counted[rows]]
 
     def part_mask(self, part: int) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ from cryoparts.at_rest.bodies import recentred
 from cryoparts.export.part_poses import centred_on, nearest_voxel
 from cryoparts.io.map_frame import ABOUT_BOX_CENTRE
 from cryoparts.pipeline.exports.posed_particles import write_in_poses
-from cryoparts.statistics.trusted import TRUSTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
     from cryoparts.at_rest.make_maps import MapsAtRest
     from cryoparts.config import RunConfig
     from cryoparts.particles.original_images import OriginalImages
+
+
+PRESENT = 0.5
+"""Least probability of having a part with which a particle is in the part's file."""
 
 
 def write_part_files(
@@ -58,7 +61,7 @@ def write_part_files(
     for body in bodies:
         centre = nearest_voxel(body.motion.centre, pixel)
         centres[body.name] = centre.tolist()
-        rows = np.flatnonzero(body.weight > TRUSTED)
+        rows = np.flatnonzero(body.weight > PRESENT)
         _write_particles(folder / body.name, config, source, rows, body, centre)
         for name, density in (
             (f"{body.name}_centred", made.bodies[body.name].whole),
