@@ -23,6 +23,7 @@ from cryoparts.cli.ending import (
     told_to_stop,
 )
 from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
+from cryoparts.cli.misuse import misuse
 from cryoparts.errors import InputError
 from cryoparts.memory.halving import is_shortage
 from cryoparts.memory.limit import restricted
@@ -195,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(error)
         sys.exit(USER_ERROR)
     except cyclopts.CycloptsError as error:
-        say_error(f"{error}", "Run `cryoparts --help`, or a verb with --help, for the options.")
+        say_error(*misuse(error))
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         end_unfinished(given, terminated=False)
