@@ -14,10 +14,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cryoparts.config import TrainingConfig
-
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "cost.md"
+EPOCHS = 8
 TRAINING = "training, one epoch"
 WAYS, REFINED = "ways of moving, asked of images", "motion, by the images"
 """The second begins with the first."""
@@ -60,26 +59,19 @@ def efficiency(row: dict[str, Any], processes: int) -> float:
 
 
 def seconds(
-    rows: list[dict[str, Any]],
-    alone: dict[str, float],
-    particles: int,
-    processes: int,
-    epochs: int | None = None,
+    rows: list[dict[str, Any]], alone: dict[str, float], particles: int, processes: int
 ) -> float:
     """Predicted time of a run: what is shared over the processes, and what one does alone.
-
-    Of so many epochs; by default of those that the program takes of so many particles.
 
     Measured with two processes, a step's efficiency e gives the share that is not shared,
     s = 1 / e - 1 (Amdahl 1967), which is kept for more.
     """
-    epochs = TrainingConfig(epochs=epochs).planned(round(0.9 * particles)).passes
     total = alone["seconds"] + alone["seconds_a_particle"] * particles
     for row in rows:
         most = min(processes, MOST_IN_TRAINING) if row["step"] == TRAINING else processes
         serial = 1.0 / efficiency(row, 2) - 1.0
         count = FIXED.get(row["step"], particles)
-        times = epochs if row["step"] == TRAINING else 1
+        times = EPOCHS if row["step"] == TRAINING else 1
         total += times * count * each(row, "one") * (serial + (1.0 - serial) / most)
     return total
 
@@ -112,7 +104,7 @@ def tables() -> dict[str, str]:
         grid.append(f"| 10^{len(str(particles)) - 1} | {' | '.join(cells)} |")
     check = ["| run | processes | predicted | measured |", "| --- | --- | --- | --- |"]
     for run in whole["runs"]:
-        told = in_words(seconds(rows, alone, run["particles"], run["processes"], run["epochs"]))
+        told = in_words(seconds(rows, alone, run["particles"], run["processes"]))
         check.append(
             f"| {run['name']} | {run['processes']} | {told} | {in_words(run['seconds'])} |"
         )

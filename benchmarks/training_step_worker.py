@@ -56,9 +56,7 @@ class Clock:
         self.epoch_ends: list[float] = []
         self.rows: list[dict[str, float]] = []
 
-    def step(
-        self, epoch: int, epochs: int, done: int, total: int, loss: float, rate: float
-    ) -> None:
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Note the end of a step."""
         self.step_ends.append((epoch, time.perf_counter(), time.process_time()))
         if self.limit is not None and len(self.step_ends) >= self.limit:

@@ -151,8 +151,8 @@ def test_verbose_tells_what_modules_tell(capsys):
 def test_an_epoch_tells_how_long_all_epochs_take(monkeypatch):
     told = []
     monkeypatch.setattr(console.DISPLAY, "tell", lambda *given: told.append(given))
-    training = console.TrainingProgress()
-    training.step(1, 8, 500, 1000, 0.5, 120.0)
-    training.step(1, 8, 1000, 1000, 0.5, 120.0)
+    training = console.TrainingProgress(8)
+    training.step(1, 500, 1000, 0.5, 120.0)
+    training.step(1, 1000, 1000, 0.5, 120.0)
     assert told[0] == ("training, epoch 1 of 8", 500, 1000, "loss 0.5000, 120 particles/s", 8.0)
     assert told[1][0].endswith("held-out particles")

@@ -110,7 +110,7 @@ QUICK = TrainingConfig(vary=("amplitude",), epochs=2, batch_size=16, latent_dime
 class Silent:
     """Progress that is shown to nobody."""
 
-    def step(self, epoch, epochs, done, total, loss, rate) -> None:
+    def step(self, epoch, done, total, loss, rate) -> None:
         assert 0 < done <= total
         assert rate > 0
 

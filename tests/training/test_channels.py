@@ -53,7 +53,7 @@ def test_where_parts_come_and_go_positions_are_left_out(composition):
     assert chosen["shares"]["amplitude"] > 0.8
     assert chosen["shares"]["position"] < 0.15
     assert chosen["kept"] == ["amplitude"]
-    assert len(composition.directory.metrics()) == AUTO.passes + 1
+    assert len(composition.directory.metrics()) == AUTO.epochs + 1
     assert composition.latent.shape == (PARTICLES, AUTO.latent_dimensions)
 
 
@@ -68,7 +68,7 @@ def test_where_parts_move_positions_stay(tmp_path):
 def test_a_run_that_was_broken_off_goes_on_with_what_was_chosen(composition):
     run = composition.directory
     before = composition.latent.copy()
-    for name in (f"epoch_{AUTO.passes:04d}.json", f"epoch_{AUTO.passes:04d}.safetensors"):
+    for name in (f"epoch_{AUTO.epochs:04d}.json", f"epoch_{AUTO.epochs:04d}.safetensors"):
         (run.checkpoints_path / name).unlink()
     run.latent_path.unlink()
     finish(run, run.config().training, resume=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -117,24 +116,3 @@ def test_a_rate_that_is_asked_for_is_kept_and_the_published_one_too():
     assert peak_rate(TrainingConfig(learning_rate=3e-4), 10**6) == 3e-4
     paper = TrainingConfig(preset="paper")
     assert peak_rate(paper, 10**6) == peak_rate(paper, 1) == PAPER_PEAK_RATE
-
-
-@pytest.mark.parametrize(
-    ("particles", "epochs"),
-    [(1, 8), (2880, 8), (8640, 8), (8641, 8), (9900, 7), (11_520, 6), (13_824, 5), (10**6, 5)],
-)
-def test_many_particles_are_shown_less_often(particles, epochs):
-    """Fewer epochs where they are enough steps; each is judged by the particles trained on."""
-    config = TrainingConfig()
-    planned = config.planned(particles)
-    assert planned.passes == epochs
-    assert planned == replace(config, epochs=planned.epochs)
-    rounds = planned.pose_rounds
-    assert len(rounds) == 3
-    assert rounds[-1] < epochs
-
-
-def test_epochs_that_are_given_stay():
-    """So do those of the published training."""
-    assert TrainingConfig(epochs=3).planned(10**6).epochs == 3
-    assert TrainingConfig(preset="paper").planned(10**6).epochs == 8

@@ -143,15 +143,16 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 class TrainingProgress:
     """How far an epoch is, with loss and speed; a line for every finished epoch."""
 
-    def step(
-        self, epoch: int, epochs: int, done: int, total: int, loss: float, rate: float
-    ) -> None:
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Show a step of an epoch."""
-        what = f"training, epoch {epoch} of {epochs}"
+        what = f"training, epoch {epoch} of {self._epochs}"
         if done >= total:  # what follows is the measure of what was learned
             DISPLAY.tell(f"{what}: held-out particles")
             return
-        left = 1.0 + epochs - epoch
+        left = 1.0 + self._epochs - epoch
         DISPLAY.tell(what, done, total, f"loss {loss:.4f}, {rate:.0f} particles/s", left)
 
     def epoch(self, row: dict[str, float], epochs: int) -> None:

@@ -48,7 +48,7 @@ def show_steps(
     """Make all steps of a run after its start, or those before the report; show what each found."""
     from cryoparts.pipeline.steps import STEPS, run_steps
 
-    epochs = TrainingProgress()
+    epochs = TrainingProgress(run.training.epochs)
     with progress_bars() as progress:
         DISPLAY.stage(1, len(STEPS))
         steps = run_steps(

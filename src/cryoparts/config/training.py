@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from cryoparts.config.limits import require
@@ -11,15 +10,6 @@ from cryoparts.config.limits import require
 Channel = Literal["position", "amplitude", "width", "auto"]
 DecoderName = Literal["point-transformer", "mlp", "hierarchical-mlp"]
 LossName = Literal["whitened", "frc"]
-
-MOST_EPOCHS = 8
-"""Of few particles, which must be shown often."""
-
-FEWEST_EPOCHS = 5
-"""Of many: the learning rate must fall slowly, and poses and junk are judged between epochs."""
-
-PARTICLES_SHOWN = 69_120
-"""In all epochs together, where that leaves from 5 to 8 of them: 6 of 11,520 particles."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +36,8 @@ class TrainingConfig:
     latent_dimensions: int = 8
     """Length of the latent vector of a particle."""
 
-    epochs: int | None = None
-    """Passes over the training particles. Default: 8; fewer of 9,875 particles and more, 6 of
-    11,520 (nine tenths of 12,800) and 5 from 13,824 on, but 8 with preset paper."""
+    epochs: int = 8
+    """Passes over the training particles."""
 
     batch_size: int = 64
     """Particles a training step."""
@@ -93,19 +82,6 @@ class TrainingConfig:
         """Whether encoder and decoder are the published ones, unchanged."""
         return self.preset == "paper" and self.decoder == "point-transformer"
 
-    def planned(self, training_particles: int) -> TrainingConfig:
-        """The same with the number of epochs that so many particles to train on need."""
-        if self.epochs is not None:
-            return self
-        wanted = math.ceil(PARTICLES_SHOWN / max(1, training_particles))
-        passes = MOST_EPOCHS if self.published else min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
-        return replace(self, epochs=passes)
-
-    @property
-    def passes(self) -> int:
-        """`epochs`; that of few particles where it is not `planned` yet."""
-        return MOST_EPOCHS if self.epochs is None else self.epochs
-
     @property
     def refinement_steps(self) -> int:
         """`refinement`, the default filled in."""
@@ -132,7 +108,7 @@ class TrainingConfig:
         """Epochs at these shares of the training; none of the published one."""
         if self.published:
             return ()
-        return tuple(sorted({round(share * self.passes) for share in shares} - {0, self.passes}))
+        return tuple(sorted({round(share * self.epochs) for share in shares} - {0, self.epochs}))
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
@@ -155,7 +131,7 @@ class TrainingConfig:
         )
         for option, value in (
             ("--latent-dimensions", self.latent_dimensions),
-            ("--epochs", self.passes),
+            ("--epochs", self.epochs),
             ("--batch-size", self.batch_size),
         ):
             require(value >= 1, option, "at least 1", value, "Give a positive whole number.")

@@ -33,9 +33,7 @@ def quiet(sentence: str) -> None:
 class SilentTraining:
     """Progress of a training that is shown to nobody."""
 
-    def step(
-        self, epoch: int, epochs: int, done: int, total: int, loss: float, rate: float
-    ) -> None:
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """A step of an epoch ended."""
 
     def epoch(self, row: dict[str, float], epochs: int) -> None:

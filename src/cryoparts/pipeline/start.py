@@ -305,8 +305,6 @@ def _resumed(config: RunConfig, output: Path) -> Run:
     stored, asked = run.config().as_dict(), config.as_dict()
     if asked["preprocessing"]["box_size"] is None:
         asked["preprocessing"]["box_size"] = stored["preprocessing"]["box_size"]
-    if asked["training"]["epochs"] is None:
-        asked["training"]["epochs"] = stored["training"]["epochs"]
     if asked["training"]["choose_channels"] and stored["training"]["choose_channels"]:
         asked["training"]["vary"] = stored["training"]["vary"]  # those that were chosen
     for section in RESUMED_WITH_THE_SAME:

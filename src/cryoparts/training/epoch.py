@@ -201,7 +201,7 @@ class Epoch:
 
     def _set_rate(self, step: int, particles: int) -> None:
         steps_an_epoch = -(-particles // self.config.batch_size)
-        steps = self.config.passes * steps_an_epoch
+        steps = self.config.epochs * steps_an_epoch
         now = (self.number - 1) * steps_an_epoch + step
         rate = learning_rate(now, steps, peak_rate(self.config, steps))
         set_rate(self.optimiser, self.rate_factor * rate)

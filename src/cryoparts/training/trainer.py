@@ -71,10 +71,8 @@ class Progress(Protocol):
     def epoch(self, row: dict[str, float], epochs: int) -> None:
         """An epoch ended; `row` is its line of the metrics."""
 
-    def step(
-        self, epoch: int, epochs: int, done: int, total: int, loss: float, rate: float
-    ) -> None:
-        """A step of one of the epochs ended: particles done of its total, `rate` particles/s."""
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
+        """A step ended: particles done of the epoch's total, `rate` particles/s."""
 
 
 class Trainer:
@@ -97,8 +95,7 @@ class Trainer:
 
     def _set_up(self, setup: TrainingSetup, config: TrainingConfig) -> None:
         """Networks that have learned nothing."""
-        self.setup = setup
-        self.config = config = config.planned(len(setup.split.training))
+        self.setup, self.config = setup, config
         particles = setup.forward.particles
         self._build = partial(
             build_networks,
@@ -149,7 +146,7 @@ class Trainer:
         else:
             self._in_poses_of(0)
             self._begin(progress)
-        while (epoch := len(self.rows)) <= self.config.passes:
+        while (epoch := len(self.rows)) <= self.config.epochs:
             if self._leaves_out_channels(epoch - 1, sweep):
                 self._begin(progress)
                 continue
@@ -161,7 +158,7 @@ class Trainer:
                 continue
             self.rows.append(row)
             self._save(epoch)
-            progress.epoch(row, self.config.passes)
+            progress.epoch(row, self.config.epochs)
         self._measure_mean_model()
         return self.rows
 
@@ -169,7 +166,7 @@ class Trainer:
         """Networks at the principal components; the row of the neutral model."""
         self._start_from_principal_components()
         self.rows = [self._neutral_row()]
-        progress.epoch(self.rows[0], self.config.passes)
+        progress.epoch(self.rows[0], self.config.epochs)
 
     def _leaves_out_channels(self, done: int, sweep: Callable[[str, int, int], None]) -> bool:
         """Whether held-out particles gain nothing by some channel: then all begins without it."""
@@ -188,9 +185,7 @@ class Trainer:
             config = replace(config, vary=kept)
             # what the other channels left goes first: broken off here, all begins anew
             forget_training_of(self.run)
-            options = self.run.config()
-            asked = replace(options.training, vary=kept)
-            self.run.record_options(replace(options, training=asked))
+            self.run.record_options(replace(self.run.config(), training=config))
             shown = partial(sweep, "encoder input")
             self._set_up(prepare_training(self.run, config, shown), config)
         found.save(self.run)
@@ -273,10 +268,10 @@ class Trainer:
             self._rate_factor,
             self._halving,
         )
-        epochs, before = self.config.passes, self.rows[-1].get("seconds", 0.0)
+        epochs, before = self.config.epochs, self.rows[-1].get("seconds", 0.0)
         done = team().together(
             task,
-            partial(progress.step, epoch, epochs),
+            partial(progress.step, epoch),
             particles=epochs * len(self.setup.split.training),
             seconds=(epochs - epoch + 1) * before,
             most=max(1, self.config.batch_size // FEWEST_OF_A_BATCH),

@@ -40,7 +40,7 @@ def trust(
             done = is_repeated(opened, repeat)
             say(f"{repeat.name}: {'trained already' if done else 'training'}")
             with progress_bars() as progress:
-                train_again(opened, repeat, TrainingProgress(), progress)
+                train_again(opened, repeat, TrainingProgress(repeat.config.epochs), progress)
         with progress_bars() as progress:
             judged = judge_trust(opened, progress)
         show_trust(judged)

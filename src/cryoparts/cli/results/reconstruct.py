@@ -118,7 +118,7 @@ def _at_rest(
             "Leave those out.",
         )
     with progress_bars() as progress:
-        epochs = TrainingProgress()
+        epochs = TrainingProgress(run.training.epochs)
         made = reconstruct_at_rest(run, resting, options, progress, epochs)
     show_at_rest(made)
 

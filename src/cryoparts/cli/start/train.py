@@ -50,13 +50,13 @@ def train(
         run = start_run(config, output, resume=resume, tell=say, progress=progress)
     with run.directory.logging():
         with progress_bars() as progress:
-            epochs = TrainingProgress()
+            epochs = TrainingProgress(run.training.epochs)
             trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
         show_training(trained)
         if halves:
             for repeat in repeats_of(run, seeds=0, halves=True, null_training=False):
                 with progress_bars() as progress:
-                    train_again(run, repeat, TrainingProgress(), progress)
+                    train_again(run, repeat, TrainingProgress(repeat.config.epochs), progress)
 
 
 def show_training(trained: Trained) -> None:
