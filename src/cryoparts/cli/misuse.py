@@ -14,19 +14,16 @@ def misuse(error: cyclopts.CycloptsError) -> tuple[str, str]:
     if not isinstance(error, cyclopts.MissingArgumentError) or error.argument is None:
         return str(error), GENERAL
     argument, verb = error.argument, " ".join(("cryoparts", *(error.command_chain or ())))
-    positional = argument.index is not None
     option = argument.name
     value = option.removeprefix("--").replace("-", "_").upper()
-    name = value if positional else option
-    what = (argument.parameter.help or "").strip().rstrip(".")
-    told = f"{name} is given no value" if error.keyword is not None else f"{name} is missing"
-    cure = f"Give `{verb} {'' if positional else option + ' '}{value}`"
-    others = [
-        token for token in error.unused_tokens or () if token.startswith("--") and token != option
-    ]
-    near = get_close_matches(option, others, n=1, cutoff=0.6)
-    if near and not positional:
-        cure = f"Write {option} in place of {near[0]}"
-    return f"{verb}: {told}: {what}" if what else f"{verb}: {told}", (
-        f"{cure}; `{verb} --help` lists the options."
-    )
+    name, given, near = option, f"{option} {value}", []
+    if argument.index is not None:  # given by its place
+        name = given = value
+    else:
+        others = [t for t in error.unused_tokens or () if t.startswith("--") and t != option]
+        near = get_close_matches(option, others, n=1, cutoff=0.6)
+    problem = f"{verb}: {name} is {'missing' if error.keyword is None else 'given no value'}"
+    if argument.parameter.help:
+        problem += f": {argument.parameter.help.strip().rstrip('.')}"
+    cure = f"Write {option} in place of {near[0]}" if near else f"Give `{verb} {given}`"
+    return problem, f"{cure}; `{verb} --help` lists the options."

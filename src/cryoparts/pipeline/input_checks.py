@@ -19,6 +19,7 @@ from cryoparts.particle_files.mending import Mending
 from cryoparts.particle_files.plausibility import Finding, implausible
 from cryoparts.particles.blank_images import blank_rows
 from cryoparts.particles.preprocessing import prepare
+from cryoparts.pipeline.working_box import box_of
 from cryoparts.seeds import Purpose, random_for
 from cryoparts.statistics.by_image import with_all_rows
 
@@ -187,7 +188,7 @@ def map_problems(found: MapCheck) -> list[Finding]:
 
 def map_size_problem(shape: tuple[int, ...], voxel: float, table: ParticleTable) -> Finding | None:
     """What is unusual about a map's voxels and side length beside the particles'."""
-    box, pixel = int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+    box, pixel = box_of(table)
     side, extent = max(shape) * voxel, box * pixel
     if abs(side / extent - 1) <= SAME_SIDE:
         return None

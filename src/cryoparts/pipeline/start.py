@@ -40,7 +40,7 @@ from cryoparts.pipeline.input_checks import (
     without_blank,
 )
 from cryoparts.pipeline.progress import Progress, Tell, counting, quiet, silent
-from cryoparts.pipeline.working_box import LARGEST_BOX, with_working_box
+from cryoparts.pipeline.working_box import LARGEST_BOX, box_of, with_working_box
 from cryoparts.reconstruction.map_check import check_map
 from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
@@ -113,11 +113,6 @@ def _selected(table: ParticleTable, path: Path, tell: Tell) -> ParticleTable:
     return table.take(np.flatnonzero(chosen))
 
 
-def box_of(table: ParticleTable) -> tuple[int, float]:
-    """Box (pixels) and pixel size (Å) of most particles."""
-    return int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
-
-
 def save_model(folder: Path, model: GaussianModel) -> None:
     """Write gaussians.npz and, for ChimeraX, gaussians.cif."""
     with write_atomically(folder / "gaussians.npz") as temporary:
@@ -176,8 +171,7 @@ def start_run(
         Path(config.model),
         config.gaussians,
         resolution,
-        int(np.median(table.box_size)),
-        float(np.median(table.pixel_size_angstrom)),
+        *box_of(table),
         config.training.seed,
         tell,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from cryoparts.gaussians.from_file import model_volume
 from cryoparts.gaussians.resolution import resolution_for_count
 from cryoparts.image_model.losses import FINEST_PIXELS
+from cryoparts.particles.resampling import DEFAULT_BOX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cryoparts.config import RunConfig
     from cryoparts.particle_files.particle_table import ParticleTable
 
-SMALLEST_BOX = 64
+SMALLEST_BOX = DEFAULT_BOX
 """Side, pixels, in which parts that come and go are seen; fewer only if the images are smaller."""
 
 LARGEST_BOX = 128
@@ -37,6 +38,11 @@ STEP = 16
 NYQUIST_MARGIN = 1.25
 """Finest resolution wanted over the Nyquist frequency of the working images: the outermost rings
 are incomplete."""
+
+
+def box_of(table: ParticleTable) -> tuple[int, float]:
+    """Box (pixels) and pixel size (Å) of most particles."""
+    return int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
 
 
 def with_working_box(
@@ -80,7 +86,7 @@ def _finest_pixel(config: RunConfig, table: ParticleTable, model: Path | None) -
     """Pixel (Å) below which the model would ask for too many Gaussians; 0 where it never does."""
     if model is None:
         return 0.0
-    box, pixel = int(np.median(table.box_size)), float(np.median(table.pixel_size_angstrom))
+    box, pixel = box_of(table)
     seen_at = FINEST_PIXELS * max(FINEST_PIXEL_ANGSTROM, pixel)
     volume = model_volume(model, config.gaussians, seen_at, box, pixel)
     return 0.0 if volume is None else resolution_for_count(volume, MOST_GAUSSIANS) / FINEST_PIXELS
