@@ -26,6 +26,7 @@ from cryoparts.cli.help import BRIEF, GROUPS, brief_help, epilogue
 from cryoparts.cli.misuse import misuse
 from cryoparts.errors import InputError
 from cryoparts.memory.halving import is_shortage
+from cryoparts.memory.kept import keep_freed_memory
 from cryoparts.memory.limit import restricted
 from cryoparts.parallel.current import follows, is_launched, launched_work, shared_work
 from cryoparts.version import __version__
@@ -174,6 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch's idle threads would spin, and steal the time of other kernels and of other people's
     # programs: on a machine with another busy process, training was 5 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # So would numpy's and scipy's: a short product waited for another's turn on the processor.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    keep_freed_memory()
     if follows():
         _follow()
         return

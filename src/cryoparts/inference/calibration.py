@@ -14,8 +14,6 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -174,26 +172,23 @@ def _two_groups(
     return lower, upper, clear
 
 
-def mean_where_there(batches: Iterable[tuple[Tensor, Tensor | None]]) -> NDArray[np.float32]:
-    """Mean displacement (N, 3) of each Gaussian over the particles that have it.
+def sums_where_there(moved: Tensor, amplitude: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sums over the particles of each Gaussian's displacement (N, 3), and of its weight (N, 1).
 
-    Where a Gaussian is away its displacement is nobody's, and may be anything.
+    Their ratio is the mean over the particles that have the Gaussian: where it is away its
+    displacement is nobody's, and may be anything.
 
     Parameters
     ----------
-    batches : iterable of (Tensor, Tensor or None)
-        Of each batch of particles the displacements (B, N, 3) and the amplitudes (B, N), 0
-        not there, 1 there; None where all is there.
+    moved : Tensor, shape (B, N, 3)
+        Displacements of some particles.
+    amplitude : Tensor, shape (B, N), or None
+        0 not there, 1 there; None where all is there.
     """
-    total, weight = torch.zeros(()), torch.zeros(())
-    for moved, amplitude in batches:
-        there = torch.ones_like(moved[..., :1])
-        if amplitude is not None:
-            there = torch.where(amplitude[..., None] > PRESENT_ABOVE, there, WEIGHT_OF_ABSENT)
-        total = total.to(moved.device) + (there * moved).sum(dim=0)
-        weight = weight.to(moved.device) + there.sum(dim=0)
-    mean: NDArray[np.float32] = (total / weight).cpu().numpy()
-    return mean
+    there = torch.ones_like(moved[..., :1])
+    if amplitude is not None:
+        there = torch.where(amplitude[..., None] > PRESENT_ABOVE, there, WEIGHT_OF_ABSENT)
+    return (there * moved).sum(dim=0), there.sum(dim=0)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from cryoparts.image_model.deformation import (
 )
 from cryoparts.inference.calibration import (
     Calibration,
-    mean_where_there,
     own_levels,
     reference_gaussians,
     scale_of_particles,
+    sums_where_there,
 )
 from cryoparts.inference.decoded import Decoded
 from cryoparts.inference.kept_offsets import STEP, KeptOffsets
@@ -366,25 +366,33 @@ class TrainedDecoder:
     def _calibrate(self) -> Calibration:
         reference, levels, mean = None, None, None
         if "amplitude" in self.config.vary:
-            amplitudes = [
-                amplitude.cpu().numpy()
-                for offsets in self._offsets(self._spread(AMPLITUDE_SAMPLE))
-                if (amplitude := relative_amplitude(offsets, self.config.vary)) is not None
-            ]
-            sample = np.concatenate(amplitudes)
+            rows = self._spread(AMPLITUDE_SAMPLE)
+            sample = np.concatenate([of for _, of in team().sweep(self._amplitudes, rows, BATCH)])
             reference = reference_gaussians(sample)
             self._require(bool(reference.any()))
             scale = scale_of_particles(torch.as_tensor(sample), reference).numpy()
             levels = own_levels(sample / scale[:, None])
         if "position" in self.config.vary:
-            known = Calibration(reference, levels, None)
-            mean = mean_where_there(
-                (moved, self._relative_amplitude(offsets, known))
-                for offsets in self._offsets(self._spread(MEAN_SAMPLE))
-                if (moved := displacement(offsets, self.config.vary)) is not None
-            )
+            task = partial(self._moved, known=Calibration(reference, levels, None))
+            moved, weight = team().total(task, self._spread(MEAN_SAMPLE), BATCH)
+            mean = (moved / weight).numpy()
             self._require(bool(np.isfinite(mean).all()))
         return Calibration(reference, levels, mean)
+
+    def _amplitudes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Amplitudes (n, N) on the decoder's own scale."""
+        amplitude = relative_amplitude(self.offsets(rows), self.config.vary)
+        assert amplitude is not None
+        found: NDArray[np.float32] = amplitude.cpu().numpy()
+        return found
+
+    def _moved(self, rows: NDArray[np.int64], known: Calibration) -> tuple[Tensor, Tensor]:
+        """Sums of displacements (N, 3) and of their weights (N, 1) over the particles `rows`."""
+        offsets = self.offsets(rows)
+        moved = displacement(offsets, self.config.vary)
+        assert moved is not None
+        total, weight = sums_where_there(moved, self._relative_amplitude(offsets, known))
+        return total.cpu(), weight.cpu()
 
     def _relative_amplitude(self, offsets: Tensor, known: Calibration) -> Tensor | None:
         """Amplitudes (n, N), 0 not there, 1 there; None where they do not vary."""
@@ -409,11 +417,6 @@ class TrainedDecoder:
         """At most `count` trusted particles of the run's own half set, spread over the file."""
         own = rows_of_half(self.particles.half_set, self.config.half)
         return evenly_spaced(own[trusted_rows(self.particle_weights[own])], count)
-
-    @torch.no_grad()
-    def _offsets(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
-        for chunk in self._chunks(indices):
-            yield self.offsets(chunk)
 
     def _inputs(self, indices: NDArray[np.int64]) -> Tensor:
         return self.encoder_input.rows(indices, self.device)

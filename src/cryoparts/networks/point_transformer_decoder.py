@@ -20,8 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
+from torch.nn.functional import linear
 
 from cryoparts.kernels.neighbour_attention import neighbour_attention
 from cryoparts.networks.levels import LevelledDecoder
@@ -68,18 +68,29 @@ class AttentionLevel(nn.Module):
     def forward(self, points: Tensor, geometry: Geometry) -> Tensor:
         """(B, n, C) to (B, n, C)."""
         encoded = self.position(geometry.offsets)
+        in_logits, in_values = self.position_logits, self.position_values
         attended = neighbour_attention(
-            self.query(points),
+            linear(points, self.query.weight),
             self.key(points),
-            self.value(points),
-            self.position_logits(encoded),
-            self.position_values(encoded),
+            linear(points, self.value.weight),
+            # here the biases of query and value are added once, and not for every particle
+            linear(encoded, in_logits.weight, in_logits.bias + self.query.bias),
+            linear(encoded, in_values.weight, in_values.bias + self.value.bias),
             self.gamma.weight,
             points.new_zeros(self.gamma.out_features),
             geometry.neighbours,
         )
-        mixed: Tensor = points + self.mix(torch.cat([points, attended], dim=-1))
-        return mixed
+        return self._mixed(points, attended)
+
+    def _mixed(self, points: Tensor, attended: Tensor) -> Tensor:
+        """``points + mix([points, attended])``, of which nothing is copied to be side by side."""
+        first, last = self.mix[0], self.mix[-1]
+        assert isinstance(first, nn.Linear)
+        own, others = first.weight[:, : points.shape[-1]], first.weight[:, points.shape[-1] :]
+        flat = points.flatten(0, 1)  # what is changed in place must be nothing's view
+        hidden = linear(flat, own, first.bias).addmm_(attended.flatten(0, 1), others.T).relu_()
+        mixed: Tensor = last(hidden).add_(flat)
+        return mixed.view_as(points)
 
 
 class PointTransformerDecoder(LevelledDecoder):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from cryoparts.memory.kept import keep_freed_memory
 from cryoparts.parallel.group import Group
 from cryoparts.parallel.local import ready_key, store_path
 from cryoparts.parallel.sharing import Sweep, follow_sweep
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     """Follow a leader on this machine: folder of the store, own rank, number of processes."""
     folder, rank, size = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     _leave_signals_to_the_leader()
+    keep_freed_memory()
     Thread(target=_end_with_the_leader, daemon=True).start()
     set_own_threads(int(os.environ["OMP_NUM_THREADS"]))
     take_own_card(rank)

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 _BATCH = 4096
 """Particles of an array in memory that are looked at together."""
 
-_MOST_GAUSSIANS = 600
+_MOST_GAUSSIANS = 300
 """Gaussians that describe the particles: more say the same, and the covariance of their
-amplitudes and displacements has the square of four times their number of entries."""
+amplitudes and displacements has the square of four times their number of entries. With 600, one
+in 12,800 particles of a ribosome was in another state of one of its eight parts."""
 
 _MOST_COMPONENTS = 10
 _EXPLAINED = 0.01
@@ -64,7 +65,7 @@ class ParticleFeatures:
 class Look:
     """The Gaussians that particles are described by: those of one part, or of several.
 
-    Of parts of more than 600 Gaussians together every n-th is taken, which says the
+    Of parts of more than 300 Gaussians together every n-th is taken, which says the
     same. Of several parts each counts as much as another, whatever their sizes.
 
     Parameters
