@@ -229,32 +229,31 @@ def _fit(x: FloatArray, v: FloatArray, upper: FloatArray, iterations: int) -> _M
     All zero: a single level.
     """
     single = not upper.any()
-    weights = np.stack([1.0 - upper, upper], axis=1)
+    # a row for each level: sums over the particles run along the memory
+    weights = np.stack([1.0 - upper, upper])
     variances = np.full(2, max(0.25 * float(np.var(x)), 1e-6))
     levels = np.zeros(2)
     usual = np.ones(len(x), dtype=bool)
     before = -np.inf
     for _ in range(iterations):
-        used = weights * usual[:, None]
-        precision = used / (v[:, None] + variances)
-        levels = (precision * x[:, None]).sum(axis=0) / np.maximum(precision.sum(axis=0), 1e-300)
+        used = weights * usual
+        precision = used / (v + variances[:, None])
+        levels = (precision @ x) / np.maximum(precision.sum(axis=1), 1e-300)
         # the molecule's own deviation in each image, given what was measured
-        gain = variances / (variances + v[:, None])
-        own = (gain * (x[:, None] - levels)) ** 2 + gain * v[:, None]
-        total = np.maximum(used.sum(axis=0), 1e-300)
-        variances = np.maximum((used * own).sum(axis=0) / total, 1e-8)
+        gain = variances[:, None] / (variances[:, None] + v)
+        own = (gain * (x - levels[:, None])) ** 2 + gain * v
+        total = np.maximum(used.sum(axis=1), 1e-300)
+        variances = np.maximum((used * own).sum(axis=1) / total, 1e-8)
         share = total / total.sum()
-        logs = level_densities(x, v, (levels[0], levels[1]), np.sqrt(variances))
         # a particle unlike both levels (ice, a neighbour) must not stretch them
-        unlike = (x[:, None] - levels) ** 2 / (v[:, None] + variances)
-        usual = unlike.min(axis=1) < OUTLIER**2
-        logs = np.maximum(logs, -0.5 * OUTLIER**2 - 3.0)
-        joint = logs + np.log(np.maximum(share, 1e-300))
-        peak = joint.max(axis=1)
-        sums = np.exp(joint - peak[:, None])
-        likelihood = float((peak + np.log(sums.sum(axis=1))).sum())
+        spread = v + variances[:, None]
+        unlike = (x - levels[:, None]) ** 2 / spread
+        usual = np.minimum(*unlike) < OUTLIER**2
+        logs = np.maximum(-0.5 * (unlike + np.log(2.0 * np.pi * spread)), -0.5 * OUTLIER**2 - 3.0)
+        joint = logs + np.log(np.maximum(share, 1e-300))[:, None]
+        likelihood = float(np.logaddexp(*joint).sum())
         if not single:
-            weights = sums / sums.sum(axis=1, keepdims=True)
+            weights = np.stack([expit(joint[0] - joint[1]), expit(joint[1] - joint[0])])
         if likelihood - before < _TOLERANCE * len(x):
             break
         before = likelihood
