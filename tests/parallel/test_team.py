@@ -18,6 +18,7 @@ import team_tasks
 from cryoparts.errors import InputError
 from cryoparts.parallel.current import shared_work, team
 from cryoparts.parallel.group import Group
+from cryoparts.parallel.team import threads_of
 from team_tasks import AddsUp, Ends, Fails, Squares, SumsOf, SweepsWithin, Threads
 
 SUPPORT = Path(team_tasks.__file__).parent
@@ -64,6 +65,19 @@ def test_two_processes_answer_as_one_and_both_work(visible):
     assert threads == {max(1, torch.get_num_threads() // 2)}
     assert told[-1] == (400, 400)
     assert told == sorted(told)
+    assert not followers()
+
+
+@pytest.mark.parametrize(
+    ("processes", "particles", "others"),
+    [(2, 10, 1), (1, 10**6, 0), (None, 10, 0), (None, 10**6, 1)],
+)
+def test_others_are_started_before_they_are_needed(visible, processes, particles, others):
+    with threads_of(2), shared_work(processes):
+        team().foresee(particles)
+        team().foresee(particles)
+        assert len(followers()) == others
+        assert together_of(101, particles) == (5050.0, 1 + others)
     assert not followers()
 
 

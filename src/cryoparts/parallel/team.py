@@ -113,6 +113,16 @@ class Team:
             return int(torch.cuda.device_count())
         return torch.get_num_threads()
 
+    def foresee(self, particles: int) -> None:
+        """Start others, and wait for none, where so many particles are to be gone through in step.
+
+        They load what they need while this process reads and checks its files; later it would
+        have to wait for them.
+        """
+        worth = self._asked is not None or particles >= WORTH_IN_STEP
+        if worth and not self._busy and self.size() > 1:
+            self._start(wait=False)
+
     def sweep(
         self,
         task: Task[Result],

@@ -21,6 +21,7 @@ from cryoparts.io.lock import locked
 from cryoparts.io.mrc import is_map
 from cryoparts.io.run_directory import RunDirectory, require_new_folder
 from cryoparts.io.structure import write_gaussians_cif
+from cryoparts.parallel.current import team
 from cryoparts.particle_files.read_particles import read_particles
 from cryoparts.particle_files.row_identity import in_words
 from cryoparts.particle_files.symmetry import expanded
@@ -46,6 +47,7 @@ from cryoparts.report.verdict import FEW_PARTICLES
 from cryoparts.run.run import Run
 from cryoparts.selection.selection import named_rows, read_names
 from cryoparts.statistics.by_image import first_rows
+from cryoparts.training.setup import set_threads
 
 if TYPE_CHECKING:
     from cryoparts.config import ModelConfig, RunConfig
@@ -153,6 +155,8 @@ def start_run(
     particles = open_particles(config, tell)
     if config.skip_blank:
         particles = skip_blank(particles, tell, progress)
+    set_threads(config.training.threads)
+    team().foresee(config.training.epochs * len(particles))
     chosen = config.preprocessing.box_size is not None
     config = with_working_box(config, particles.table, Path(config.model))
     assert config.preprocessing.box_size is not None
