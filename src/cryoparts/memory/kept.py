@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
 
     The C library gives the memory of an array of more than a few MB back as soon as it is
     freed, and the system fills every page with zeros before it lends it again: at 4,000 pages a
-    step of the training that was a tenth of its time. Does nothing where the C library is not
+    step of the training that was a twentieth of its time. Does nothing where the C library is not
     glibc.
     """
     if sys.platform != "linux":
