@@ -29,8 +29,9 @@ check: $(VENV)/installed
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
+# two files at once: many a test waits for a program or a browser
 test: check docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # 10,000 mutated files a reader, 20 kills a verb; `make test` has 500, and 2 kills in all
 fuzz: $(VENV)/installed
