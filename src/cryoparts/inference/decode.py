@@ -82,7 +82,7 @@ class TrainedDecoder:
     ----------
     particle_weights : array, shape (P,)
         Probability that each particle is what the model describes, in its pose; 1 where
-        the run has not been judged. Levels, scales and means are of those above one half.
+        the run has not been judged. Levels, scales and means are of those trusted.
     """
 
     def __init__(self, run: RunDirectory) -> None:

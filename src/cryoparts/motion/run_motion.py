@@ -170,7 +170,7 @@ def measure_motion(
         Number of each row's image, by which axes are resampled. Default: an image a row.
     probability : array, shape (P,), optional
         Of each particle being what the model describes: axes and statistics are of those
-        above one half. Default: all.
+        trusted (`is_trusted`). Default: all.
     frame : "core" or "lab"
         What motions are relative to: the core (its rigid motion is undone), or
         the neutral model in the frame of the poses.
