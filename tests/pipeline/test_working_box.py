@@ -12,7 +12,9 @@ from cryoparts.gaussians.map_grid import low_pass
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.image_model.losses import FINEST_PIXELS
 from cryoparts.io.mrc import write_map
+from cryoparts.pipeline.start import start_run
 from cryoparts.pipeline.working_box import MOST_GAUSSIANS, with_working_box
+from small_runs import small_config, small_data
 
 
 def table(box: int, pixel: float, *more: tuple[int, float]):
@@ -109,3 +111,16 @@ def test_gaussians_that_are_given_limit_nothing(tmp_path):
     config = replace(RunConfig("p.star", "m.pdb"), gaussians=many)
     path = structure(tmp_path / "m.pdb", 60_000)
     assert with_working_box(config, table(192, 1.5), path).preprocessing.box_size == 96
+
+
+def test_a_run_asks_its_own_model(tmp_path, monkeypatch):
+    asked = []
+
+    def recorded(config, images, model=None):
+        asked.append(model)
+        return with_working_box(config, images, model)
+
+    monkeypatch.setattr("cryoparts.pipeline.start.with_working_box", recorded)
+    config = small_config(small_data(tmp_path), tmp_path)
+    start_run(config, tmp_path / "run")
+    assert asked == [tmp_path / "model.npz"]
