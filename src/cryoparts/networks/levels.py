@@ -72,10 +72,8 @@ class Geometry(nn.Module):
     def to_gaussians(self, values: Tensor) -> Tensor:
         """Interpolate (B, points, C) to the Gaussians."""
         logits = self.output_logits
-        if logits is None:
-            return interpolate(values, self.output_indices, self.output_weights)
         # of a few numbers a row, where they are side by side in memory, it takes six times as long
-        weights = logits.T.contiguous().softmax(dim=0).T
+        weights = self.output_weights if logits is None else logits.T.contiguous().softmax(dim=0).T
         return interpolate(values, self.output_indices, weights)
 
 

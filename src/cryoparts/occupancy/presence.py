@@ -205,19 +205,19 @@ def _one_level(single: _Mixture, count: int, images: int, gain: float) -> Presen
 
 
 def level_densities(
-    amplitude: FloatArray, variance: FloatArray, levels: tuple[float, float], spreads: FloatArray
+    amplitude: FloatArray, variance: FloatArray, levels: ArrayLike, spreads: ArrayLike
 ) -> FloatArray:
-    """Log densities (P, 2) of the amplitudes under the lower and the upper level."""
-    total = variance[:, None] + np.asarray(spreads) ** 2
+    """Log densities (2, P) of the amplitudes under the lower and the upper level."""
+    total = variance + np.asarray(spreads)[:, None] ** 2
     density: FloatArray = -0.5 * (
-        (amplitude[:, None] - np.asarray(levels)) ** 2 / total + np.log(2.0 * np.pi * total)
+        (amplitude - np.asarray(levels)[:, None]) ** 2 / total + np.log(2.0 * np.pi * total)
     )
     return density
 
 
 def _posterior(x: FloatArray, v: FloatArray, fit: _Mixture) -> FloatArray:
-    logs = level_densities(x, v, fit.levels, np.asarray(fit.spreads))
-    odds: FloatArray = expit(logs[:, 1] - logs[:, 0] + logit(np.clip(fit.share, 1e-12, 1 - 1e-12)))
+    logs = level_densities(x, v, fit.levels, fit.spreads)
+    odds: FloatArray = expit(logs[1] - logs[0] + logit(np.clip(fit.share, 1e-12, 1 - 1e-12)))
     # two normal curves of unlike width cross twice; no part is absent because there is much of it
     odds = np.where(x >= fit.levels[1], np.maximum(odds, 0.5), odds)
     return np.where(x <= fit.levels[0], np.minimum(odds, 0.5), odds)
@@ -246,10 +246,10 @@ def _fit(x: FloatArray, v: FloatArray, upper: FloatArray, iterations: int) -> _M
         variances = np.maximum((used * own).sum(axis=1) / total, 1e-8)
         share = total / total.sum()
         # a particle unlike both levels (ice, a neighbour) must not stretch them
-        spread = v + variances[:, None]
-        unlike = (x - levels[:, None]) ** 2 / spread
+        unlike = (x - levels[:, None]) ** 2 / (v + variances[:, None])
         usual = np.minimum(*unlike) < OUTLIER**2
-        logs = np.maximum(-0.5 * (unlike + np.log(2.0 * np.pi * spread)), -0.5 * OUTLIER**2 - 3.0)
+        logs = level_densities(x, v, levels, np.sqrt(variances))
+        logs = np.maximum(logs, -0.5 * OUTLIER**2 - 3.0)
         joint = logs + np.log(np.maximum(share, 1e-300))[:, None]
         likelihood = float(np.logaddexp(*joint).sum())
         if not single:
@@ -279,8 +279,8 @@ def _interval(
     uncertainty is in it.
     """
     share = float(np.clip(fit.share, 1e-9, 1 - 1e-9))
-    logs = level_densities(x, v, fit.levels, np.asarray(fit.spreads))
-    upper = expit(logs[:, 1] - logs[:, 0] + logit(share))
+    logs = level_densities(x, v, fit.levels, fit.spreads)
+    upper = expit(logs[1] - logs[0] + logit(share))
     scores = [upper - share]
     for level, spread, weight in zip(fit.levels, fit.spreads, (1.0 - upper, upper), strict=True):
         total = v + spread**2

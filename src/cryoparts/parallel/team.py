@@ -119,8 +119,7 @@ class Team:
         They load what they need while this process reads and checks its files; later it would
         have to wait for them.
         """
-        worth = self._asked is not None or particles >= WORTH_IN_STEP
-        if worth and not self._busy and self.size() > 1:
+        if self._is_worth_it(particles) and not self._busy and self.size() > 1:
             self._start(wait=False)
 
     def sweep(
@@ -255,8 +254,7 @@ class Team:
             If one of the others cannot go on.
         """
         wanted = min(self.size(), most or self.size())
-        known = particles >= WORTH_IN_STEP or seconds >= WORTH_STARTING
-        worth = self._asked is not None or known
+        worth = self._is_worth_it(particles) or seconds >= WORTH_STARTING
         if self._busy or wanted <= 1 or not (self.is_joined or worth):
             return task(SOLE, tell)
         self._start(wait=True)
@@ -273,6 +271,10 @@ class Team:
         finally:
             self._busy = False
         return result
+
+    def _is_worth_it(self, particles: int) -> bool:
+        """Whether others are to be started for so many particles, gone through in step."""
+        return self._asked is not None or particles >= WORTH_IN_STEP
 
     def close(self) -> None:
         """Tell the others that this is all."""
