@@ -17,7 +17,7 @@ from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.refinement.least_squares import LeastSquares
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import WORTH_FROM_CORE, learned_spread
+from cryoparts.refinement.pose_spread import LOOSE, WORTH_FROM_CORE, learned_spread
 from cryoparts.training.core_held_decoder import CoreHeldDecoder
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
@@ -152,13 +152,40 @@ def test_errors_of_poses_that_a_decoder_has_learned_to_make_up_for_are_seen(case
     learned = np.einsum("pji,pj->pi", rotation, turn)
     latent = torch.as_tensor(learned, dtype=torch.float32)
     decoder, vary = Turned(off.neutral.positions), ("position",)
-    made_up = replace(off, decoder=decoder, vary=vary)
+    made_up = replace(
+        off, decoder=decoder, vary=vary, mean=latent.mean(dim=0), covariance=latent.T.cov()
+    )
     assert learned_spread(made_up, latent, EVERYONE) is None
     held = replace(made_up, decoder=CoreHeldDecoder(decoder, off.neutral, vary))
     spread = learned_spread(held, latent, EVERYONE, WORTH_FROM_CORE)
     assert spread is not None
     assert np.rad2deg(spread.turn) == pytest.approx(TURN_DEGREES, rel=0.3)
     assert learned_spread(held, latent, EVERYONE, worth=1e9) is None
+
+
+class Swing(torch.nn.Module):
+    """One latent dimension: how far one half of the molecule has moved along x, Å."""
+
+    def __init__(self, positions: torch.Tensor) -> None:
+        super().__init__()
+        self.moves = (positions[:, 2] > positions[:, 2].median()).float()
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        along_x = latent[:, :1] * self.moves / POSITION_UNIT_ANGSTROM
+        return torch.nn.functional.pad(along_x[..., None], (0, 2))
+
+
+def test_shapes_that_the_encoder_has_not_hit_are_no_errors_of_poses(case):
+    exact, *_ = case
+    # all are at rest, and the encoder says that they are not
+    latent = torch.randn((PARTICLES, 1), generator=torch.Generator().manual_seed(4)) * 6.0
+    decoder, vary = Swing(exact.neutral.positions), ("position",)
+    missed = replace(
+        exact, decoder=decoder, vary=vary, mean=torch.zeros(1), covariance=torch.full((1, 1), 36.0)
+    )
+    as_encoded = replace(missed, pose_spread=LOOSE).solve(latent, EVERYONE, steps_a_tangent=3)
+    assert as_encoded.pose[:, 3:].std() > 1.0
+    assert learned_spread(missed, latent, EVERYONE) is None
 
 
 def test_exact_poses_are_not_worth_refining(case):

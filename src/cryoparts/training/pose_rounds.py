@@ -136,7 +136,7 @@ def poses_alone(
         networks.decoder,
         config.vary,
         latent.mean(dim=0),
-        torch.eye(latent.shape[1], device=latent.device),
+        latent.T.cov(correction=0).reshape(latent.shape[1], -1),
         latent_held=True,
     )
 
