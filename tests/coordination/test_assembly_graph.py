@@ -117,7 +117,7 @@ def test_only_pairs_that_are_believed_and_say_more_than_occupancies_do_are_requi
     _, pairs, composition, _ = clear
     doubted = [replace(pair, verdict="no sign") for pair in pairs]
     assert assembly_graph(composition, doubted).requirements == ()
-    presence = np.random.default_rng(3).random((900, 2)) < np.array([0.5, 0.98])
+    presence = np.random.default_rng(3).random((900, 2)) < np.array([0.5, 0.96])
     pairs, composition = pairs_of(presence, error=0.1)
     believed = [replace(pair, verdict="coordinated", correlation=0.1) for pair in pairs]
     assert composition.optional == [1, 2]

@@ -49,7 +49,8 @@ def read_signals(
 ) -> list[PartSignal]:
     """The signal of every part of a run that has one.
 
-    A part that comes and goes is told by its presence, one that turns by its
+    A part that comes and goes is told by its presence (unless the particles without it are so
+    few that they may be broken: these lack several parts at once), one that turns by its
     angle, any other by its state in focus/ or, where its particles lie along a
     curve, by the coordinate. Parts for which none of these has been made are left out.
 
@@ -69,8 +70,9 @@ def read_signals(
         If a table lacks one of the particles.
     """
     signals = []
+    optional = [] if composition is None else composition.optional
     for part in range(1, parts + 1):
-        if composition is not None and composition.parts[part - 1].is_optional:
+        if composition is not None and part in optional:
             probability = composition.parts[part - 1].probability
             signals.append(PartSignal(part, "presence", probability))
             continue

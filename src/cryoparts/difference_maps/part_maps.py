@@ -13,7 +13,7 @@ from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
 from cryoparts.reconstruction.map_threads import each_map
 from cryoparts.reconstruction.passes import images_read
-from cryoparts.reconstruction.phase_randomisation import fsc_curves
+from cryoparts.reconstruction.phase_randomisation import fsc_in_masks
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 from cryoparts.reconstruction.solvent_mask import solvent_mask
 
@@ -269,9 +269,12 @@ def _group_map(
     options: ReconstructionConfig,
     seed: int,
 ) -> GroupMap:
-    result = weighted_map(halves, mask, weighting=options.weighting, seed=seed)
-    if not result.has_halves:
+    if not halves.has_halves:
+        result = weighted_map(halves, mask, weighting=options.weighting, seed=seed)
         return GroupMap(result, None, None, None, None, None)
+    masks = [mask] if part_mask is None else [mask, part_mask]
+    whole, *of_part = fsc_in_masks(halves.half1, halves.half2, masks, seed=seed)
+    result = weighted_map(halves, mask, weighting=options.weighting, seed=seed, curves=whole)
     pixel, fsc = result.pixel_size_angstrom, result.fsc
     guinier = guinier_plot(result.mean_of_halves, mask, fsc, pixel)
     applied = guinier.b_factor if options.b_factor == "auto" else options.b_factor
@@ -280,10 +283,8 @@ def _group_map(
         sharpened = sharpened_map(
             result.mean_of_halves, fsc, applied, result.resolution_angstrom, pixel
         )
-    curves, resolution = None, None
-    if part_mask is not None:
-        curves = fsc_curves(result.half1, result.half2, part_mask, seed=seed)
-        resolution = resolution_at(curves.corrected, len(result.map), pixel)
+    curves = of_part[0] if of_part else None
+    resolution = None if curves is None else resolution_at(curves.corrected, len(result.map), pixel)
     return GroupMap(
         result,
         guinier,

@@ -65,8 +65,15 @@ class Composition:
 
     @property
     def optional(self) -> list[int]:
-        """Numbers of the parts that are there in some particles and absent in others."""
-        return [k for k, part in enumerate(self.parts, start=1) if part.is_optional]
+        """Numbers of the parts that are there in some particles and absent in others.
+
+        Not those that are absent as rarely as particles are broken.
+        """
+        return [
+            k
+            for k, part in enumerate(self.parts, start=1)
+            if part.is_optional and not part.is_rarely_absent
+        ]
 
     @property
     def probability(self) -> FloatArray:

@@ -43,6 +43,11 @@ LARGEST_SPREAD = 0.2
 OUTLIER = 5.0
 """Standard deviations from both levels beyond which a particle counts for neither."""
 
+RARELY = 0.02
+"""Share of the particles below which those that lack a part may be broken ones: with every
+nuisance (2% of the images show broken particles) 0.5% of the particles that count lack each of
+two parts of a transporter that are always there, and all but two of these are broken."""
+
 CONFIDENCE = 1.96
 """Standard errors to either side of a 95% interval of a normal estimate."""
 
@@ -95,6 +100,11 @@ class Presence:
         """Whether the part is there in some particles and absent in others."""
         return self.change == "present or absent"
 
+    @property
+    def is_rarely_absent(self) -> bool:
+        """Whether so few particles lack the part that these may be broken ones."""
+        return self.is_optional and self.occupancy > 1.0 - RARELY
+
 
 @dataclass(frozen=True)
 class _Mixture:
@@ -102,6 +112,12 @@ class _Mixture:
     levels: tuple[float, float]
     spreads: tuple[float, float]
     likelihood: float
+
+
+def change_words(change: str, occupancy: float) -> str:
+    """How a part changes, for a reader: absences as rare as broken particles are called so."""
+    rare = change == "present or absent" and occupancy > 1.0 - RARELY
+    return "rarely absent (broken particles?)" if rare else change
 
 
 def fit_presence(

@@ -244,6 +244,7 @@ def weighted_map(
     *,
     weighting: Weighting = "wiener",
     seed: int = 0,
+    curves: FscCurves | None = None,
 ) -> Reconstruction:
     """FSC of the half maps, and the map of all particles weighted by it.
 
@@ -262,10 +263,13 @@ def weighted_map(
     weighting : "wiener" or "cref"
     seed : int
         Of the random phases.
+    curves : FscCurves, optional
+        Of the half maps in that mask, where they are known.
     """
     box = len(halves.half1)
-    curves = FscCurves.undefined(box)
-    if halves.has_halves:
+    if not halves.has_halves:
+        curves = FscCurves.undefined(box)
+    elif curves is None:
         curves = fsc_curves(halves.half1, halves.half2, mask, seed=seed)
     if weighting == "cref" and halves.has_halves:
         window = by_shell(reference_correlation(curves.corrected), box)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.fft import irfftn, rfftn
@@ -13,6 +13,8 @@ from cryoparts.reconstruction.fsc import half_map_fsc
 from cryoparts.seeds import Purpose, random_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float64]
@@ -78,37 +80,75 @@ def fsc_curves(
     seed : int
         Of the random phases.
     """
-    first, second = np.asarray(half1, np.float64), np.asarray(half2, np.float64)
-    unmasked = half_map_fsc(first, second)
-    none = np.full_like(unmasked, np.nan)
-    if mask is None:
-        return FscCurves(unmasked, unmasked, none, unmasked, None)
-    masked = half_map_fsc(first, second, mask)
+    return fsc_in_masks(half1, half2, [mask], seed=seed)[0]
+
+
+def fsc_in_masks(
+    half1: ArrayLike, half2: ArrayLike, masks: Sequence[ArrayLike | None], *, seed: int = 0
+) -> list[FscCurves]:
+    """`fsc_curves` in each of several masks: phases are drawn once for all of them.
+
+    Parameters
+    ----------
+    half1, half2 : array, shape (D, D, D)
+        Not masked.
+    masks : sequence of (array, shape (D, D, D), or None)
+    seed : int
+        Of the random phases.
+    """
+    unmasked = half_map_fsc(half1, half2)
     below = np.flatnonzero(unmasked[1:] < RANDOMISED_BELOW)
-    if not len(below):
-        return FscCurves(unmasked, masked, none, masked, None)
-    start = int(below[0]) + 1
+    start = int(below[0]) + 1 if len(below) else None
+    asked = [mask for mask in masks if mask is not None]
+    by_mask = iter(
+        _agreement_of_random_phases(half1, half2, asked, start, seed)
+        if start is not None and asked
+        else [None] * len(asked)
+    )
+    none = np.full_like(unmasked, np.nan)
+    curves = []
+    for mask in masks:
+        if mask is None:
+            curves.append(FscCurves(unmasked, unmasked, none, unmasked, None))
+            continue
+        masked = half_map_fsc(half1, half2, mask)
+        curves.append(_corrected(unmasked, masked, next(by_mask), start))
+    return curves
+
+
+def _agreement_of_random_phases(
+    half1: ArrayLike, half2: ArrayLike, masks: list[ArrayLike], start: int, seed: int
+) -> list[FloatArray]:
+    """FSC within each mask of the maps with random phases from `start` on; mean of the draws."""
     random = random_for(seed, Purpose.PHASES)
-    draws = [
-        half_map_fsc(
-            with_random_phases(first, start, random),
-            with_random_phases(second, start, random),
-            mask,
-        )
-        for _ in range(DRAWS)
-    ]
+    maps = [_RandomPhases.of(half, start) for half in (half1, half2)]
+    total = [np.zeros(len(np.asarray(half1)) // 2 + 1) for _ in masks]
+    for _ in range(DRAWS):
+        first, second = (one.drawn(random) for one in maps)
+        for found, mask in zip(total, masks, strict=True):
+            found += half_map_fsc(first, second, mask)
+    return [found / DRAWS for found in total]
+
+
+def _corrected(
+    unmasked: FloatArray, masked: FloatArray, by_mask: FloatArray | None, start: int | None
+) -> FscCurves:
+    """The curves in one mask, less what the mask alone makes agree from shell `start` on."""
+    none = np.full_like(unmasked, np.nan)
+    if by_mask is None or start is None:
+        return FscCurves(unmasked, masked, none, masked, None)
     randomised = none.copy()
-    randomised[start:] = np.mean(draws, axis=0)[start:]
+    randomised[start:] = by_mask[start:]
     corrected = masked.copy()
     certain = start + UNTOUCHED_SHELLS
-    by_mask = np.clip(randomised[certain:], None, 0.999)
-    corrected[certain:] = np.clip((masked[certain:] - by_mask) / (1 - by_mask), -1.0, 1.0)
+    agreeing = np.clip(randomised[certain:], None, 0.999)
+    corrected[certain:] = np.clip((masked[certain:] - agreeing) / (1 - agreeing), -1.0, 1.0)
     return FscCurves(unmasked, masked, randomised, corrected, start)
 
 
 def with_random_phases(
     density: ArrayLike, first_shell: int, random: np.random.Generator
-) -> FloatArray:
+) -> NDArray[np.floating]:
     """The map with its amplitudes, and random phases from a shell on.
 
     The phases are those of a map of white noise, so Friedel mates agree and the
@@ -120,10 +160,30 @@ def with_random_phases(
     first_shell : int
     random : numpy.random.Generator
     """
-    original = np.asarray(density, dtype=np.float64)
-    transform = rfftn(original)
-    noise = rfftn(random.normal(size=original.shape))
-    phases = noise / np.maximum(np.abs(noise), 1e-30)
-    changed = shells_of_half_volume(len(original)) >= first_shell
-    transform = np.where(changed, np.abs(transform) * phases, transform)
-    return np.asarray(irfftn(transform, s=original.shape, axes=(0, 1, 2)))
+    return _RandomPhases.of(density, first_shell).drawn(random)
+
+
+@dataclass(frozen=True)
+class _RandomPhases:
+    """A map whose phases are drawn anew; single precision stays single."""
+
+    kept: NDArray[np.complexfloating]
+    """The transform where it keeps its phases, 0 elsewhere."""
+    amplitude: NDArray[np.floating]
+    """Its length elsewhere, 0 where it is kept."""
+
+    @classmethod
+    def of(cls, density: ArrayLike, first_shell: int) -> Self:
+        given = np.asarray(density)
+        transform = rfftn(given.astype(np.result_type(given, np.float32), copy=False))
+        changed = shells_of_half_volume(len(given)) >= first_shell
+        amplitude = np.where(changed, np.abs(transform), 0)
+        transform[changed] = 0
+        return cls(transform, amplitude)
+
+    def drawn(self, random: np.random.Generator) -> NDArray[np.floating]:
+        shape = (len(self.amplitude),) * 3
+        phases = rfftn(random.standard_normal(shape, dtype=self.amplitude.dtype.type))
+        phases *= self.amplitude / np.maximum(np.abs(phases), 1e-30)
+        phases += self.kept
+        return np.asarray(irfftn(phases, s=shape, axes=(0, 1, 2), overwrite_x=True))

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from cryoparts.figures.coordination import occupancies
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import read_table
+from cryoparts.occupancy.presence import change_words
 from cryoparts.palette import part_words
 from cryoparts.report.environment import render
 
@@ -63,7 +64,7 @@ def _row(row: pd.Series) -> tuple[str, ...]:
     optional = row["change"] == "present or absent"
     return (
         part_words(str(row["name"])),
-        str(row["change"]),
+        change_words(str(row["change"]), float(row["occupancy"])),
         f"{100 * row['occupancy']:.1f}%" if known else DASH,
         f"{100 * row['low']:.1f} to {100 * row['high']:.1f}%" if known else DASH,
         f"{row['soft']:,.0f}" if known else DASH,

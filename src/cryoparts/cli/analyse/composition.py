@@ -35,8 +35,10 @@ def show_composition(found: Composition | None) -> None:
     if found is None:
         say("no part changes, so there is no composition to judge")
         return
+    from cryoparts.occupancy.presence import change_words
+
     rows = [
-        [name, part.change, *_occupancy(part), _doubt(found, number)]
+        [name, change_words(part.change, part.occupancy), *_occupancy(part), _doubt(found, number)]
         for number, (name, part) in enumerate(
             zip(found.part_names, found.parts, strict=True), start=1
         )
