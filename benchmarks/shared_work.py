@@ -4,19 +4,21 @@
 
 `STRUCTURE` (.cif) is simulated with segments that move and come and go; the run on it lies in
 `PLACE` and is used again where it is there. Every step is timed with one process and with
-`--processes`, each of one thread, in turns, `--repeats` times on the otherwise idle machine.
+`--processes`, each of one thread, in turns, `--repeats` times on the otherwise idle machine. One
+process has one core; of several, the first has the threads of all for what is not shared.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import measure_motion
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.parallel.current import shared_work, team
+from cryoparts.parallel.team import threads_of
 from cryoparts.particles.preprocessing import prepare
 from cryoparts.pipeline.focus import find_states, part_numbers
 from cryoparts.pipeline.maps.reconstruct import reconstruct_states
@@ -43,7 +46,7 @@ from cryoparts.training.trainer import Trainer
 from cryoparts.validation.null_test import null_decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 EPOCHS = 3
 NULL_PARTICLES = 512
@@ -62,8 +65,7 @@ def made_run(structure: Path, place: Path, particles: int) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         given = [str(data / "particles.star"), "--model", str(data / "model.cif")]
         subprocess.run(
-            # a process has one thread, whatever it does: else one has as many as there are cores
-            [*program, "run", *given, "--epochs", str(EPOCHS), "--threads", "1", "-o", str(folder)],
+            [*program, "run", *given, "--epochs", str(EPOCHS), "-o", str(folder)],
             check=True,
         )
     return Run.open(folder)
@@ -148,11 +150,16 @@ class Steps:
         reconstruct_states(self.run, part_numbers(self.run))
 
 
-def give_threads(run: Run, threads: int) -> None:
-    """As if the run had been started with `--threads`: of what one process does by itself."""
-    path = run.root / "config.yaml"
-    text = re.sub(r"(?m)^(  threads:).*$", rf"\1 {threads}", path.read_text(encoding="utf-8"))
-    path.write_text(text, encoding="utf-8")
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """This process has so many cores and threads; others keep what they were given."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:count])
+    try:
+        with threadpool_limits(count, "blas"), threads_of(count):
+            yield
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -164,6 +171,9 @@ def timed(call: Callable[[], object]) -> float:
 def measured(steps: Steps, chosen: list[str], processes: int, repeats: int) -> list[dict[str, Any]]:
     """Seconds of the chosen steps by one process and by several, in turns."""
     rows = []
+    torch.set_num_threads(
+        processes
+    )  # what is not shared has as many threads as there are processes
     with shared_work(processes):
         for name, (step, particles) in steps.all().items():
             if chosen and name not in chosen:
@@ -171,12 +181,9 @@ def measured(steps: Steps, chosen: list[str], processes: int, repeats: int) -> l
             one, several = [], []
             step()  # what is loaded or compiled once, everywhere
             for _ in range(repeats):
-                # what is not shared has as many threads as there are processes
-                give_threads(steps.run, processes)
-                with threadpool_limits(processes, "blas"):
+                with on_cores(processes):
                     several.append(timed(step))
-                give_threads(steps.run, 1)
-                with threadpool_limits(1, "blas"), shared_work(1):
+                with on_cores(1), shared_work(1):
                     one.append(timed(step))
             rows.append({"step": name, "particles": particles, "one": one, "several": several})
             times = statistics.median(one) / statistics.median(several)
@@ -222,7 +229,6 @@ def main() -> None:
     given = parser.parse_args()
     given.place.mkdir(parents=True, exist_ok=True)
     run = made_run(given.structure, given.place, given.particles)
-    torch.set_num_threads(1)
     steps = Steps(run, given.place)
     new = {r["step"]: r for r in measured(steps, given.steps, given.processes, given.repeats)}
     path = given.output / "shared_work.json"

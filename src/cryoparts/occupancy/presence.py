@@ -46,7 +46,7 @@ OUTLIER = 5.0
 RARELY = 0.02
 """Share of the particles below which those that lack a part may be broken ones: with every
 nuisance (2% of the images show broken particles) 0.5% of the particles that count lack each of
-two parts of a transporter that are always there, and all but two of these are broken."""
+two parts of a transporter that are always there, and all but one of these are broken."""
 
 CONFIDENCE = 1.96
 """Standard errors to either side of a 95% interval of a normal estimate."""

@@ -14,7 +14,7 @@ from cryoparts.io.tables import load_array
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PreparedParticles
 from cryoparts.report.environment import render
 from cryoparts.report.wording import percent
-from cryoparts.statistics.trusted import TRUSTED
+from cryoparts.statistics.trusted import TRUSTED, is_trusted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def junk_section(folder: Path) -> JunkSection:
     probability = np.asarray(load_array(run.probability_path, dimensions=1), dtype=np.float64)
     if not len(probability):
         return JunkSection(Markup())
-    junk = int((probability < TRUSTED).sum())
+    junk = int((~is_trusted(probability)).sum())
     told_apart = bool((probability < ALIKE).any())
     picture = probability_histogram(probability, TRUSTED) if told_apart else None
     html = render(
