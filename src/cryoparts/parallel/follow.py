@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from cryoparts.kernels.rehearsal import rehearse
 from cryoparts.memory.kept import keep_freed_memory
 from cryoparts.parallel.group import Group
-from cryoparts.parallel.local import ready_key, store_path
+from cryoparts.parallel.local import REHEARSE, ready_key, store_path
 from cryoparts.parallel.sharing import Sweep, follow_sweep
 from cryoparts.parallel.team import Stop, Together, set_own_threads
 
@@ -81,13 +82,22 @@ def _end_with_the_leader() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Follow a leader on this machine: folder of the store, own rank, number of processes."""
+    """Follow a leader on this machine.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Folder of the store, own rank, number of processes and, where kernels are to be compiled
+        before this process is ready, `REHEARSE`.
+    """
     folder, rank, size = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     _leave_signals_to_the_leader()
     keep_freed_memory()
     Thread(target=_end_with_the_leader, daemon=True).start()
     set_own_threads(int(os.environ["OMP_NUM_THREADS"]))
     take_own_card(rank)
+    if REHEARSE in arguments and not torch.cuda.is_available():
+        rehearse()
     store = dist.FileStore(str(store_path(folder)), size)
     store.set(ready_key(rank), "1")
     _until_the_leader_is_gone(Group.join(store, rank, size))

@@ -30,6 +30,10 @@ INTERFACE = "GLOO_SOCKET_IFNAME"
 """Variable that says which interface gloo takes."""
 
 
+REHEARSE = "rehearse"
+"""Argument of a follower that is to compile a training's kernels before it is ready."""
+
+
 @contextmanager
 def on_loopback() -> Iterator[None]:
     """Within the block, connections of gloo are made on the loopback interface."""
@@ -65,7 +69,9 @@ class LocalFollowers:
     processes: tuple[subprocess.Popen[bytes], ...]
 
     @classmethod
-    def start(cls, count: int, threads: int, most_threads: int) -> LocalFollowers:
+    def start(
+        cls, count: int, threads: int, most_threads: int, *, rehearse: bool = False
+    ) -> LocalFollowers:
         """Start `count` followers; they take seconds to be ready.
 
         Parameters
@@ -75,6 +81,8 @@ class LocalFollowers:
             Of each, in sweeps.
         most_threads : int
             Of each, where few of them work.
+        rehearse : bool
+            Have the first of them compile a training's kernels, from disk all have them then.
         """
         folder = tempfile.TemporaryDirectory(prefix="cryoparts-")
         processes = []
@@ -89,6 +97,7 @@ class LocalFollowers:
                 command = [
                     *(sys.executable, "-m", "cryoparts.parallel.follow"),
                     *(folder.name, str(rank), str(count + 1)),
+                    *([REHEARSE] if rehearse and rank == 1 else []),
                 ]
                 processes.append(
                     subprocess.Popen(

@@ -116,11 +116,12 @@ class Team:
     def foresee(self, particles: int) -> None:
         """Start others, and wait for none, where so many particles are to be gone through in step.
 
-        They load what they need while this process reads and checks its files; later it would
-        have to wait for them.
+        They load what they need, and compile a training's kernels or load them as well, while
+        this process reads and checks its files; later it would have to wait for them. Where
+        processes were asked for, every sweep waits for them, and they compile nothing ahead.
         """
         if self._is_worth_it(particles) and not self._busy and self.size() > 1:
-            self._start(wait=False)
+            self._start(wait=False, rehearse=self._asked is None)
 
     def sweep(
         self,
@@ -303,14 +304,14 @@ class Team:
         self._start(wait=self._asked is not None)
         return self.is_joined
 
-    def _start(self, *, wait: bool) -> None:
+    def _start(self, *, wait: bool, rehearse: bool = False) -> None:
         """Start followers where there are none, and join those that are ready."""
         if self.is_joined:
             return
         if self._followers is None:
             size = self.size()
             self._followers = LocalFollowers.start(
-                size - 1, self._threads_each(size), torch.get_num_threads()
+                size - 1, self._threads_each(size), torch.get_num_threads(), rehearse=rehearse
             )
             self._store = dist.FileStore(str(self._followers.store_path), size)
         assert self._store is not None

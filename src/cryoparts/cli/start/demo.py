@@ -45,12 +45,14 @@ def demo(
         Seed of the complex, the particles and the training.
     """
     from cryoparts.io.run_directory import require_new_folder
+    from cryoparts.parallel.current import team
     from cryoparts.pipeline.outputs import report_run
     from cryoparts.pipeline.start import start_run
 
     started = time.perf_counter()
     require_new_folder(output)
     output.mkdir(parents=True, exist_ok=True)
+    team().foresee(EPOCHS * N_PARTICLES)
     data = _simulate(output, seed)
     config = run_config(
         data / "particles.star",
