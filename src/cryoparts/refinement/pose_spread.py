@@ -9,7 +9,7 @@ error and weigh nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,19 +89,40 @@ def learned_spread(
     """
     if not len(rows):
         return None
-    loose = replace(refinement, pose_spread=LOOSE)
-    for latent_held, least in ((True, worth), (False, min(worth, WORTH))):
-        # shapes that the encoder has not quite hit look like wrong poses; where poses look
-        # wrong, they are asked once more together with the shapes, which takes longer
-        asked = replace(loose, latent_held=latent_held)
-        solved = asked.solve(latent, rows, steps_a_tangent=STEPS_A_TANGENT)
-        pose, variance = (x.cpu().double().numpy() for x in (solved.pose, solved.pose_variance))
-        turn, told_turn = _scatter(pose[:, :TURNS], variance[:, :TURNS], LOOSE.turn)
-        shift, told_shift = _scatter(pose[:, TURNS:], variance[:, TURNS:], LOOSE.shift_angstrom)
-        if max(turn / told_turn, shift / told_shift) < least:
-            return None
+    loose = replace(refinement, pose_spread=LOOSE, latent_held=True)
+    turn, shift = _measured(loose, latent, rows)
+    if not max(turn.in_errors, shift.in_errors) >= worth:
+        return None
+    # Shapes that the encoder has not quite hit look like wrong poses: these are asked once more
+    # together with the shapes. What shapes can make up for is missing from that scatter.
+    together = _measured(replace(loose, latent_held=False), latent, rows)
+    if not max(one.in_errors for one in together) >= min(worth, WORTH):
+        return None
     # one of the two may be right all the same: it is held to what would not be seen
-    return PoseSpread(max(turn, 0.1 * told_turn), max(shift, 0.1 * told_shift))
+    return PoseSpread(*(max(one.deviation, 0.1 * one.told) for one in (turn, shift)))
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Deviation of true values about those given, and median error with which one image tells."""
+
+    deviation: float
+    told: float
+
+    @property
+    def in_errors(self) -> float:
+        return self.deviation / self.told
+
+
+def _measured(
+    loose: ParticleRefinement, latent: Tensor, rows: NDArray[np.int64]
+) -> tuple[_Scatter, _Scatter]:
+    """Of turns (radians) and of shifts (Å), solved about the given poses with a loose prior."""
+    solved = loose.solve(latent, rows, steps_a_tangent=STEPS_A_TANGENT)
+    pose, variance = (x.cpu().double().numpy() for x in (solved.pose, solved.pose_variance))
+    turn = _scatter(pose[:, :TURNS], variance[:, :TURNS], LOOSE.turn)
+    shift = _scatter(pose[:, TURNS:], variance[:, TURNS:], LOOSE.shift_angstrom)
+    return _Scatter(*turn), _Scatter(*shift)
 
 
 def _scatter(estimate: FloatArray, variance: FloatArray, prior: float) -> tuple[float, float]:
