@@ -113,3 +113,34 @@ def test_a_sweep_after_the_training_leaves_what_was_there(tmp_path, number):
     assert "Traceback" not in said
     assert {path: path.read_bytes() for path in before} == before
     assert not list(tmp_path.rglob(".*.partial*"))
+
+
+def test_a_benchmark_takes_the_run_that_it_has_started_with_it(tmp_path):
+    (tmp_path / "toy.yaml").write_text(ENDLESS, encoding="utf-8")
+    command = ["benchmark", "composition", "--config", str(tmp_path / "toy.yaml")]
+    output = tmp_path / "made"
+    status, said = in_a_pipe(
+        [*command, "-o", str(output)],
+        lambda: any(output.glob("runs/*/checkpoints/epoch_*.json")),
+        signal.SIGTERM,
+    )
+    assert status == 143, said
+    assert "Traceback" not in said
+    assert "told to stop" in plain(said)
+    log = next(output.glob("runs/*/metrics.jsonl"))
+    size = log.stat().st_size
+    time.sleep(1.0)
+    assert log.stat().st_size == size
+
+
+ENDLESS = """
+kind: composition
+structure: toy
+seeds: [3]
+decoders: [mlp]
+steps: quick
+oracle_particles: 16
+imaging: {n_particles: 48, box_size: 32, pixel_size_angstrom: 8.0}
+gaussians: {n_gaussians: 60}
+training: {vary: [amplitude], epochs: 100000, batch_size: 16, latent_dimensions: 2, threads: 1}
+"""

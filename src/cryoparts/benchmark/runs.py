@@ -134,6 +134,10 @@ def _make_run(config: RunConfig, folder: Path, *, quick: bool) -> dict[str, floa
                 "the process of the run ended without a result (killed, or out of memory)",
                 "The same command goes on with it.",
             ) from fault
+        except BaseException:  # told to stop: the pool would wait for the run's end
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     if isinstance(outcome, tuple):
         raise InputError(*outcome)
     # What an interrupted run took before is not known.

@@ -18,10 +18,13 @@ PARTICLES, POINTS, NEIGHBOURS, CHANNELS, GROUPS, BOX = 2, 16, 8, 32, 4, 16
 
 
 def rehearse() -> None:
-    """Go through every kernel of a training step on the processor once, there and back."""
-    _splat()
+    """Go through every kernel of a training step on the processor once, there and back.
+
+    First what another process needs last: it compares model and images before it trains.
+    """
     _attention()
     _interpolation()
+    _splat()
     _rings()
 
 
