@@ -9,7 +9,11 @@ from cryoparts.reconstruction.fourier_filters import (
     filtered,
     low_pass_filter,
 )
-from cryoparts.reconstruction.phase_randomisation import fsc_curves, with_random_phases
+from cryoparts.reconstruction.phase_randomisation import (
+    fsc_curves,
+    fsc_in_masks,
+    with_random_phases,
+)
 
 BOX = 32
 
@@ -86,3 +90,22 @@ def test_maps_without_detail_are_survived(constant):
     flat = np.full((BOX,) * 3, constant)
     curves = fsc_curves(flat, flat, soft_sphere(BOX, 8))
     assert np.isfinite(curves.corrected).all()
+
+
+def test_masks_that_are_asked_together_are_as_asked_alone():
+    one, two = halves(8, 1.0)
+    masks = [soft_sphere(BOX, 8, 4), None, soft_sphere(BOX, 5, 3)]
+    for together, mask in zip(fsc_in_masks(one, two, masks, seed=4), masks, strict=True):
+        alone = fsc_curves(one, two, mask, seed=4)
+        np.testing.assert_array_equal(together.corrected, alone.corrected)
+        np.testing.assert_array_equal(together.randomised, alone.randomised)
+
+
+def test_single_precision_is_enough_for_the_curves():
+    one, two = halves(8, 1.0)
+    mask = soft_sphere(BOX, 8, 4)
+    exact = fsc_curves(one, two, mask)
+    single = fsc_curves(one.astype(np.float32), two.astype(np.float32), mask)
+    np.testing.assert_allclose(single.masked, exact.masked, atol=1e-5)
+    # phases of single precision are other draws
+    np.testing.assert_allclose(single.corrected, exact.corrected, atol=0.15)

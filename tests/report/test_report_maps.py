@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
+from cryoparts.figures import surface_rendering
 from cryoparts.figures.compact_volumes import CODES, coded, grid_around, packed
 from cryoparts.figures.map_scene import map_scene
 from cryoparts.figures.state_maps import (
@@ -223,3 +225,25 @@ def test_a_part_in_the_middle_can_be_seen_too():
     seen = viewpoint_of(np.zeros((5, 3)), np.zeros((5, 3)))
     np.testing.assert_allclose(seen.front[2], [0, 0, 1])
     assert np.linalg.det(seen.front) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("radius", [8.0, 22.0])
+def test_rays_outside_the_extent_of_a_surface_meet_nothing(monkeypatch, seed, radius):
+    """Where the surface leaves the picture (a small radius) as well as where it fills little."""
+    random = np.random.default_rng(seed)
+    centre = random.uniform(-5, 5, size=3)
+    layers = [
+        Surface(blob(28, centre, 6), 0.5, "#3366cc", region=blob(28, (0, 0, 0), 4)),
+        Surface(blob(28, -centre, 3), 0.6, "#cc3333", opacity=0.5),
+        Surface(blob(28, centre, 3), 2.0, "#000000"),
+    ]
+    turn = Rotation.random(random_state=seed).as_matrix()
+    shown = render(layers, turn, radius, size=60)
+    assert shown[..., 3].any()
+
+    def everything(surface, to_map, offset, shape):
+        return np.zeros(3, dtype=np.int64), np.array(shape)
+
+    monkeypatch.setattr(surface_rendering, "_extent", everything)
+    np.testing.assert_array_equal(render(layers, turn, radius, size=60), shown)

@@ -101,21 +101,51 @@ def _cast(
     """Depth (size, size) of the first crossing, inf for none, and its shaded colour."""
     steps = max(2 * int(np.ceil(radius)), 32)
     to_map, offset = _grid_transform(surface.volume.shape, rotation, radius, size, steps)
+    depth, colour = np.full((size, size), np.inf), np.zeros((size, size, 3))
+    corner, shape = _extent(surface, to_map, offset, (steps, size, size))
+    if not shape.all():
+        return depth, colour
+    # rays are followed only where the surface can be: that is less than half of the box
     sampled = affine_transform(
-        surface.volume, to_map, offset, output_shape=(steps, size, size), order=1, cval=-np.inf
+        surface.volume,
+        to_map,
+        to_map @ corner + offset,
+        output_shape=tuple(shape),
+        order=1,
+        cval=-np.inf,
     )
     inside = sampled > surface.level
     first = np.argmax(inside, axis=0)
     hit = np.take_along_axis(inside, first[None], axis=0)[0]
-    depth = _crossing(sampled, first, surface.level)
-    rows, columns = np.indices(depth.shape)
-    where = np.moveaxis(np.stack([depth, rows, columns], axis=-1) @ to_map.T + offset, -1, 0)
+    crossing = _crossing(sampled, first, surface.level) + corner[0]
+    rows, columns = np.indices(crossing.shape)
+    places = np.stack([crossing, rows + corner[1], columns + corner[2]], axis=-1)
+    where = np.moveaxis(places @ to_map.T + offset, -1, 0)
     normal = rotation[::-1, ::-1] @ _outward(surface.volume, where).reshape(3, -1)
-    light = np.clip(LIGHT @ normal, 0, 1).reshape(depth.shape)
+    light = np.clip(LIGHT @ normal, 0, 1).reshape(crossing.shape)
     brightness = AMBIENT + (1 - AMBIENT) * light
-    brightness = brightness * (1 - DEPTH_FADE * np.clip(depth / steps, 0, 1))
+    brightness = brightness * (1 - DEPTH_FADE * np.clip(crossing / steps, 0, 1))
     base = _colour_at(surface, where)
-    return np.where(hit, depth, np.inf), np.clip(base * brightness[..., None] * 1.12, 0, 1)
+    shown = slice(corner[1], corner[1] + shape[1]), slice(corner[2], corner[2] + shape[2])
+    depth[shown] = np.where(hit, crossing, np.inf)
+    colour[shown] = np.clip(base * brightness[..., None] * 1.12, 0, 1)
+    return depth, colour
+
+
+def _extent(
+    surface: Surface, to_map: FloatArray, offset: FloatArray, shape: tuple[int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First corner and size of the box of (depth step, row, column) that holds the surface."""
+    voxels = np.argwhere(surface.volume > surface.level)
+    if not len(voxels):
+        return np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
+    from_map = np.linalg.inv(to_map)
+    places = (voxels - offset) @ from_map.T
+    # the density between a voxel above the level and its neighbours, and a step before it
+    margin = np.abs(from_map).sum(axis=1) + 1
+    first = np.clip(np.floor(places.min(axis=0) - margin), 0, shape).astype(np.int64)
+    last = np.clip(np.ceil(places.max(axis=0) + margin) + 1, 0, shape).astype(np.int64)
+    return first, np.maximum(last - first, 0)
 
 
 def _grid_transform(
