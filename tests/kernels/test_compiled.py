@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from numba.core import config
 
 from cryoparts.kernels import compiled as module
-from cryoparts.kernels.compiled import compiled, digest_of, digest_of_processor
+from cryoparts.kernels.compiled import (
+    compiled,
+    digest_of,
+    digest_of_processor,
+    keep_compiled,
+)
 from cryoparts.kernels.processor import target
 from cryoparts.kernels.splat_cpu import splat_forward
 from cryoparts.published.pair_attention_passes import attend
@@ -83,3 +90,17 @@ def test_no_function_is_kept_beside_its_source_alone():
     package = Path(module.__file__).parents[1]
     keeping = [path for path in package.rglob("*.py") if "cache=True" in path.read_text()]
     assert keeping == [Path(module.__file__)]
+
+
+def test_what_another_package_compiles_is_kept_by_its_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    function = njit(lambda x: x + 1)
+    keep_compiled("numba", function)
+    assert function(1) == 2
+    assert f"numba-{version('numba')}-" in function.stats.cache_path
+    assert list(Path(function.stats.cache_path).glob("*.nbc"))
+    again = njit(function.py_func)
+    keep_compiled("numba", again)
+    assert again(1) == 2
+    assert sum(again.stats.cache_hits.values()) == 1
+    assert str(tmp_path) == config.CACHE_DIR

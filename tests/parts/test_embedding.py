@@ -78,3 +78,12 @@ def test_few_points_fall_back_to_components(count):
     layout = embed(np.random.default_rng(0).normal(size=(count, 6)), method="umap")
     assert layout.method == "pca"
     assert layout.coordinates.shape == (count, 2)
+
+
+def test_what_umap_compiles_is_kept_on_disk():
+    points = np.random.default_rng(8).normal(size=(80, 6))
+    assert embed(points).method == "umap"
+    from umap import umap_
+
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        assert "umap-learn-" in function.stats.cache_path

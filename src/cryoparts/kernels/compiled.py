@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,26 @@ def _folder(of_function: Path) -> str:
     # If it cannot be written, numba takes a folder of its own.
     name = f"kernels-{digest_of(*{_SOURCES, of_function})}-{digest_of_processor(target())}"
     return str(_root() / name)
+
+
+def keep_compiled(package: str, *functions: Any) -> None:
+    """Keep compiled functions of another package on disk, where it does not do so itself.
+
+    Parameters
+    ----------
+    package : str
+        Its name, as it is installed: each version has a folder of its own.
+    *functions : Dispatcher
+        What `numba.njit` has made of the package's functions; not compiled yet.
+    """
+    name = f"{package}-{version(package)}-{digest_of_processor(target())}"
+    usual = config.CACHE_DIR
+    config.CACHE_DIR = str(_root() / name)
+    try:
+        for function in functions:
+            function.enable_caching()
+    finally:
+        config.CACHE_DIR = usual
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from cryoparts.kernels.compiled import keep_compiled
 from cryoparts.seeds import Purpose, seed_for
 from cryoparts.statistics.principal_components import principal_scores
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 Method = Literal["umap", "pca"]
+
+LAYOUT = "_nb_optimize_layout_euclidean_single_epoch"
 
 FEWEST_FOR_UMAP = 50
 """Below this many points UMAP's neighbour graph says less than the components do."""
@@ -76,15 +80,24 @@ def embed(
     return Embedding(_umap(components, min(n_neighbours, count - 1), seed), components, "umap")
 
 
-def _umap(points: FloatArray, n_neighbours: int, seed: int) -> FloatArray:
+@cache
+def _umap_class() -> Any:
+    """UMAP; what it compiles when it first runs, for six seconds, is kept on disk."""
     # umap-learn compiles for seconds when imported: only where it is used
+    from umap import UMAP, layouts, umap_
+
+    # the third has no public name: where a version calls it otherwise it is compiled each time
+    slow = (umap_, "smooth_knn_dist"), (umap_, "compute_membership_strengths"), (layouts, LAYOUT)
+    keep_compiled("umap-learn", *(getattr(*named) for named in slow if hasattr(*named)))
+    return UMAP
+
+
+def _umap(points: FloatArray, n_neighbours: int, seed: int) -> FloatArray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from umap import UMAP
-
         search = NearestNeighbors(n_neighbors=n_neighbours).fit(points)
         distances, indices = search.kneighbors(points)
-        model = UMAP(
+        model = _umap_class()(
             n_neighbors=n_neighbours,
             min_dist=0.0,
             random_state=seed_for(seed, Purpose.GAUSSIAN_LAYOUT),
