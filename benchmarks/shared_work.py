@@ -171,9 +171,8 @@ def timed(call: Callable[[], object]) -> float:
 def measured(steps: Steps, chosen: list[str], processes: int, repeats: int) -> list[dict[str, Any]]:
     """Seconds of the chosen steps by one process and by several, in turns."""
     rows = []
-    torch.set_num_threads(
-        processes
-    )  # what is not shared has as many threads as there are processes
+    # what is not shared has as many threads as there are processes
+    torch.set_num_threads(processes)
     with shared_work(processes):
         for name, (step, particles) in steps.all().items():
             if chosen and name not in chosen:

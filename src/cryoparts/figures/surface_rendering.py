@@ -105,7 +105,7 @@ def _cast(
     corner, shape = _extent(surface, to_map, offset, (steps, size, size))
     if not shape.all():
         return depth, colour
-    # rays are followed only where the surface can be: that is less than half of the box
+    # rays are followed only where the surface can be: mostly a part of the box
     sampled = affine_transform(
         surface.volume,
         to_map,

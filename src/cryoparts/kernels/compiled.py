@@ -12,6 +12,7 @@ could be given the other's instructions.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from numba.core import config
 from cryoparts.kernels.processor import target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _SOURCES = Path(__file__).parent
 
@@ -60,6 +61,17 @@ def _folder(of_function: Path) -> str:
     return str(_root() / name)
 
 
+@contextmanager
+def _kept_in(folder: str) -> Iterator[None]:
+    """Functions that numba is told to keep within the block have this folder, now and later."""
+    usual = config.CACHE_DIR
+    config.CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = usual
+
+
 def keep_compiled(package: str, *functions: Any) -> None:
     """Keep compiled functions of another package on disk, where it does not do so itself.
 
@@ -71,13 +83,9 @@ def keep_compiled(package: str, *functions: Any) -> None:
         What `numba.njit` has made of the package's functions; not compiled yet.
     """
     name = f"{package}-{version(package)}-{digest_of_processor(target())}"
-    usual = config.CACHE_DIR
-    config.CACHE_DIR = str(_root() / name)
-    try:
+    with _kept_in(str(_root() / name)):
         for function in functions:
             function.enable_caching()
-    finally:
-        config.CACHE_DIR = usual
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -90,13 +98,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def compile_function(function: Callable[..., Any]) -> Any:
-        usual = config.CACHE_DIR
-        config.CACHE_DIR = _folder(
-            Path(function.__code__.co_filename).parent
-        )  # numba looks at it here and not later
-        try:
+        with _kept_in(_folder(Path(function.__code__.co_filename).parent)):
             return njit(cache=True, **options)(function)
-        finally:
-            config.CACHE_DIR = usual
 
     return compile_function

@@ -103,7 +103,7 @@ class Presence:
     @property
     def is_rarely_absent(self) -> bool:
         """Whether so few particles lack the part that these may be broken ones."""
-        return self.is_optional and self.occupancy > 1.0 - RARELY
+        return _is_rare(self.change, self.occupancy)
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,11 @@ class _Mixture:
 
 def change_words(change: str, occupancy: float) -> str:
     """How a part changes, for a reader: absences as rare as broken particles are called so."""
-    rare = change == "present or absent" and occupancy > 1.0 - RARELY
-    return "rarely absent (broken particles?)" if rare else change
+    return "rarely absent (broken particles?)" if _is_rare(change, occupancy) else change
+
+
+def _is_rare(change: str, occupancy: float) -> bool:
+    return change == "present or absent" and occupancy > 1.0 - RARELY
 
 
 def fit_presence(

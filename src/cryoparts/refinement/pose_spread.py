@@ -91,12 +91,12 @@ def learned_spread(
         return None
     loose = replace(refinement, pose_spread=LOOSE, latent_held=True)
     turn, shift = _measured(loose, latent, rows)
-    if not max(turn.in_errors, shift.in_errors) >= worth:
+    if max(turn.in_errors, shift.in_errors) < worth:
         return None
     # Shapes that the encoder has not quite hit look like wrong poses: these are asked once more
     # together with the shapes. What shapes can make up for is missing from that scatter.
     together = _measured(replace(loose, latent_held=False), latent, rows)
-    if not max(one.in_errors for one in together) >= min(worth, WORTH):
+    if max(one.in_errors for one in together) < min(worth, WORTH):
         return None
     # one of the two may be right all the same: it is held to what would not be seen
     return PoseSpread(*(max(one.deviation, 0.1 * one.told) for one in (turn, shift)))
@@ -120,12 +120,13 @@ def _measured(
     """Of turns (radians) and of shifts (Å), solved about the given poses with a loose prior."""
     solved = loose.solve(latent, rows, steps_a_tangent=STEPS_A_TANGENT)
     pose, variance = (x.cpu().double().numpy() for x in (solved.pose, solved.pose_variance))
-    turn = _scatter(pose[:, :TURNS], variance[:, :TURNS], LOOSE.turn)
-    shift = _scatter(pose[:, TURNS:], variance[:, TURNS:], LOOSE.shift_angstrom)
-    return _Scatter(*turn), _Scatter(*shift)
+    return (
+        _scatter(pose[:, :TURNS], variance[:, :TURNS], LOOSE.turn),
+        _scatter(pose[:, TURNS:], variance[:, TURNS:], LOOSE.shift_angstrom),
+    )
 
 
-def _scatter(estimate: FloatArray, variance: FloatArray, prior: float) -> tuple[float, float]:
+def _scatter(estimate: FloatArray, variance: FloatArray, prior: float) -> _Scatter:
     """Deviation of the true values about 0, and median error of one particle's own.
 
     Parameters
@@ -144,6 +145,6 @@ def _scatter(estimate: FloatArray, variance: FloatArray, prior: float) -> tuple[
 
     told = float(np.sqrt(np.median(error)))
     if excess(0.0) <= 0:
-        return 0.0, told
+        return _Scatter(0.0, told)
     most = float((own**2).max()) * 10
-    return float(np.sqrt(brentq(excess, 0.0, most))), told
+    return _Scatter(float(np.sqrt(brentq(excess, 0.0, most))), told)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoparts.at_rest.half_runs import keep_apart
 from cryoparts.at_rest.make_maps import Making
 from cryoparts.benchmark.runs import program_fingerprint
 from cryoparts.config.steps import AtRestOptions
@@ -20,17 +19,14 @@ from cryoparts.io.run_directory import write_json
 from cryoparts.particles.original_images import OriginalImages
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
+from cryoparts.pipeline.maps.halves import trained_apart
 from cryoparts.pipeline.motion import find_motion
 from cryoparts.pipeline.parts import find_parts
-from cryoparts.pipeline.progress import SilentTraining
 from cryoparts.pipeline.simulation import simulate
 from cryoparts.pipeline.start import open_particles, start_run
 from cryoparts.pipeline.training import train_run
-from cryoparts.pipeline.trust import train_again
-from cryoparts.run.run import Run
 from cryoparts.simulation.ground_truth import MotionTruth
 from cryoparts.training.setup import set_threads
-from cryoparts.validation.repeat_training import half_repeats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +35,7 @@ if TYPE_CHECKING:
     from cryoparts.at_rest.regions import Quality
     from cryoparts.benchmark.maps.cases import MapsBenchmark, MapsCase
     from cryoparts.evaluation.maps.rest_accuracy import RegionAccuracy
+    from cryoparts.run.run import Run
 
 RECORD = "maps.json"
 
@@ -144,10 +141,8 @@ def _give_parts_to_halves(run: Run, truth: MotionTruth) -> None:
 
     Each half would look for its own, and where there is nothing to be found it finds none.
     """
-    for half, repeat in enumerate(half_repeats(run.training), start=1):
-        of_half = Run.open(train_again(run, repeat, SilentTraining()).root)
+    for of_half in trained_apart(run):
         if of_half.motions is None:
-            keep_apart(of_half, half)
             _give_parts(of_half, truth)
             find_motion(of_half, None)
 

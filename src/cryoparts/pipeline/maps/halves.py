@@ -14,6 +14,8 @@ from cryoparts.run.run import Run
 from cryoparts.validation.repeat_training import half_repeats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryoparts.training.trainer import Progress as TrainingProgress
 
 
@@ -29,25 +31,40 @@ def train_halves(
     InputError
         If the run itself was trained on one half, or a half shows no part that moves.
     """
+    made = []
+    for of_half in trained_apart(run, epochs, progress):
+        if of_half.motions is None:
+            find_parts(of_half, run.parts_options, progress)
+            if find_motion(of_half, None, progress) is None:
+                raise InputError(
+                    str(of_half.root),
+                    f"half {of_half.training.half} of the particles shows no part that moves",
+                    "Leave out --halves, or train on more particles.",
+                )
+        made.append(of_half)
+    return HalfRuns(*made)
+
+
+def trained_apart(
+    run: Run, epochs: TrainingProgress | None = None, progress: Progress = silent
+) -> Iterator[Run]:
+    """The run of each half in turn, which judges by that half's particles alone.
+
+    Raises
+    ------
+    InputError
+        If the run itself was trained on one half.
+    """
     if run.training.half is not None:
         raise InputError(
             "--halves",
             f"the run was trained on half {run.training.half} alone",
             "Give a run of all particles.",
         )
-    made = []
     for half, repeat in enumerate(half_repeats(run.training), start=1):
         progress(f"half {half}", 0, 0)
         trained = train_again(run, repeat, epochs or SilentTraining(), progress)
         of_half = Run.open(trained.root)
         if of_half.motions is None:
             keep_apart(of_half, half)
-            find_parts(of_half, run.parts_options, progress)
-            if find_motion(of_half, None, progress) is None:
-                raise InputError(
-                    str(trained.root),
-                    f"half {half} of the particles shows no part that moves",
-                    "Leave out --halves, or train on more particles.",
-                )
-        made.append(of_half)
-    return HalfRuns(*made)
+        yield of_half
