@@ -18,7 +18,7 @@ import team_tasks
 from cryoparts.errors import InputError
 from cryoparts.parallel.current import shared_work, team
 from cryoparts.parallel.group import Group
-from cryoparts.parallel.team import threads_of
+from cryoparts.parallel.team import inherited_threads, threads_of
 from team_tasks import AddsUp, Ends, Fails, Squares, SumsOf, SweepsWithin, Threads
 
 SUPPORT = Path(team_tasks.__file__).parent
@@ -88,6 +88,23 @@ def test_the_first_of_three_processes_add_up_what_falls_to_them(visible):
             assert together_of(101, most=2) == (5050.0, 2)
         assert together_of(101) == (5050.0, 3)
     assert not followers()
+
+
+@pytest.mark.parametrize(
+    ("share", "members", "neighbours", "available", "expected"),
+    [
+        (1, 32, 32, 32, 1),
+        (1, 1, 32, 32, 32),
+        (1, 3, 32, 32, 10),
+        (4, 2, 8, 32, 16),
+        (1, 64, 32, 32, 1),  # two machines
+        (1, 2, 32, 1, 1),  # each bound to its own core
+    ],
+)
+def test_those_who_work_have_the_cores_of_those_who_wait(
+    share, members, neighbours, available, expected
+):
+    assert inherited_threads(share, members, neighbours, available) == expected
 
 
 @pytest.mark.parametrize("most", [100, 5])

@@ -23,6 +23,7 @@ from cryoparts.benchmark.table import (
 )
 from cryoparts.io.atomic import write_text
 from cryoparts.io.run_directory import library_versions
+from cryoparts.parallel.cores import cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,10 +87,9 @@ def machine() -> dict[str, Any]:
     """What the runs were made on."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else []
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": names[0] if names else platform.processor(),
-        "cores": affinity,
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.system(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

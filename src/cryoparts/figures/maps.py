@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from cryoparts.figures.pictures import bare, new_figure, picture_of
 from cryoparts.figures.state_maps import without_dust
 from cryoparts.figures.surface_rendering import Surface, render
 from cryoparts.palette import state_shades
+from cryoparts.parallel.cores import cores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def map_views(
     radius = picture_radius(maps)
     sides = [(layers, side) for _, layers in drawn for side in (viewpoint.front, viewpoint.side)]
     # the casting of rays, which takes most of the time, runs beside other threads
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         images = list(pool.map(lambda one: render(one[0], one[1], radius), sides))
     titles = [title for title, _ in drawn]
     return [MapView(*of) for of in zip(titles, images[::2], images[1::2], strict=True)]

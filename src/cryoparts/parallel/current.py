@@ -86,12 +86,17 @@ def follows() -> bool:
 @contextmanager
 def launched_work() -> Iterator[None]:
     """As `shared_work`, with the processes that were launched, on all machines."""
-    from cryoparts.parallel.follow import join_launched, launched_threads, take_own_card
+    from cryoparts.parallel.follow import (
+        join_launched,
+        launched_here,
+        launched_threads,
+        take_own_card,
+    )
     from cryoparts.parallel.team import Team
 
     take_own_card(0)
-    threads = launched_threads()
-    with _as_current(_Held(None, Team(None, join_launched(), threads))):
+    threads, neighbours = launched_threads(), launched_here()
+    with _as_current(_Held(None, Team(None, join_launched(), threads, neighbours))):
         yield
 
 

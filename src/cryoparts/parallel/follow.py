@@ -53,8 +53,12 @@ def launched_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS")
     if asked is not None and asked.isdigit():
         return max(1, int(asked))
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, torch.get_num_threads() // here)
+    return max(1, torch.get_num_threads() // launched_here())
+
+
+def launched_here() -> int:
+    """How many processes the launcher has started on this machine, as far as it says so."""
+    return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def take_own_card(number: int) -> None:

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from cryoparts.errors import InputError
+from cryoparts.parallel.cores import cores
 from cryoparts.parallel.group import SOLE, Fault, Group
 from cryoparts.parallel.local import LocalFollowers, on_loopback
 from cryoparts.parallel.sharing import Round, Summed, Sweep, batches_a_round, lead_round
@@ -85,14 +86,22 @@ class Team:
         Processes that a launcher has started; then there are as many.
     threads : int, optional
         Of each process; default: an equal share of torch's.
+    neighbours : int
+        Launched processes on one machine: those that take part in a step have the threads
+        of those that do not.
     """
 
     def __init__(
-        self, processes: int | None, group: Group = SOLE, threads: int | None = None
+        self,
+        processes: int | None,
+        group: Group = SOLE,
+        threads: int | None = None,
+        neighbours: int = 1,
     ) -> None:
         self._asked = processes
         self._group = group
         self._share = threads
+        self._neighbours = neighbours
         self._followers: LocalFollowers | None = None
         self._store: dist.Store | None = None
         self._numbers = count()
@@ -325,7 +334,9 @@ class Team:
 
     def _threads_each(self, processes: int) -> int:
         """An equal share of the threads, so that a batch is computed alike everywhere."""
-        return self._share or max(1, torch.get_num_threads() // processes)
+        if self._share is None:
+            return max(1, torch.get_num_threads() // processes)
+        return inherited_threads(self._share, processes, self._neighbours, cores())
 
     @contextmanager
     def _kept_whole(self) -> Iterator[None]:
@@ -349,6 +360,23 @@ class Team:
         except InputError as error:
             return error
         return None
+
+
+def inherited_threads(share: int, members: int, neighbours: int, available: int) -> int:
+    """Threads of each of the processes that take part, with those of the ones that wait.
+
+    Parameters
+    ----------
+    share : int
+        Threads of a process where all take part.
+    members : int
+        How many take part: the first, so that those of one machine come before the next one's.
+    neighbours : int
+        Processes on a machine.
+    available : int
+        Cores that one process may use: a queue may have bound it to its own.
+    """
+    return max(share, min(share * (neighbours // min(members, neighbours)), available))
 
 
 def set_own_threads(threads: int) -> None:

@@ -108,7 +108,7 @@ def gather(
         The images are padded with zeros to this many times their side, which
         makes trilinear interpolation in Fourier space more exact.
     threads : int
-        Of a process that works alone.
+        Of a process that works alone; several have an equal share of the cores each.
     most_bytes : float
         For the sums of all processes together: each has its own. Where they do not fit,
         fewer work.
@@ -167,7 +167,7 @@ class _Gathering:
     def __call__(self, group: Group, tell: Callable[[int], None]) -> list[FourierSums]:
         """The sums of all processes, symmetrised, at the leader; tells the images of batches."""
         padded = self.source.box_size * self.padding
-        threads = self.threads if group.size == 1 else 1
+        threads = self.threads if group.size == 1 else torch.get_num_threads()
         inserter: ImageInserter | CardInserter
         if self.device.type == "cpu":
             inserter = ImageInserter(padded, volumes=len(self.chosen), threads=threads)

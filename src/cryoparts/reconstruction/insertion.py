@@ -3,28 +3,34 @@
 A projection along z of the rotated object is a central slice of its transform,
 ``Y(k) = V(R^T (kx, ky, 0)) exp(-2 pi i k . t) CTF(k)``. Insertion is the adjoint:
 each sample, times CTF and with the shift undone, is shared among the eight
-voxels around its place by trilinear weights, and so are the CTF's squares.
+voxels around its place by trilinear weights, and so are the CTF's squares
+(`slabs.insert_run`).
 """
 
 from __future__ import annotations
 
-import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cryoparts.kernels.compiled import compiled
+from cryoparts.reconstruction.slabs import insert_run, slabs_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from cryoparts.reconstruction.slabs import Slab
+
     ComplexArray = NDArray[np.complex64]
     FloatArray = NDArray[np.float32]
     IntArray = NDArray[np.int64]
+
+
+SPARE = 2
+"""Slabs for each thread: one that has finished early takes another."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +110,17 @@ class ImageInserter:
     volumes : int
         How many sums are kept apart.
     threads : int
-        Each works on volumes of its own. Where there are more threads than
-        volumes every volume has several copies, which are added in a fixed order.
+        Each works on volumes of its own, or on slabs of them (`slabs`).
     """
 
     def __init__(self, box_size: int, *, volumes: int = 1, threads: int = 1) -> None:
         if box_size % 2:
             raise ValueError("half planes and CTFs of one even box are needed")
         self._box_size = box_size
-        self._threads = max(1, threads)
-        copies = -(-self._threads // max(1, volumes))
-        self._volumes = [
-            [FourierSums.empty(box_size) for _ in range(copies)] for _ in range(volumes)
-        ]
+        self._volumes = [FourierSums.empty(box_size) for _ in range(volumes)]
         self._n_images = [0] * volumes
+        self._threads = max(1, threads)
+        self._slabs = 1 if self._threads == 1 else -(-SPARE * self._threads // max(1, volumes))
 
     def add(
         self,
@@ -155,64 +158,66 @@ class ImageInserter:
         if members is None:
             members = [Members(np.arange(count), np.ones(count))] * len(self._volumes)
         images = np.ascontiguousarray(half_planes), np.ascontiguousarray(ctf)
+        posed = [_posed(one, rotations, shifts_pixels, box) for one in members]
+        tasks = [
+            (volume, one, slab)
+            for volume, one in zip(self._volumes, posed, strict=True)
+            if len(one.places)
+            for slab in slabs_for(one.rotations, box, self._slabs)
+        ]
 
-        def work(task: tuple[FourierSums, Members]) -> None:
-            volume, own = task
-            _insert(
-                *images,
-                np.ascontiguousarray(own.rotations, dtype=np.float32),
-                np.ascontiguousarray(own.shifts_pixels, dtype=np.float32),
-                own.places,
-                np.ascontiguousarray(own.weights, dtype=np.float32),
-                volume.numerator,
-                volume.weight,
-            )
+        def work(task: tuple[FourierSums, _Posed, Slab]) -> None:
+            volume, own, slab = task
+            for low, high in slab.runs:
+                insert_run(*images, *own, volume.numerator, volume.weight, slab.axis, low, high)
 
-        tasks = list(self._tasks(members, rotations, shifts_pixels))
         if self._threads == 1 or len(tasks) == 1:
             for task in tasks:
                 work(task)
         else:
             with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(work, tasks))
-
-    def _tasks(
-        self,
-        members: Sequence[Members],
-        rotations: NDArray[np.floating],
-        shifts: NDArray[np.floating],
-    ) -> Iterator[tuple[FourierSums, Members]]:
-        """What is inserted where; no volume twice."""
-        count = len(rotations)
-        for number, one in enumerate(members):
-            chosen = np.asarray(one.places, dtype=np.int64)
-            if len(chosen) != len(one.weights) or not ((chosen >= 0) & (chosen < count)).all():
-                raise ValueError("a volume's images must lie in the batch, with one weight each")
-            turned = rotations[chosen] if one.rotations is None else one.rotations
-            moved = shifts[chosen] if one.shifts_pixels is None else one.shifts_pixels
-            if turned.shape != (len(chosen), 3, 3) or moved.shape != (len(chosen), 2):
-                raise ValueError("a volume's images need one rotation and one shift each")
-            # a matrix that lengthens vectors would write outside the volume
-            most = min(1e-3, 0.25 / self._box_size)
-            if not np.allclose(turned @ np.swapaxes(turned, 1, 2), np.eye(3), atol=most):
-                raise ValueError("the rotations must be orthonormal matrices")
-            copies = self._volumes[number]
-            ends = np.linspace(0, len(chosen), len(copies) + 1).astype(int)
-            for copy, (start, end) in zip(copies, itertools.pairwise(ends), strict=True):
-                if end > start:
-                    part = slice(start, end)
-                    yield copy, Members(chosen[part], one.weights[part], turned[part], moved[part])
-            self._n_images[number] += len(chosen)
+        self._n_images = [
+            before + len(one.places) for before, one in zip(self._n_images, posed, strict=True)
+        ]
 
     def finish(self) -> Iterator[FourierSums]:
         """The sums of each volume in turn, before `symmetrised`; hands them over and ends."""
         volumes, self._volumes = self._volumes, []
         for count in self._n_images:
-            first, *others = volumes.pop(0)
-            for copy in others:
-                np.add(first.numerator, copy.numerator, out=first.numerator)
-                np.add(first.weight, copy.weight, out=first.weight)
-            yield FourierSums(first.numerator, first.weight, count)
+            yield replace(volumes.pop(0), n_images=count)
+
+
+class _Posed(NamedTuple):
+    """Images of a batch for one volume, as the kernel takes them."""
+
+    rotations: FloatArray
+    shifts_pixels: FloatArray
+    places: IntArray
+    weights: FloatArray
+
+
+def _posed(
+    members: Members, rotations: NDArray[np.floating], shifts: NDArray[np.floating], box: int
+) -> _Posed:
+    """A volume's images with their poses, those of the batch where it has none of its own."""
+    count, places = len(rotations), np.asarray(members.places, dtype=np.int64)
+    if len(places) != len(members.weights) or not ((places >= 0) & (places < count)).all():
+        raise ValueError("a volume's images must lie in the batch, with one weight each")
+    turned = rotations[places] if members.rotations is None else members.rotations
+    moved = shifts[places] if members.shifts_pixels is None else members.shifts_pixels
+    if turned.shape != (len(places), 3, 3) or moved.shape != (len(places), 2):
+        raise ValueError("a volume's images need one rotation and one shift each")
+    # a matrix that lengthens vectors would write outside the volume
+    most = min(1e-3, 0.25 / box)
+    if not np.allclose(turned @ np.swapaxes(turned, 1, 2), np.eye(3), atol=most):
+        raise ValueError("the rotations must be orthonormal matrices")
+    return _Posed(
+        np.ascontiguousarray(turned, dtype=np.float32),
+        np.ascontiguousarray(moved, dtype=np.float32),
+        places,
+        np.ascontiguousarray(members.weights, dtype=np.float32),
+    )
 
 
 def insert_images(
@@ -230,75 +235,6 @@ def insert_images(
     each = np.ones(count) if weights is None else weights
     inserter.add(half_planes, ctf, rotations, shifts_pixels, [Members(np.arange(count), each)])
     return next(inserter.finish())
-
-
-@compiled(nogil=True, fastmath=True)
-def _share(sums, powers, place, weight, shares):  # type: ignore[no-untyped-def]
-    """Add a weight's share of a sample to two voxels that are neighbours along x."""
-    # unsigned: numba does not look whether it counts from the end
-    here, next_one = np.uint64(place), np.uint64(place + 1)
-    near, far, near_power, far_power = shares
-    sums[here] += weight * near
-    sums[next_one] += weight * far
-    powers[here] += weight * near_power
-    powers[next_one] += weight * far_power
-
-
-@compiled(nogil=True, fastmath=True)
-def _insert(  # type: ignore[no-untyped-def]
-    half_planes, ctf, rotations, shifts, chosen, weights, numerator, weight
-):
-    """Add the chosen images, each in its pose, to `numerator` and `weight`, in place."""
-    box, columns = half_planes.shape[1:]
-    half = box // 2
-    limit = (half - 0.5) ** 2
-    ramp = np.empty(columns, np.complex64)
-    sums, powers = numerator.reshape(-1), weight.reshape(-1)
-    one = np.float32(1.0)
-    for place in range(len(chosen)):
-        b = chosen[place]
-        r = rotations[place]
-        for kx in range(columns):
-            angle = 2.0 * np.pi * shifts[place, 0] * kx / box
-            ramp[kx] = complex(np.cos(angle), np.sin(angle))
-        for row in range(box):
-            ky = row if row < half else row - box
-            if ky * ky > limit:
-                continue
-            angle = 2.0 * np.pi * shifts[place, 1] * ky / box
-            ramp_y = np.complex64(complex(np.cos(angle), np.sin(angle)))
-            along_y = np.float32(ky)
-            # of the conjugate pairs within column 0 one is enough
-            first = 1 if ky < 0 else 0
-            last = min(columns, int(np.sqrt(limit - ky * ky)) + 1)
-            for kx in range(first, last):
-                along_x = np.float32(kx)
-                x = r[0, 0] * along_x + r[1, 0] * along_y
-                y = r[0, 1] * along_x + r[1, 1] * along_y
-                z = r[0, 2] * along_x + r[1, 2] * along_y
-                transfer = ctf[b, row, kx]
-                counted = weights[place] * transfer
-                value = half_planes[b, row, kx] * ramp[kx] * ramp_y * counted
-                power = transfer * counted
-                if kx == 0 and ky == 0:
-                    # its own conjugate: the plane x = 0 is symmetrised later
-                    value *= np.float32(0.5)
-                    power *= np.float32(0.5)
-                if x < 0:
-                    x, y, z, value = -x, -y, -z, np.conj(value)
-                x0, y0, z0 = int(x), int(np.floor(y)), int(np.floor(z))
-                fx = x - np.float32(x0)
-                fy = y - np.float32(y0)
-                fz = z - np.float32(z0)
-                shares = (one - fx) * value, fx * value, (one - fx) * power, fx * power
-                z1, y1 = z0 + 1, y0 + 1
-                z0, z1 = z0 + (box if z0 < 0 else 0), z1 + (box if z1 < 0 else 0)
-                y0, y1 = y0 + (box if y0 < 0 else 0), y1 + (box if y1 < 0 else 0)
-                gz, gy = one - fz, one - fy
-                _share(sums, powers, (z0 * box + y0) * columns + x0, gz * gy, shares)
-                _share(sums, powers, (z0 * box + y1) * columns + x0, gz * fy, shares)
-                _share(sums, powers, (z1 * box + y0) * columns + x0, fz * gy, shares)
-                _share(sums, powers, (z1 * box + y1) * columns + x0, fz * fy, shares)
 
 
 def symmetrised(sums: FourierSums) -> FourierSums:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from cryoparts.image_model.deformation import Gaussians
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import Objective, resolution_band
 from cryoparts.io.derived import content_checksum, derived, file_state
+from cryoparts.parallel.cores import cores
 from cryoparts.particles.pose_change import pose_changes
 from cryoparts.particles.prepared import IMAGES, PARTICLES, PREPROCESSING, PreparedParticles
 from cryoparts.seeds import Purpose, random_for
@@ -195,8 +195,7 @@ def set_threads(threads: int | None) -> int:
 
     The two pools take turns, as kernels are called one after the other.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    chosen = min(threads or available or 1, int(numba.config.NUMBA_NUM_THREADS))
+    chosen = min(threads or cores(), int(numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(chosen)
     numba.set_num_threads(chosen)
     return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +15,7 @@ from cryoparts.gaussians.density import render as density_of
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.motion.motion_paths import places_along
 from cryoparts.palette import CORE_COLOUR, part_colour
+from cryoparts.parallel.cores import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ def _density(
 
 def _drawn(places: Sequence[T], draw: Callable[[T], Frame], done: Done) -> list[Frame]:
     frames = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for frame in pool.map(draw, places):
             frames.append(frame)
             done(len(frames), len(places))
