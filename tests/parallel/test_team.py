@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import team_tasks
 from cryoparts.errors import InputError
+from cryoparts.memory.limit import GIB
 from cryoparts.parallel.current import shared_work, team
 from cryoparts.parallel.group import Group
-from cryoparts.parallel.team import inherited_threads, threads_of
+from cryoparts.parallel.team import Team, inherited_threads, threads_of
 from team_tasks import AddsUp, Ends, Fails, Squares, SumsOf, SweepsWithin, Threads
 
 SUPPORT = Path(team_tasks.__file__).parent
@@ -105,6 +106,14 @@ def test_those_who_work_have_the_cores_of_those_who_wait(
     share, members, neighbours, available, expected
 ):
     assert inherited_threads(share, members, neighbours, available) == expected
+
+
+@pytest.mark.parametrize(("gibibytes", "expected"), [(0.2, 1), (2.0, 2), (64.0, 3)])
+def test_no_more_processes_than_there_is_memory_for(monkeypatch, gibibytes, expected):
+    monkeypatch.setattr("cryoparts.parallel.team.left_bytes", lambda: int(gibibytes * GIB))
+    with threads_of(3):
+        assert Team(None).size() == expected
+        assert Team(5).size() == 5  # as asked for
 
 
 @pytest.mark.parametrize("most", [100, 5])
