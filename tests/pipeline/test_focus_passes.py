@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -16,7 +17,7 @@ from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.focus import find_states
 from cryoparts.run.run import Run
 
-PARTICLES, GAUSSIANS, PARTS = 300, 40, 4
+PARTICLES, GAUSSIANS, PARTS, BATCH = 300, 40, 4, 37
 LABELS = np.arange(GAUSSIANS) // 8
 
 
@@ -33,9 +34,7 @@ class Particles:
 class Decoder:
     """Parts that come and go; counts how often each particle is decoded, and how many at once."""
 
-    calibration = None
     keeping = nullcontext
-    keeps_all = False
     decoded: Counter[int]
     largest: int
 
@@ -53,11 +52,16 @@ class Decoder:
         amplitudes = (present[:, LABELS] + noise)[np.ix_(rows, columns)].astype(np.float32)
         return Decoded(NAMES[rows], amplitudes, None, None)
 
+    def batches(self, gaussians, progress) -> Iterator[Decoded]:
+        for start in range(0, PARTICLES, BATCH):
+            rows = np.arange(start, min(start + BATCH, PARTICLES))
+            yield self.decode(rows, gaussians)
+            progress(int(rows[-1]) + 1, PARTICLES)
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> RunDirectory:
     monkeypatch.setattr("cryoparts.run.run.TrainedDecoder", Decoder)
-    monkeypatch.setattr("cryoparts.pipeline.focus.BATCH", 37)
     Decoder.decoded, Decoder.largest = Counter(), 0
     run = RunDirectory.create(tmp_path / "run", RunConfig("p.cs", "m.cif"), [])
     positions = np.random.default_rng(0).normal(size=(GAUSSIANS, 3)).astype(np.float32)
@@ -80,7 +84,7 @@ def test_all_parts_from_two_passes(run):
     )
     assert set(Decoder.decoded.values()) == {2}
     assert len(Decoder.decoded) == PARTICLES
-    assert Decoder.largest <= 37 * 8 * PARTS  # a batch of the parts' own Gaussians
+    assert Decoder.largest <= BATCH * 8 * PARTS  # a batch of the parts' own Gaussians
     assert done.count((PARTICLES, PARTICLES)) == 2
     assert [result.folder.name for result in results] == [
         "part_1", "part_2", "part_3", "part_4", "part_1+part_3",

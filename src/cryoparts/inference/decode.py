@@ -36,6 +36,7 @@ from cryoparts.io.derived import content_checksum, derived, file_state
 from cryoparts.io.tables import load_array
 from cryoparts.networks.extended_decoder import ExtendedDecoder
 from cryoparts.parallel.current import team
+from cryoparts.parallel.team import Team
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.trusted import trusted_rows
@@ -47,7 +48,7 @@ from cryoparts.training.split import rows_of_half
 from cryoparts.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -256,11 +257,14 @@ class TrainedDecoder:
         return Decoded.joined(list(self.batches(indices, gaussians)))
 
     def batches(
-        self, indices: NDArray[np.int64] | None = None, gaussians: NDArray[np.int64] | None = None
+        self,
+        indices: NDArray[np.int64] | None = None,
+        gaussians: NDArray[np.int64] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Decoded]:
         """As `decode`, a batch of particles at a time: memory is bounded by one batch.
 
-        Without particles, one empty batch.
+        Without particles, one empty batch. `progress` is told the particles done, and all.
         """
         chosen = np.arange(len(self.particles)) if indices is None else indices
         if not len(chosen):
@@ -268,7 +272,9 @@ class TrainedDecoder:
             return
         self.calibration  # noqa: B018 - measured once, and not by every process that decodes
         task = partial(self._decoded, gaussians=gaussians)
-        for _, decoded in team().sweep(task, chosen, BATCH):
+        # what is kept is read here: to be sent it by others would take as long
+        workers = Team(1) if self.keeps_all else team()
+        for _, decoded in workers.sweep(task, chosen, BATCH, progress):
             yield decoded
 
     @contextmanager

@@ -15,8 +15,6 @@ from cryoparts.export.relion import RelionRows
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
-from cryoparts.parallel.current import team
-from cryoparts.parallel.team import Team
 from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
@@ -40,10 +38,6 @@ LOG = logging.getLogger(__name__)
 
 PARTICLES = "particles.csv"
 OWN_FILES = ("state_*.star", "states.csv", "trajectory/*")
-
-BATCH = 128
-"""Particles decoded together: 6 MB of output for 3,000 Gaussians. A few thousand particles are
-batches enough for several processes."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +122,7 @@ def _batches(
     trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
 ) -> Iterator[Batch]:
     """The decoder's output for chosen Gaussians of all particles, gone through in batches."""
-    everyone = np.arange(len(trained.particles))
-    # measured once, here, and not by everybody who decodes
-    trained.calibration  # noqa: B018
-    task = partial(trained.decode, gaussians=gaussians)
-    # what is kept is read here: to be sent it by others would take as long
-    workers = Team(1) if trained.keeps_all else team()
-    for _, decoded in workers.sweep(task, everyone, BATCH, progress):
+    for decoded in trained.batches(gaussians=gaussians, progress=progress):
         yield decoded.relative_scalars, decoded.displacements
 
 
