@@ -35,6 +35,7 @@ class Decoder:
     """Parts that come and go; counts how often each particle is decoded, and how many at once."""
 
     keeping = nullcontext
+    particle_weights = np.ones(PARTICLES)
     decoded: Counter[int]
     largest: int
 

@@ -140,3 +140,56 @@ def test_saved_focus_is_read_back_by_name(tmp_path):
 def test_a_folder_that_is_no_focus(tmp_path):
     with pytest.raises(InputError, match="cryoparts focus"):
         FocusedParticles.load(tmp_path)
+
+
+def with_junk(amplitudes, seed: int, share: float = 0.25):
+    """Rows of particles that the model does not describe, mixed in, and which ones count."""
+    rng = np.random.default_rng(seed)
+    junk = int(share * len(amplitudes) / (1 - share))
+    scattered = rng.normal(0.6, 1.0, size=(junk, 1)) + 0.3 * rng.normal(
+        size=(junk, amplitudes.shape[1])
+    )
+    counted = np.arange(len(amplitudes) + junk) < len(amplitudes)
+    order = rng.permutation(len(counted))
+    return np.concatenate([amplitudes, scattered])[order], counted[order], order
+
+
+@pytest.mark.parametrize("order", ["clusters", "mixture"])
+@pytest.mark.parametrize("levels", [(1.0, 0.2), (1.2, 0.7, 0.2)])
+def test_junk_changes_no_state(levels, order):
+    amplitudes, truth, members = fading(1, levels)
+    alone = focus_on_part(names_of(600), members, amplitudes, order=order)
+    mixed, counted, place = with_junk(amplitudes, seed=5)
+    seen = focus_on_part(names_of(len(mixed)), members, mixed, order=order, counted=counted)
+    assert seen.n_states == alone.n_states == len(levels)
+    np.testing.assert_array_equal(seen.states[counted], alone.states[place[counted]])
+    np.testing.assert_allclose(seen.certainty[counted], alone.certainty[place[counted]], atol=0.01)
+    assert set(seen.states[~counted]) <= set(range(1, len(levels) + 1))
+    assert adjusted_rand_score(truth[place[counted]], seen.states[counted]) > 0.9
+
+
+def test_junk_moves_no_curve():
+    rng = np.random.default_rng(3)
+    angle = rng.uniform(-1, 1, 500)
+    direction = rng.normal(size=(30, 3))
+    moved = 4 * angle[:, None, None] * direction + 0.2 * rng.normal(size=(500, 30, 3))
+    wild = 10 * rng.normal(size=(150, 1, 1)) * direction + 2 * rng.normal(size=(150, 30, 3))
+    members, counted = np.ones(30, dtype=bool), np.arange(650) < 500
+    alone = focus_on_part(names_of(500), members, None, moved, order="curve", n_states=5)
+    seen = focus_on_part(
+        names_of(650), members, None, np.concatenate([moved, wild]), order="curve", n_states=5,
+        counted=counted,
+    )  # fmt: skip
+    np.testing.assert_array_equal(seen.states[:500], alone.states)
+    np.testing.assert_allclose(seen.coordinate[:500], alone.coordinate, atol=1e-6)
+    assert seen.coordinate.min() >= 0
+    assert seen.coordinate.max() <= 1
+    assert set(seen.states) == {1, 2, 3, 4, 5}
+
+
+def test_where_too_few_count_all_do():
+    amplitudes, _, members = fading(1, (1.0, 0.2))
+    counted = np.arange(600) < 2
+    seen = focus_on_part(names_of(600), members, amplitudes, n_states=3, counted=counted)
+    alone = focus_on_part(names_of(600), members, amplitudes, n_states=3)
+    assert seen.n_states == alone.n_states == 3

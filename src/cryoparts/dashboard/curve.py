@@ -11,6 +11,7 @@ from cryoparts.dashboard.particle import placed
 from cryoparts.errors import InputError
 from cryoparts.io.names import rows_of_names
 from cryoparts.states.trajectory import Trajectory, sample_trajectory
+from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +85,9 @@ def _sampled(run: OpenRun, part: int) -> tuple[Trajectory, NDArray[np.float64]]:
                 decoded = decoder.decode(rows[chosen])
                 return decoded.relative_amplitudes, decoder.displacements_from_neutral(decoded)
 
-            along = sample_trajectory(focused.coordinate, decode, POINTS, PARTICLES_A_POINT)
+            counted = is_trusted(run.opened.particle_weights[rows])
+            along = sample_trajectory(
+                focused.coordinate, decode, POINTS, PARTICLES_A_POINT, counted
+            )
             run.curves[part] = (along, focused.coordinate)
         return run.curves[part]

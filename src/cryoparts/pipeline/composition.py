@@ -44,7 +44,7 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
     found = find_composition(measured, labels.part_names, run.particles.image, trusted)
     paths = {k: directory.focus_path(k) for k in range(1, labels.n_parts + 1)}
     focused = {k: path for k, path in paths.items() if (path / "particles.csv").is_file()}
-    populations = state_populations(focused)
+    populations = state_populations(focused, trusted)
     presence = directory.presence_path.name
     with write_together(directory.composition_path, last=presence) as new:
         found.save(new)

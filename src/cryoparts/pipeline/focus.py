@@ -19,6 +19,7 @@ from cryoparts.run.result_options import keep_options
 from cryoparts.states.focus import FocusedParticles, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
+from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,9 +76,10 @@ def find_states(
 ) -> tuple[FocusResult, ...]:
     """Find the states of the particles as each of several parts, or sets of parts, sees them.
 
-    All particles are decoded once, or twice where the output is too large to keep,
-    for all looks together. Each look's folder gets the particles' states, a .star file
-    of each state where the particles came from one and, along a curve, a trajectory.
+    Those that probably are what the model describes say which states there are; the others
+    are put where they fit best. All particles are decoded once, or twice where the output is
+    too large to keep, for all looks together. Each look's folder gets the particles' states, a
+    .star file of each state where the particles came from one and, along a curve, a trajectory.
 
     Parameters
     ----------
@@ -97,22 +99,24 @@ def find_states(
     if not looks:
         return ()
     trained, labels, directory = run.decoder, run.parts, run.directory
+    counted = is_trusted(run.particle_weights)
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
     with trained.keeping():
-        seen = describe(wanted, partial(_batches, trained, gaussians_of(wanted), progress))
+        stream = partial(_batches, trained, gaussians_of(wanted), progress)
+        seen = describe(wanted, stream, counted=counted)
     names, results, particle_file = trained.particles.names, [], _ParticleFile(directory)
     seen.reverse()
     for look in wanted:
         # taken out: what was seen of many particles is large, and each look is written in turn
-        focused = _focused(names, seen.pop(), look.parts, options, run.training.seed)
+        focused = _focused(names, seen.pop(), look.parts, options, run.training.seed, counted)
         folder = directory.focus_on_several_path(focused.parts)
         with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
             focused.save(new)
             write_states(new, focused)
             keep_options(new, options)
             if focused.order == "curve":
-                _write_trajectory(new, run, focused, labels, options.trajectory_points)
+                _write_trajectory(new, run, focused, labels, options.trajectory_points, counted)
             particle_file.write_states(focused, new, folder.name)
         results.append(FocusResult(folder, focused))
     return tuple(results)
@@ -132,6 +136,7 @@ def _focused(
     parts: tuple[int, ...],
     options: FocusConfig,
     seed: int,
+    counted: NDArray[np.bool_],
 ) -> FocusedParticles:
     """The particles in states; along a curve where there are no separate ones to be found."""
     orders: tuple[Order, ...] = (options.order,)
@@ -139,7 +144,7 @@ def _focused(
         orders = (*orders, "curve")
     for order in orders:
         focused = focus_on_features(
-            names, seen, parts, n_states=options.states, order=order, seed=seed
+            names, seen, parts, n_states=options.states, order=order, seed=seed, counted=counted
         )
         if focused.n_states > 1:
             break
@@ -147,7 +152,12 @@ def _focused(
 
 
 def _write_trajectory(
-    folder: Path, run: Run, focused: FocusedParticles, labels: PartLabels, points: int
+    folder: Path,
+    run: Run,
+    focused: FocusedParticles,
+    labels: PartLabels,
+    points: int,
+    counted: NDArray[np.bool_],
 ) -> None:
     trained = run.decoder
 
@@ -158,7 +168,7 @@ def _write_trajectory(
         return decoded.relative_amplitudes, trained.displacements_from_neutral(decoded)
 
     folder = folder / "trajectory"
-    trajectory = sample_trajectory(focused.coordinate, decode, points)
+    trajectory = sample_trajectory(focused.coordinate, decode, points, counted=counted)
     trajectory.save(folder)
     write_trajectory_cif(folder / "trajectory.cif", run.model, trajectory, labels.labels)
 

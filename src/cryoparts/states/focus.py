@@ -45,6 +45,7 @@ def focus_on_part(
     order: Order = "clusters",
     method: Method = "pca",
     seed: int = 0,
+    counted: NDArray[np.bool_] | None = None,
 ) -> FocusedParticles:
     """Group or order particles by what one part, or several, do in them.
 
@@ -65,6 +66,9 @@ def focus_on_part(
     method : "pca" or "umap"
         Layout in the plane, for looking at; states never depend on it.
     seed : int
+    counted : bool array, shape (P,), optional
+        Particles that tell which states there are; the others are put where they fit
+        best. Default: all.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def focus_on_part(
     ValueError
         If shapes disagree or nothing is given to look at.
     """
-    seen = describe_particles(members, relative_amplitudes, displacements)
+    seen = describe_particles(members, relative_amplitudes, displacements, counted=counted)
     return focus_on_features(
         names,
         seen,
@@ -82,6 +86,7 @@ def focus_on_part(
         order=order,
         method=method,
         seed=seed,
+        counted=counted,
     )
 
 
@@ -100,6 +105,7 @@ def focus_on_features(
     order: Order = "clusters",
     method: Method = "pca",
     seed: int = 0,
+    counted: NDArray[np.bool_] | None = None,
 ) -> FocusedParticles:
     """As `focus_on_part`, of particles that have been described.
 
@@ -110,7 +116,7 @@ def focus_on_features(
         Of P particles.
     parts : tuple of int
         Numbers of the parts that they were described by.
-    n_states, order, method, seed
+    n_states, order, method, seed, counted
         See `focus_on_part`.
 
     Raises
@@ -128,7 +134,11 @@ def focus_on_features(
         )
     if len(seen) != len(names):
         raise ValueError(f"{len(names)} names for {len(seen)} particles")
-    states, coordinate, certainty = _states(seen, n_states, order, max(len(parts), 1), seed)
+    if counted is None or counted.sum() < (n_states or 1):
+        counted = np.ones(len(seen), dtype=bool)
+    states, coordinate, certainty = _states(
+        seen, n_states, order, max(len(parts), 1), seed, counted
+    )
     return FocusedParticles(
         names=names,
         embedding=_plane(seen.components, method, seed),
@@ -157,27 +167,35 @@ def _plane(components: FloatArray, method: Method, seed: int) -> FloatArray:
 
 
 def _states(
-    seen: ParticleFeatures, n_states: int | None, order: Order, n_parts: int, seed: int
+    seen: ParticleFeatures,
+    n_states: int | None,
+    order: Order,
+    n_parts: int,
+    seed: int,
+    counted: NDArray[np.bool_],
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """States (1 ...), coordinate and certainty of each particle."""
     if order == "curve":
-        coordinate = curve_coordinate(seen.components)
-        number = n_states or min(STATES_ALONG_A_CURVE, len(seen))
-        return cut_into_states(coordinate, number), coordinate, np.full(len(seen), np.nan)
+        coordinate = curve_coordinate(seen.components, counted=counted)
+        number = n_states or min(STATES_ALONG_A_CURVE, int(counted.sum()))
+        states = cut_into_states(coordinate, number, counted)
+        return states, coordinate, np.full(len(seen), np.nan)
     most = MOST_STATES if n_parts == 1 else MOST_STATES_OF_SEVERAL_PARTS
     if order == "mixture":
-        labels, _ = mixture_labels(seen.components, n_states, most, seed)
+        labels, _ = mixture_labels(seen.components, n_states, most, seed, counted)
     else:
-        number = n_states or choose_number(seen.components, seed, most)
-        labels = cluster(seen.components, number, seed)
-    return _numbered(labels, seen), seen.components[:, 0], membership(seen.components, labels)
+        number = n_states or choose_number(seen.components[counted], seed, most)
+        labels = cluster(seen.components, number, seed, counted)
+    certainty = membership(seen.components, labels, counted)
+    return _numbered(labels, seen, counted), seen.components[:, 0], certainty
 
 
-def _numbered(labels: IntArray, seen: ParticleFeatures) -> IntArray:
+def _numbered(labels: IntArray, seen: ParticleFeatures, counted: NDArray[np.bool_]) -> IntArray:
     """States from 1: by falling mean amplitude, or along the first component."""
     count = int(labels.max()) + 1
-    amplitude = np.array([seen.mean_amplitude[labels == k].mean() for k in range(count)])
-    along = np.array([seen.components[labels == k, 0].mean() for k in range(count)])
+    of = [(labels == k) & counted for k in range(count)]
+    amplitude = np.array([seen.mean_amplitude[rows].mean() for rows in of])
+    along = np.array([seen.components[rows, 0].mean() for rows in of])
     key = -amplitude if np.ptp(amplitude) > _AMPLITUDE_DIFFERS else along
     number = np.empty(count, dtype=np.int64)
     number[np.argsort(key, kind="stable")] = np.arange(1, count + 1)

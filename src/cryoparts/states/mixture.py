@@ -39,7 +39,11 @@ _FREEDOM = 4.0
 
 
 def mixture_labels(
-    points: FloatArray, n_states: int | None, most: int, seed: int
+    points: FloatArray,
+    n_states: int | None,
+    most: int,
+    seed: int,
+    counted: NDArray[np.bool_] | None = None,
 ) -> tuple[IntArray, int]:
     """Cluster of each point in a mixture of Gaussians, and how many there are.
 
@@ -55,18 +59,20 @@ def mixture_labels(
     most : int
         Largest number tried.
     seed : int
+    counted : bool array, shape (P,), optional
+        Points that are fitted. Default: all.
 
     Returns
     -------
     labels : int array, shape (P,)
-        0 ... K - 1, none of them empty.
+        0 ... K - 1, each with a point that was fitted.
     number : int
         K.
     """
     rng = random_for(seed, Purpose.MIXTURE)
-    sample = points
-    if len(points) > _SAMPLE:
-        sample = points[np.sort(rng.choice(len(points), _SAMPLE, replace=False))]
+    sample = points if counted is None else points[counted]
+    if len(sample) > _SAMPLE:
+        sample = sample[np.sort(rng.choice(len(sample), _SAMPLE, replace=False))]
     variance = float(sample.var(axis=0).sum())
     if len(sample) < 2 or not variance > 0:
         return np.zeros(len(points), dtype=np.int64), 1
@@ -76,9 +82,10 @@ def mixture_labels(
     with threadpool_limits(limits=1):
         models = [_fitted(sample / scale, min(n, distinct), seed) for n in tried]
         best = min(models, key=lambda model: float(model.bic(sample / scale)))
-        labels = best.predict(points / scale)
-    found = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return found, int(found.max()) + 1
+        likely = best.predict_proba(points / scale)
+    fitted = likely if counted is None else likely[counted]
+    used = np.unique(fitted.argmax(axis=1))
+    return likely[:, used].argmax(axis=1).astype(np.int64), len(used)
 
 
 def _fitted(points: FloatArray, number: int, seed: int) -> GaussianMixture:
@@ -109,7 +116,9 @@ def density_rank(points: FloatArray) -> FloatArray:
     return rank
 
 
-def membership(points: FloatArray, labels: IntArray) -> FloatArray:
+def membership(
+    points: FloatArray, labels: IntArray, counted: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Probability that each particle belongs to the cluster that it was given to.
 
     The clusters are t distributions (Peel & McLachlan 2000, Stat. Comput. 10, 339:
@@ -124,17 +133,20 @@ def membership(points: FloatArray, labels: IntArray) -> FloatArray:
         The first three components are used.
     labels : int array, shape (P,)
         0 ... K - 1.
+    counted : bool array, shape (P,), optional
+        Points that the clusters are fitted to. Default: all.
 
     Returns
     -------
     array, shape (P,)
         From 0 to 1; 1 for all if the points do not vary.
     """
-    varying = points[:, np.ptp(points, axis=0) > 0][:, :_MOST_DIMENSIONS]
+    counts = np.ones(len(points), dtype=bool) if counted is None else counted
+    varying = points[:, np.ptp(points[counts], axis=0) > 0][:, :_MOST_DIMENSIONS]
     if not varying.size:
         return np.ones(len(points))
-    scaled = varying / varying.std(axis=0)
-    log_even = -float(np.log(np.ptp(scaled, axis=0)).sum())
+    scaled = varying / varying[counts].std(axis=0)
+    log_even = -float(np.log(np.ptp(scaled[counts], axis=0)).sum())
     count = int(labels.max()) + 1
     share = np.zeros((len(points), count + 1))
     share[np.arange(len(points)), labels] = 1 - _BACKGROUND
@@ -143,8 +155,9 @@ def membership(points: FloatArray, labels: IntArray) -> FloatArray:
     for _ in range(_ROUNDS):
         joint = np.full((len(points), count + 1), log_even)
         for k in range(count):
-            joint[:, k], inlying[:, k] = _log_density(scaled, share[:, k], inlying[:, k])
-        weight = np.maximum(share[:, :-1].sum(axis=0), 1e-12)
+            told = share[:, k] * counts
+            joint[:, k], inlying[:, k] = _log_density(scaled, told, inlying[:, k])
+        weight = np.maximum(share[counts, :-1].sum(axis=0), 1e-12)
         joint += np.log([*((1 - _BACKGROUND) * weight / weight.sum()), _BACKGROUND])
         updated = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
         settled = np.abs(updated - share).max() < 1e-3

@@ -117,6 +117,7 @@ def describe(
     looks: Sequence[Look],
     stream: Callable[[], Iterable[Batch]],
     *,
+    counted: NDArray[np.bool_] | None = None,
     max_components: int = _MOST_COMPONENTS,
 ) -> list[ParticleFeatures]:
     """Embed particles by each look's Gaussians: amplitudes and displacements, then PCA.
@@ -132,20 +133,25 @@ def describe(
         Begins to go through all particles, in their order: batches of relative
         amplitudes (n, G) and displacements (n, G, 3), Å, of the Gaussians
         `gaussians_of(looks)`; None for what does not vary.
+    counted : bool array, shape (P,), optional
+        Particles that the components are those of; all are scored. Default: all.
     max_components : int
 
     Raises
     ------
     ValueError
-        If there is no particle, or neither amplitudes nor displacements vary.
+        If no particle counts, or neither amplitudes nor displacements vary.
     """
     kept = gaussians_of(looks)
     described = [_Described(look, np.searchsorted(kept, look.gaussians)) for look in looks]
+    first = 0
     for batch in stream():
+        last = first + next(len(values) for values in batch if values is not None)
         for each in described:
-            each.measure(*batch)
+            each.measure(*batch, slice(None) if counted is None else counted[first:last])
+        first = last
     for each in described:
-        each.find_directions(max_components)
+        each.find_directions(max_components, slice(None) if counted is None else counted)
     for batch in stream():
         for each in described:
             each.score(*batch)
@@ -157,6 +163,7 @@ def describe_particles(
     relative_amplitudes: NDArray[np.floating] | None = None,
     displacements: NDArray[np.floating] | None = None,
     *,
+    counted: NDArray[np.bool_] | None = None,
     max_components: int = _MOST_COMPONENTS,
 ) -> ParticleFeatures:
     """`describe`, by one look, of arrays of all particles, which may be memory-mapped.
@@ -168,6 +175,7 @@ def describe_particles(
     relative_amplitudes : array, shape (P, N), optional
     displacements : array, shape (P, N, 3), optional
         Å.
+    counted : bool array, shape (P,), optional
     max_components : int
 
     Raises
@@ -187,7 +195,7 @@ def describe_particles(
             )
             yield amplitudes, moved
 
-    (features,) = describe([look], stream, max_components=max_components)
+    (features,) = describe([look], stream, counted=counted, max_components=max_components)
     return features
 
 
@@ -208,9 +216,12 @@ class _Described:
         self._covariance = RunningCovariance()
 
     def measure(
-        self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
+        self,
+        amplitudes: NDArray[np.floating] | None,
+        moved: NDArray[np.floating] | None,
+        counted: slice | NDArray[np.bool_],
     ) -> None:
-        """Count a batch in: each part's mean amplitude and displacement, the covariance."""
+        """Each part's mean amplitude and displacement in a batch; the covariance of some of it."""
         parts = self._averaging.shape[1]
         self._amplitudes_vary = amplitudes is not None
         if amplitudes is not None:
@@ -223,13 +234,13 @@ class _Described:
             self._amplitude.append(np.ones((count, parts)))
         if moved is None:
             self._squared.append(np.zeros((count, parts)))
-        self._covariance.add(self._rows(amplitudes, moved))
+        self._covariance.add(self._rows(amplitudes, moved)[counted])
 
-    def find_directions(self, most: int) -> None:
+    def find_directions(self, most: int, counted: slice | NDArray[np.bool_]) -> None:
         """The principal directions, displacements in units of their root mean square."""
         if not self._covariance.count:
             raise ValueError("amplitudes or displacements of at least one particle are needed")
-        squared = np.concatenate(self._squared)
+        squared = np.concatenate(self._squared)[counted]
         unit = max(float(np.sqrt(squared.mean())), SMALLEST_DISPLACEMENT_UNIT)
         covariance, mean = self._covariance.covariance, self._covariance.mean
         scale = np.ones(len(mean))

@@ -49,7 +49,12 @@ class PrincipalCurve:
     squared_distance: FloatArray
 
     @classmethod
-    def through(cls, components: ArrayLike, bandwidth: float = 0.1) -> Self:
+    def through(
+        cls,
+        components: ArrayLike,
+        bandwidth: float = 0.1,
+        counted: NDArray[np.bool_] | None = None,
+    ) -> Self:
         """The principal curve of a cloud.
 
         Hastie & Stuetzle (1989, J. Am. Stat. Assoc. 84, 502): from a first order of
@@ -66,8 +71,14 @@ class PrincipalCurve:
             Principal components of the particles.
         bandwidth : float
             Width of the smoothing as a fraction of the particles.
+        counted : bool array, shape (P,), optional
+            Particles that the curve goes through, from whose first to whose last the
+            coordinate runs; the others have that of the nearest point. Default: all.
         """
         points = np.asarray(components, dtype=np.float64)
+        if counted is not None and not counted.all():
+            curve = cls.through(points[counted], bandwidth)
+            return cls(curve.nodes, *_project(points, curve.nodes, counted))
         straight = points[:, 0]
         if len(points) < 3 or not np.ptp(straight) > 0:
             return cls(points[:0], ranked_fraction(straight), np.zeros(len(points)))
@@ -139,8 +150,15 @@ def _smoothed(points: FloatArray, fraction: FloatArray, bandwidth: float) -> Flo
     return nodes
 
 
-def _project(points: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Arc length (0 to 1) of the nearest point of the polyline, and the squared distance."""
+def _project(
+    points: FloatArray, nodes: FloatArray, counted: NDArray[np.bool_] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Arc length of the nearest point of the polyline, and the squared distance.
+
+    From 0 to 1 over the `counted` points, all by default; others lie within.
+    """
+    if not len(nodes):  # those that count are all alike
+        return np.zeros(len(points)), np.zeros(len(points))
     steps = np.diff(nodes, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     before = np.concatenate([[0.0], np.cumsum(lengths)])
@@ -157,5 +175,9 @@ def _project(points: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatAr
         nearer = distance < best
         best = np.where(nearer, distance, best)
         arc = np.where(nearer, before[i] + along, arc)
-    spread = np.ptp(arc)
-    return (arc - arc.min()) / spread if spread > 0 else np.zeros(len(points)), best
+    ends = arc if counted is None else arc[counted]
+    spread = np.ptp(ends)
+    if not spread > 0:
+        return np.zeros(len(points)), best
+    fraction = (arc - ends.min()) / spread
+    return fraction if counted is None else np.clip(fraction, 0.0, 1.0), best

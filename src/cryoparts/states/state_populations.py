@@ -34,7 +34,7 @@ class StatePopulation:
     ----------
     part, state : int
     hard : int
-        Particles that focus put into it.
+        Particles that count and that focus put into it.
     soft : float
         Particles by probability, where the states are clusters; else NaN.
     """
@@ -45,8 +45,16 @@ class StatePopulation:
     soft: float
 
 
-def state_populations(focus_folders: Mapping[int, Path]) -> list[StatePopulation]:
+def state_populations(
+    focus_folders: Mapping[int, Path], counted: NDArray[np.bool_] | None = None
+) -> list[StatePopulation]:
     """Populations of the states of each part that focus has looked at.
+
+    Parameters
+    ----------
+    focus_folders : mapping of int to Path
+    counted : bool array, shape (P,), optional
+        Particles that count. Default: all.
 
     Raises
     ------
@@ -56,11 +64,13 @@ def state_populations(focus_folders: Mapping[int, Path]) -> list[StatePopulation
     found = []
     for part, folder in focus_folders.items():
         focused = FocusedParticles.load(folder)
-        hard = np.bincount(focused.states, minlength=focused.n_states + 1)[1:]
+        own = slice(None) if counted is None else counted
+        states = focused.states[own]
+        hard = np.bincount(states, minlength=focused.n_states + 1)[1:]
         soft = np.full(len(hard), np.nan)
         # cut along a curve into equal parts, the numbers are of our own making
         if focused.order != "curve":
-            soft = soft_counts(focused.embedding, focused.states)
+            soft = soft_counts(focused.embedding[own], states)
         found += [
             StatePopulation(part, state, int(hard[state - 1]), float(soft[state - 1]))
             for state in range(1, focused.n_states + 1)

@@ -35,9 +35,17 @@ _SAMPLE = 2000
 """Particles on which the number of states is judged: its time grows with their number."""
 
 
-def cluster(points: FloatArray, n_states: int, seed: int) -> IntArray:
-    """K-means labels 0 ... K - 1 of points (n, C), K <= n_states, none of them empty."""
-    labels, _ = _kmeans(points, min(n_states, len(points)), seed, n_init=10)
+def cluster(
+    points: FloatArray, n_states: int, seed: int, counted: NDArray[np.bool_] | None = None
+) -> IntArray:
+    """K-means labels 0 ... K - 1 of points (n, C), K <= n_states, none of them empty.
+
+    The means are those of the `counted` points (n,), all by default; each of the others is in
+    the cluster whose mean is nearest.
+    """
+    own = points if counted is None else points[counted]
+    fitted = _kmeans(own, min(n_states, len(own)), seed, n_init=10)
+    labels = fitted.labels_ if counted is None or counted.all() else fitted.predict(points)
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
@@ -106,16 +114,15 @@ def _separated(points: FloatArray, labels: IntArray) -> bool:
 
 def _dispersion(points: FloatArray, most: int, seed: int) -> FloatArray:
     """Log of the within-cluster sum of squares for 1 ... most clusters."""
-    inertia = [_kmeans(points, k, seed, n_init=3)[1] for k in range(1, most + 1)]
+    inertia = [_kmeans(points, k, seed, n_init=3).inertia_ for k in range(1, most + 1)]
     return np.log(np.maximum(inertia, 1e-300))
 
 
-def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> tuple[IntArray, float]:
+def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> KMeans:
     # one thread: so little work is slower on several, and the sums stay reproducible
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         # fewer distinct points than clusters: then there are fewer clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(
-            n_clusters=k, n_init=n_init, random_state=seed_for(seed, Purpose.STATES)
-        ).fit(points)
-    return fitted.labels_, float(fitted.inertia_)
+        return KMeans(n_clusters=k, n_init=n_init, random_state=seed_for(seed, Purpose.STATES)).fit(
+            points
+        )

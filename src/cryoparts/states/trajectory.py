@@ -29,7 +29,9 @@ MOST_PARTICLES_A_POINT = 200
 """Particles nearest to a point of the curve whose mean is shown: noise falls to 7% of one."""
 
 
-def curve_coordinate(components: ArrayLike, bandwidth: float = 0.1) -> FloatArray:
+def curve_coordinate(
+    components: ArrayLike, bandwidth: float = 0.1, counted: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Position of each point along the cloud's principal curve, from 0 to 1.
 
     See `cryoparts.states.principal_curve.PrincipalCurve.through`.
@@ -40,23 +42,32 @@ def curve_coordinate(components: ArrayLike, bandwidth: float = 0.1) -> FloatArra
         Principal components of the particles.
     bandwidth : float
         Width of the smoothing as a fraction of the particles.
+    counted : bool array, shape (P,), optional
     """
-    return PrincipalCurve.through(components, bandwidth).coordinate
+    return PrincipalCurve.through(components, bandwidth, counted).coordinate
 
 
-def cut_into_states(coordinate: ArrayLike, n_states: int) -> IntArray:
-    """States 1 ... n of equally many particles each, along a coordinate.
+def cut_into_states(
+    coordinate: ArrayLike, n_states: int, counted: NDArray[np.bool_] | None = None
+) -> IntArray:
+    """States 1 ... n along a coordinate, with equally many of the `counted` particles each.
 
     Raises
     ------
     ValueError
-        If there are fewer particles than states.
+        If fewer particles than states count.
     """
     values = np.asarray(coordinate, dtype=np.float64)
-    if not 1 <= n_states <= len(values):
-        raise ValueError(f"cannot cut {len(values)} particles into {n_states} states")
-    rank = rankdata(values, method="ordinal").astype(np.int64) - 1
-    states: IntArray = rank * n_states // len(values) + 1
+    own = values if counted is None else values[counted]
+    if not 1 <= n_states <= len(own):
+        raise ValueError(f"cannot cut {len(own)} particles into {n_states} states")
+    rank = rankdata(own, method="ordinal").astype(np.int64) - 1
+    of_own: IntArray = rank * n_states // len(own) + 1
+    if counted is None or counted.all():
+        return of_own
+    last = np.array([own[of_own == state].max() for state in range(1, n_states)])
+    states = np.searchsorted(last, values, side="left") + 1
+    states[counted] = of_own
     return states
 
 
@@ -137,6 +148,7 @@ def sample_trajectory(
     decode: Decode,
     n_points: int = POINTS,
     most_particles: int = MOST_PARTICLES_A_POINT,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Trajectory:
     """Mean decoder output of the particles near points spread evenly along a coordinate.
 
@@ -154,13 +166,17 @@ def sample_trajectory(
     n_points : int
     most_particles : int
         Of a point.
+    counted : bool array, shape (P,), optional
+        Particles that are taken. Default: all.
     """
     values = np.asarray(coordinate, dtype=np.float64)
+    own = np.arange(len(values)) if counted is None else np.flatnonzero(counted)
+    values = values[own]
     low, high = np.quantile(values, [0.02, 0.98])
     stations = np.linspace(low, high, n_points)
     reach = 0.5 * (high - low) / max(n_points - 1, 1)
     rows = [_nearest(values, station, reach, most_particles) for station in stations]
-    means = [_mean_output(chosen, decode) for chosen in rows]
+    means = [_mean_output(own[chosen], decode) for chosen in rows]
     amplitudes, displacements = zip(*means, strict=True)
     return Trajectory(
         np.array([values[chosen].mean() for chosen in rows]),
