@@ -8,7 +8,6 @@ import torch
 
 from cryoparts.refinement.residuals import Residuals
 from cryoparts.refinement.whitened_images import WhitenedImages
-from cryoparts.training.particle_agreement import REGIONS, regions_of
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
 
@@ -54,14 +53,3 @@ def test_gradients_are_those_of_the_product(residuals):
     image = residuals.images.of_gaussians(changed, residuals.batch)
     gain = ((image - residuals.model) * residuals.left).sum(dim=1)
     torch.testing.assert_close(gain, 0.1 * asked[:, 3], rtol=2e-2, atol=2e-2)
-
-
-def test_regions_are_compact_and_as_many_as_there_can_be():
-    points = np.random.default_rng(0).normal(size=(300, 3))
-    found = regions_of(points, 0)
-    assert np.array_equal(np.unique(found), np.arange(REGIONS))
-    centres = np.stack([points[found == k].mean(axis=0) for k in range(REGIONS)])
-    nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(axis=1)
-    assert (nearest == found).mean() > 0.95
-    assert np.array_equal(regions_of(points, 0), found)
-    assert regions_of(points[:3], 0).max() == 2

@@ -18,8 +18,9 @@ from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.statistics.trusted import only_trusted
-from cryoparts.training.particle_agreement import BANDS, AgreementMeasure, regions_of
+from cryoparts.training.particle_agreement import BANDS, AgreementMeasure
 from cryoparts.training.pose_rounds import change_of, start_of, worth_refining
+from cryoparts.training.region_amounts import regions_of
 from cryoparts.training.split import rows_of_half
 
 if TYPE_CHECKING:
