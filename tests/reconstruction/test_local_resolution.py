@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import cryoparts.reconstruction.local_resolution as local_resolution_module
 from cryoparts.reconstruction.fourier_filters import filtered, low_pass_filter
 from cryoparts.reconstruction.local_resolution import local_resolution
 
@@ -33,6 +34,20 @@ def test_each_side_has_its_own_resolution(halves):
 def test_the_same_map_twice_reaches_nyquist(halves):
     local = local_resolution(halves[0], halves[0], PIXEL)
     np.testing.assert_allclose(local, 2 * PIXEL, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "step"), [(8.0, 2), (20.0, 4)])
+def test_a_coarse_grid_tells_the_same(halves, window, step, monkeypatch):
+    coarse = local_resolution(*halves, PIXEL, window_angstrom=window)
+    assert local_resolution_module._step(BOX, window / PIXEL) == step
+    monkeypatch.setattr(local_resolution_module, "_step", lambda box, sigma: 1)
+    fine = local_resolution(*halves, PIXEL, window_angstrom=window)
+    assert coarse.shape == fine.shape
+    # the box is periodic for the window, and not for what lies between the grid's points
+    inner = (slice(step, -step),) * 3
+    ratio = coarse[inner] / fine[inner]
+    assert np.abs(np.log(ratio)).mean() < 0.015
+    assert np.abs(np.log(ratio)).max() < 0.2
 
 
 def test_noise_has_no_resolution():

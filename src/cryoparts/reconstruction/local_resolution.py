@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.fft import irfftn, rfftn
+from scipy.ndimage import zoom
 
 from cryoparts.imaging.shells import radius_of_half_volume
 
@@ -39,7 +40,8 @@ def local_resolution(
     Both maps are cut into bands of frequency (raised cosines, four shells wide); in each
     the local correlation ``W*(ab) / sqrt(W*(a²) W*(b²))``, W a Gaussian window, is the
     FSC of what the window sees. The resolution is the frequency at which it first falls
-    below the threshold, linear between bands. Memory is that of eight maps.
+    below the threshold, linear between bands. It is found on a grid of half a window at the
+    most, and linear between its points. Memory is that of eight maps.
 
     Parameters
     ----------
@@ -61,17 +63,23 @@ def local_resolution(
     extent = box * pixel_size_angstrom
     radius = radius_of_half_volume(box).astype(np.float32)
     sigma = max(window_angstrom / pixel_size_angstrom, 3.0)
-    window = np.exp(-2 * np.pi**2 * sigma**2 * (radius / box) ** 2).astype(np.float32)
+    step = _step(box, sigma)
+    coarse = box // step
+    # the mean over a block is a window as well
+    squared = (sigma**2 - (step**2 - 1) / 12) / step**2
+    fraction = radius_of_half_volume(coarse) / coarse
+    window = np.exp(-2 * np.pi**2 * squared * fraction**2).astype(np.float32)
     transforms = [rfftn(density, workers=threads) for density in (first, second)]
     # shells at which correlation is measured; below the first everything is taken to agree
     centres = np.arange(BAND_SHELLS, box // 2 + 1 - 0.5 * BAND_SHELLS, BAND_SHELLS)
-    found = np.full(first.shape, np.float32(centres[0]))
-    open_ = np.ones(first.shape, dtype=bool)
-    before = np.ones(first.shape, dtype=np.float32)
+    grid = (coarse,) * 3
+    found = np.full(grid, np.float32(centres[0]))
+    open_ = np.ones(grid, dtype=bool)
+    before = np.ones(grid, dtype=np.float32)
 
     def smooth(density: Map) -> Map:
-        spread: Map = irfftn(rfftn(density, workers=threads) * window, s=first.shape,
-                             workers=threads)  # fmt: skip
+        mean = density.reshape(coarse, step, coarse, step, coarse, step).mean(axis=(1, 3, 5))
+        spread: Map = irfftn(rfftn(mean, workers=threads) * window, s=grid, workers=threads)
         return spread
 
     for number, centre in enumerate(centres):
@@ -80,12 +88,21 @@ def local_resolution(
         powers = np.maximum(smooth(one * one), 0) * np.maximum(smooth(two * two), 0)
         agreement = smooth(one * two) / np.sqrt(np.maximum(powers, np.float32(1e-30)))
         falls = open_ & (agreement < threshold)
-        step = centre - centres[number - 1] if number else 0.0
+        apart = centre - centres[number - 1] if number else 0.0
         share = (before - threshold) / np.maximum(before - agreement, 1e-6)
-        found[falls] = (centre - step + step * np.clip(share, 0, 1))[falls]
+        found[falls] = (centre - apart + apart * np.clip(share, 0, 1))[falls]
         open_ &= ~falls
         before = agreement
         if not open_.any():
             break
     found[open_] = box / 2
-    return (extent / np.maximum(found, np.float32(2.0))).astype(np.float32)
+    local = (extent / np.maximum(found, np.float32(2.0))).astype(np.float32)
+    if step == 1:
+        return local
+    everywhere: Map = zoom(local, step, order=1, mode="nearest", grid_mode=True)
+    return everywhere
+
+
+def _step(box: int, sigma: float) -> int:
+    """Voxels, dividing the box, from one point of the grid to the next: half a window at most."""
+    return max(step for step in range(1, max(int(sigma / 2), 1) + 1) if box % step == 0)
