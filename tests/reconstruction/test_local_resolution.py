@@ -36,7 +36,7 @@ def test_the_same_map_twice_reaches_nyquist(halves):
     np.testing.assert_allclose(local, 2 * PIXEL, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("window", "step"), [(8.0, 2), (20.0, 4)])
+@pytest.mark.parametrize(("window", "step"), [(12.0, 2), (24.0, 4)])
 def test_a_coarse_grid_tells_the_same(halves, window, step, monkeypatch):
     coarse = local_resolution(*halves, PIXEL, window_angstrom=window)
     assert local_resolution_module._step(BOX, window / PIXEL) == step
@@ -46,8 +46,7 @@ def test_a_coarse_grid_tells_the_same(halves, window, step, monkeypatch):
     # the box is periodic for the window, and not for what lies between the grid's points
     inner = (slice(step, -step),) * 3
     ratio = coarse[inner] / fine[inner]
-    assert np.abs(np.log(ratio)).mean() < 0.015
-    assert np.quantile(np.abs(np.log(ratio)), 0.99) < 0.1
+    np.testing.assert_allclose(ratio, 1.0, atol=0.02)
 
 
 def test_noise_has_no_resolution():

@@ -40,8 +40,8 @@ def local_resolution(
     Both maps are cut into bands of frequency (raised cosines, four shells wide); in each
     the local correlation ``W*(ab) / sqrt(W*(a²) W*(b²))``, W a Gaussian window, is the
     FSC of what the window sees. The resolution is the frequency at which it first falls
-    below the threshold, linear between bands. It is found on a grid of half a window at the
-    most, and linear between its points. Memory is that of eight maps.
+    below the threshold, linear between bands. It is found on a grid of a third of a window at
+    the most, and linear between its points. Memory is that of eight maps.
 
     Parameters
     ----------
@@ -104,5 +104,5 @@ def local_resolution(
 
 
 def _step(box: int, sigma: float) -> int:
-    """Voxels, dividing the box, from one point of the grid to the next: half a window at most."""
-    return max(step for step in range(1, max(int(sigma / 2), 1) + 1) if box % step == 0)
+    """Voxels, dividing the box, from one point of the grid to the next: a third of a window at most."""
+    return max(step for step in range(1, max(int(sigma / 3), 1) + 1) if box % step == 0)
