@@ -104,5 +104,5 @@ def local_resolution(
 
 
 def _step(box: int, sigma: float) -> int:
-    """Voxels, dividing the box, from one point of the grid to the next: a third of a window at most."""
+    """Voxels between points of the grid: a third of a window at most, and a divisor of the box."""
     return max(step for step in range(1, max(int(sigma / 3), 1) + 1) if box % step == 0)
