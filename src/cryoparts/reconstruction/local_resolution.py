@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import irfftn, rfftn
-from scipy.ndimage import zoom
+from scipy.fft import irfftn, next_fast_len, rfftn
 
 from cryoparts.imaging.shells import radius_of_half_volume
 
@@ -24,6 +23,10 @@ WINDOW_ANGSTROM = 10.0
 
 BAND_SHELLS = 2.0
 """Half width of a band, shells: neighbouring bands overlap half."""
+
+
+POINTS_A_WINDOW = 3.0
+"""Points of the grid where the resolution is found, in a standard deviation of the window."""
 
 
 def local_resolution(
@@ -61,30 +64,33 @@ def local_resolution(
     first, second = np.asarray(half1, np.float32), np.asarray(half2, np.float32)
     box = len(first)
     extent = box * pixel_size_angstrom
-    radius = radius_of_half_volume(box).astype(np.float32)
     sigma = max(window_angstrom / pixel_size_angstrom, 3.0)
-    step = _step(box, sigma)
-    coarse = box // step
-    # the mean over a block is a window as well
-    squared = (sigma**2 - (step**2 - 1) / 12) / step**2
-    fraction = radius_of_half_volume(coarse) / coarse
-    window = np.exp(-2 * np.pi**2 * squared * fraction**2).astype(np.float32)
     transforms = [rfftn(density, workers=threads) for density in (first, second)]
     # shells at which correlation is measured; below the first everything is taken to agree
     centres = np.arange(BAND_SHELLS, box // 2 + 1 - 0.5 * BAND_SHELLS, BAND_SHELLS)
+    # the window's transform is 0 beyond so many shells
+    seen = np.ceil(0.6 * box / sigma)
+    coarse = _even(POINTS_A_WINDOW * box / sigma, box)
     grid = (coarse,) * 3
+    frequency = radius_of_half_volume(coarse) / box
+    window = np.exp(-2 * np.pi**2 * sigma**2 * frequency**2).astype(np.float32)
     found = np.full(grid, np.float32(centres[0]))
     open_ = np.ones(grid, dtype=bool)
     before = np.ones(grid, dtype=np.float32)
 
     def smooth(density: Map) -> Map:
-        mean = density.reshape(coarse, step, coarse, step, coarse, step).mean(axis=(1, 3, 5))
-        spread: Map = irfftn(rfftn(mean, workers=threads) * window, s=grid, workers=threads)
+        told = _of_box(rfftn(density, workers=threads), coarse) * window
+        spread: Map = irfftn(told, s=grid, workers=threads)
         return spread
 
     for number, centre in enumerate(centres):
+        # what the square of a band has beyond this box falls on shells that the window hides
+        side = max(coarse, _even(2 * (centre + BAND_SHELLS) + seen, box))
+        radius = radius_of_half_volume(side).astype(np.float32)
         band = np.clip(1 - np.abs(radius - centre) / BAND_SHELLS, 0, 1)
-        one, two = (irfftn(t * band, s=first.shape, workers=threads) for t in transforms)
+        one, two = (
+            irfftn(_of_box(t, side) * band, s=(side,) * 3, workers=threads) for t in transforms
+        )
         powers = np.maximum(smooth(one * one), 0) * np.maximum(smooth(two * two), 0)
         agreement = smooth(one * two) / np.sqrt(np.maximum(powers, np.float32(1e-30)))
         falls = open_ & (agreement < threshold)
@@ -96,13 +102,35 @@ def local_resolution(
         if not open_.any():
             break
     found[open_] = box / 2
-    local = (extent / np.maximum(found, np.float32(2.0))).astype(np.float32)
-    if step == 1:
-        return local
-    everywhere: Map = zoom(local, step, order=1, mode="nearest", grid_mode=True)
-    return everywhere
+    return _everywhere((extent / np.maximum(found, np.float32(2.0))).astype(np.float32), box)
 
 
-def _step(box: int, sigma: float) -> int:
-    """Voxels between points of the grid: a third of a window at most, and a divisor of the box."""
-    return max(step for step in range(1, max(int(sigma / 3), 1) + 1) if box % step == 0)
+def _even(wanted: float, most: int) -> int:
+    """An even side of at least `wanted` that is quick to transform; at most the box's."""
+    side = int(next_fast_len(int(np.ceil(wanted)), real=True))
+    while side % 2:
+        side = int(next_fast_len(side + 1, real=True))
+    return min(side, most)
+
+
+def _of_box(transform: NDArray[np.complex64], side: int) -> NDArray[np.complex64]:
+    """The part of a transform (D, D, D // 2 + 1) that a box of `side` <= D voxels holds."""
+    if side == len(transform):
+        return transform
+    kept = np.r_[0 : side // 2, -(side // 2) : 0]
+    part: NDArray[np.complex64] = transform[np.ix_(kept, kept, np.arange(side // 2 + 1))]
+    return part
+
+
+def _everywhere(values: Map, box: int) -> Map:
+    """Linear between the points of a grid, which begins with the box and goes on behind it."""
+    if len(values) == box:
+        return values
+    place = np.arange(box) * (len(values) / box)
+    low = place.astype(np.int64)
+    share = (place - low).astype(np.float32)
+    for axis in range(3):
+        along = np.expand_dims(share, [other for other in range(3) if other != axis])
+        next_one = np.take(values, (low + 1) % values.shape[axis], axis=axis)
+        values = np.take(values, low, axis=axis) * (1 - along) + next_one * along
+    return values
