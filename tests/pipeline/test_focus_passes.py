@@ -13,6 +13,8 @@ from cryoparts.config import FocusConfig, RunConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.occupancy.composition import find_composition
+from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.focus import find_states
 from cryoparts.run.run import Run
@@ -38,6 +40,8 @@ class Decoder:
     particle_weights = np.ones(PARTICLES)
     decoded: Counter[int]
     largest: int
+    unseen: tuple[int, ...] = ()
+    """Parts of which the decoder knows nothing."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.particles = Particles()
@@ -49,6 +53,7 @@ class Decoder:
         Decoder.largest = max(Decoder.largest, len(rows) * len(columns))
         rng = np.random.default_rng(1)
         present = rng.random((PARTICLES, PARTS + 1)) < 0.5
+        present[:, list(self.unseen)] = True
         noise = 0.05 * rng.normal(size=(PARTICLES, GAUSSIANS))
         amplitudes = (present[:, LABELS] + noise)[np.ix_(rows, columns)].astype(np.float32)
         return Decoded(NAMES[rows], amplitudes, None, None)
@@ -57,7 +62,8 @@ class Decoder:
         for start in range(0, PARTICLES, BATCH):
             rows = np.arange(start, min(start + BATCH, PARTICLES))
             yield self.decode(rows, gaussians)
-            progress(int(rows[-1]) + 1, PARTICLES)
+            if progress is not None:
+                progress(int(rows[-1]) + 1, PARTICLES)
 
 
 @pytest.fixture
@@ -94,3 +100,22 @@ def test_all_parts_from_two_passes(run):
     for part, result in enumerate(results[:PARTS]):
         np.testing.assert_array_equal(result.focused.states == 1, present[:, part])
     assert find_states(Run(run), [], options) == ()
+
+
+def test_states_that_the_decoder_does_not_show_are_those_of_the_images(run, monkeypatch):
+    monkeypatch.setattr(Decoder, "unseen", (4,))
+    rng = np.random.default_rng(3)
+    there = rng.random((PARTICLES, PARTS)) < 0.9
+    amplitude = there + 0.1 * rng.normal(size=there.shape)
+    covariance = np.broadcast_to(0.01 * np.eye(PARTS), (PARTICLES, PARTS, PARTS))
+    measured = ImageAmplitudes(NAMES, amplitude, covariance)
+    looks, names = [[2], [4], [2, 4]], ("part_1", "part_2", "part_3", "part_4")
+    find_composition(measured, names).save(run.composition_path)
+    two, four, both = (one.focused for one in find_states(Run(run), looks, FocusConfig()))
+    assert (two.order, four.order) == ("clusters", "presence")
+    assert both.order != "presence"
+    assert (there[:, 3] == (four.states == 1)).mean() > 0.99
+    given = find_states(Run(run), [[4]], FocusConfig(states=3))[0].focused
+    assert given.order == "clusters"
+    rows = (run.composition_path / "populations.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:3]] == ["part_2", "part_2"]

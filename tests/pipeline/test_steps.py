@@ -60,7 +60,7 @@ def test_no_step_writes_to_standard_output_or_error(example, capfd, request):
     _, names, told = request.getfixturevalue("made")
     assert capfd.readouterr() == ("", "")
     assert names == [
-        "train", "parts", "masks", "motion", "focus", "composition", "trust", "coordination",
+        "train", "parts", "masks", "motion", "composition", "focus", "trust", "coordination",
         "reconstruct", "at-rest", "report",
     ]  # fmt: skip
     assert told

@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from cryoparts.errors import InputError
-from cryoparts.states.focus import FocusedParticles, focus_on_part
+from cryoparts.states.focus import FocusedParticles, by_presence, focus_on_part
 from cryoparts.states.particle_features import describe_particles
+from cryoparts.states.state_populations import state_populations
 from cryoparts.states.states import choose_number
 from cryoparts.states.trajectory import curve_coordinate, cut_into_states
 
@@ -193,3 +194,32 @@ def test_where_too_few_count_all_do():
     seen = focus_on_part(names_of(600), members, amplitudes, n_states=3, counted=counted)
     alone = focus_on_part(names_of(600), members, amplitudes, n_states=3)
     assert seen.n_states == alone.n_states == 3
+
+
+def test_a_part_that_is_rarely_away_has_two_states_where_the_images_say_so():
+    rng = np.random.default_rng(7)
+    members = np.ones(30, dtype=bool)
+    amplitudes = 1 + 0.2 * rng.normal(size=(500, 1)) + 0.1 * rng.normal(size=(500, 30))
+    seen = focus_on_part(names_of(500), members, amplitudes)
+    probability = np.where(rng.random(500) < 0.04, 0.02, 0.97)
+    told = by_presence(seen, probability)
+    assert told is not None
+    assert told.order == "presence"
+    np.testing.assert_array_equal(told.states == 1, probability > 0.5)
+    np.testing.assert_allclose(told.certainty, np.where(probability > 0.5, 0.97, 0.98))
+    np.testing.assert_array_equal(told.embedding, seen.embedding)
+    assert by_presence(seen, np.full(500, 0.9)) is None
+
+
+def test_states_by_presence_are_read_as_they_were_written(tmp_path):
+    seen = focus_on_part(names_of(40), np.ones(5, bool), np.ones((40, 5)), n_states=1)
+    probability = np.linspace(0, 1, 40)
+    told = by_presence(seen, probability)
+    told.save(tmp_path / "one")
+    read = FocusedParticles.load(tmp_path / "one")
+    assert read.order == "presence"
+    np.testing.assert_array_equal(read.states, told.states)
+    (first, second) = state_populations({1: tmp_path / "one"})
+    assert (first.hard, second.hard) == (20, 20)
+    assert first.soft == pytest.approx(probability.sum(), rel=1e-5)
+    assert first.soft + second.soft == pytest.approx(40)

@@ -9,7 +9,11 @@ from cryoparts.io.atomic import write_together
 from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.pipeline.progress import Progress, counting, silent
-from cryoparts.states.state_populations import save_populations, state_populations
+from cryoparts.states.state_populations import (
+    StatePopulation,
+    save_populations,
+    state_populations,
+)
 from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.run.run import Run
+
+POPULATIONS = "populations.csv"
 
 
 def judge_composition(run: Run, progress: Progress = silent) -> Composition | None:
@@ -42,14 +48,23 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
         trusted,
     )
     found = find_composition(measured, labels.part_names, run.particles.image, trusted)
-    paths = {k: directory.focus_path(k) for k in range(1, labels.n_parts + 1)}
-    focused = {k: path for k, path in paths.items() if (path / "particles.csv").is_file()}
-    populations = state_populations(focused, trusted)
     presence = directory.presence_path.name
     with write_together(directory.composition_path, last=presence) as new:
         found.save(new)
-        save_populations(new / "populations.csv", populations)
+        save_populations(new / POPULATIONS, _populations(run))
     return found
+
+
+def keep_populations(run: Run) -> None:
+    """Write the populations of the states that were found of a run whose composition is known."""
+    save_populations(run.directory.composition_path / POPULATIONS, _populations(run))
+
+
+def _populations(run: Run) -> list[StatePopulation]:
+    directory = run.directory
+    paths = {k: directory.focus_path(k) for k in range(1, run.parts.n_parts + 1)}
+    focused = {k: path for k, path in paths.items() if (path / "particles.csv").is_file()}
+    return state_populations(focused, is_trusted(run.particle_weights))
 
 
 @dataclass(frozen=True)

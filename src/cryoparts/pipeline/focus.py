@@ -15,8 +15,9 @@ from cryoparts.export.relion import RelionRows
 from cryoparts.export.summary_tables import write_states
 from cryoparts.export.trajectory import write_trajectory_cif
 from cryoparts.io.atomic import write_together
+from cryoparts.pipeline.composition import keep_populations
 from cryoparts.run.result_options import keep_options
-from cryoparts.states.focus import FocusedParticles, focus_on_features
+from cryoparts.states.focus import FocusedParticles, by_presence, focus_on_features
 from cryoparts.states.particle_features import Look, describe, gaussians_of
 from cryoparts.states.trajectory import sample_trajectory
 from cryoparts.statistics.trusted import is_trusted
@@ -80,6 +81,8 @@ def find_states(
     are put where they fit best. All particles are decoded once, or twice where the output is
     too large to keep, for all looks together. Each look's folder gets the particles' states, a
     .star file of each state where the particles came from one and, along a curve, a trajectory.
+    Where no separate states are found, and the images have told that the part comes and goes
+    (`judge_composition`), it is there in the first state and away in the second.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def find_states(
     if not looks:
         return ()
     trained, labels, directory = run.decoder, run.parts, run.directory
-    counted = is_trusted(run.particle_weights)
+    counted, presence = is_trusted(run.particle_weights), _presence(run, trained.particles.names)
     members = [np.where(np.isin(labels.labels, parts), labels.labels, 0) for parts in looks]
     wanted = [Look.at(of_part) for of_part in members]
     with trained.keeping():
@@ -109,7 +112,10 @@ def find_states(
     seen.reverse()
     for look in wanted:
         # taken out: what was seen of many particles is large, and each look is written in turn
-        focused = _focused(names, seen.pop(), look.parts, options, run.training.seed, counted)
+        there = presence.get(look.parts[0]) if len(look.parts) == 1 else None
+        focused = _focused(
+            names, seen.pop(), look.parts, options, run.training.seed, counted, there
+        )
         folder = directory.focus_on_several_path(focused.parts)
         with write_together(folder, last=PARTICLES, replaces=OWN_FILES) as new:
             focused.save(new)
@@ -119,6 +125,8 @@ def find_states(
                 _write_trajectory(new, run, focused, labels, options.trajectory_points, counted)
             particle_file.write_states(focused, new, folder.name)
         results.append(FocusResult(folder, focused))
+    if directory.presence_path.is_file():
+        keep_populations(run)
     return tuple(results)
 
 
@@ -137,8 +145,9 @@ def _focused(
     options: FocusConfig,
     seed: int,
     counted: NDArray[np.bool_],
+    there: NDArray[np.float64] | None,
 ) -> FocusedParticles:
-    """The particles in states; along a curve where there are no separate ones to be found."""
+    """The particles in states, which are not given: clusters; presence and absence; a curve."""
     orders: tuple[Order, ...] = (options.order,)
     if options.states is None:
         orders = (*orders, "curve")
@@ -148,7 +157,20 @@ def _focused(
         )
         if focused.n_states > 1:
             break
+        told = None if there is None or options.states is not None else by_presence(focused, there)
+        if told is not None:
+            return told
     return focused
+
+
+def _presence(run: Run, names: NDArray[np.str_]) -> dict[int, NDArray[np.float64]]:
+    """Of parts that come and go, the probability of each in the particles, where it is known."""
+    if not run.directory.presence_path.is_file():
+        return {}
+    known = run.composition
+    if len(known.parts) != run.parts.n_parts or not np.array_equal(known.names, names):
+        return {}
+    return {part: known.parts[part - 1].probability for part in known.optional}
 
 
 def _write_trajectory(

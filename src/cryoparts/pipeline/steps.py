@@ -31,8 +31,8 @@ STEPS = {
     "parts": "finding parts",
     "masks": "writing masks",
     "motion": "measuring motion",
-    "focus": "finding states",
     "composition": "judging composition",
+    "focus": "finding states",
     "trust": "judging trust",
     "coordination": "testing coordination",
     "reconstruct": "reconstructing",
@@ -110,12 +110,12 @@ def run_steps(
     with run.decoder.keeping():
         begin("motion")
         yield StepDone("motion", find_motion(run, None, progress))
+        begin("composition")
+        yield StepDone("composition", judge_composition(run, progress))
         shown = begin("focus")
         looks = [[part] for part in parts]
         states = find_states(run, looks, config.focus, shown) if parts else ()
         yield StepDone("focus", states)
-        begin("composition")
-        yield StepDone("composition", judge_composition(run, progress))
     if maps:
         begin("trust")
         yield StepDone("trust", judge_trust(run, progress))

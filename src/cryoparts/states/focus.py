@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from cryoparts.errors import InputError
 from cryoparts.parts.embedding import Method, embed
 from cryoparts.seeds import Purpose, seed_for
-from cryoparts.states.focused_particles import FocusedParticles
+from cryoparts.states.focused_particles import PRESENCE, FocusedParticles
 from cryoparts.states.mixture import density_rank, membership, mixture_labels
 from cryoparts.states.particle_features import ParticleFeatures, describe_particles
 from cryoparts.states.states import MOST_STATES, choose_number, cluster
@@ -30,6 +31,8 @@ STATES_ALONG_A_CURVE = 3
 
 MOST_STATES_OF_SEVERAL_PARTS = 12
 """States looked for where several parts are seen together: two of each of three, and some."""
+
+FOUND = "found"
 
 _AMPLITUDE_DIFFERS = 0.05
 """Difference of the mean relative amplitudes beyond which states are ordered by amplitude."""
@@ -139,6 +142,7 @@ def focus_on_features(
     states, coordinate, certainty = _states(
         seen, n_states, order, max(len(parts), 1), seed, counted
     )
+    found = n_states is None and order != "curve"
     return FocusedParticles(
         names=names,
         embedding=_plane(seen.components, method, seed),
@@ -147,13 +151,32 @@ def focus_on_features(
         mean_amplitude=seen.mean_amplitude,
         displacement_rms_angstrom=seen.displacement_rms_angstrom,
         order=order,
-        chosen_by="found" if n_states is None and order != "curve" else "given",
+        chosen_by=FOUND if found else "given",
         parts=parts,
         density=density_rank(seen.components),
         certainty=certainty,
         amplitude_of_part=seen.amplitude_of_part,
         displacement_of_part=seen.displacement_of_part,
     )
+
+
+def by_presence(focused: FocusedParticles, probability: FloatArray) -> FocusedParticles | None:
+    """The same particles in two states: the part is there, or it is not.
+
+    None where all would be in one.
+
+    Parameters
+    ----------
+    focused : FocusedParticles
+        By one part.
+    probability : array, shape (P,)
+        That the part is there in each particle, as the images say.
+    """
+    states = np.where(probability > 0.5, 1, 2).astype(np.int64)
+    if states.min() == states.max():
+        return None
+    certainty = np.maximum(probability, 1 - probability)
+    return replace(focused, states=states, order=PRESENCE, chosen_by=FOUND, certainty=certainty)
 
 
 def _plane(components: FloatArray, method: Method, seed: int) -> FloatArray:

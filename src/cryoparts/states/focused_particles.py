@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FOCUS = "Make one with `cryoparts focus`."
 
+PRESENCE = "presence"
+"""Order of states that are the part's presence and absence, as `cryoparts composition` has them."""
+
 
 @dataclass(frozen=True)
 class FocusedParticles:
@@ -42,9 +45,9 @@ class FocusedParticles:
         Mean relative amplitude of the part.
     displacement_rms_angstrom : array, shape (P,)
         Root mean square displacement of the part, Å.
-    order : "clusters", "mixture" or "curve"
+    order : "clusters", "mixture", "curve" or "presence"
     chosen_by : str
-        "given" or "found" (gap statistic, or BIC for a mixture).
+        "given" or "found" (gap statistic, BIC for a mixture, levels in the images for presence).
     parts : tuple of int
         Numbers of the parts that were looked at; empty in folders of old.
     density : array, shape (P,), optional

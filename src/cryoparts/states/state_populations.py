@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from cryoparts.io.tables import write_table
-from cryoparts.states.focus import FocusedParticles
+from cryoparts.states.focused_particles import PRESENCE, FocusedParticles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,11 @@ def state_populations(
         hard = np.bincount(states, minlength=focused.n_states + 1)[1:]
         soft = np.full(len(hard), np.nan)
         # cut along a curve into equal parts, the numbers are of our own making
-        if focused.order != "curve":
+        if focused.order == PRESENCE:
+            assert focused.certainty is not None
+            there = np.where(focused.states == 1, focused.certainty, 1 - focused.certainty)[own]
+            soft = np.array([there.sum(), (1 - there).sum()])
+        elif focused.order != "curve":
             soft = soft_counts(focused.embedding[own], states)
         found += [
             StatePopulation(part, state, int(hard[state - 1]), float(soft[state - 1]))

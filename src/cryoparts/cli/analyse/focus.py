@@ -75,10 +75,16 @@ def show_states(results: Sequence[FocusResult]) -> None:
         say(f"{result.folder.name}: {_describe(result.focused)}")
 
 
+ORDERS = {
+    "curve": "no separate states, cut along a curve",
+    "presence": "there or away, by the images",
+}
+
+
 def _describe(focused: FocusedParticles) -> str:
     if focused.n_states == 1:
         return "no states"
-    described = ["no separate states, cut along a curve"] if focused.order == "curve" else []
+    described = [ORDERS[focused.order]] if focused.order in ORDERS else []
     for state in range(1, focused.n_states + 1):
         rows = focused.members(state)
         described.append(f"state_{state} {len(rows)} particles ({_change(focused, rows)})")
