@@ -157,9 +157,10 @@ def _focused(
         )
         if focused.n_states > 1:
             break
-        told = None if there is None or options.states is not None else by_presence(focused, there)
-        if told is not None:
-            return told
+        if there is not None and options.states is None:
+            told = by_presence(focused, there)
+            if told is not None:
+                return told
     return focused
 
 
