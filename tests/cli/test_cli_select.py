@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -59,9 +60,7 @@ class StoredDecoder:
     """Parts 1 and 2 fade independently; the core stays."""
 
     keeping = nullcontext
-    keeps_all = False
-
-    calibration = None
+    particle_weights = np.ones(PARTICLES)
 
     def __init__(self, run: RunDirectory) -> None:
         assert run.gaussians_path.exists()
@@ -78,6 +77,10 @@ class StoredDecoder:
         amplitudes[:, 25:] -= two[:, None]
         chosen = amplitudes[np.ix_(rows, columns)].astype(np.float32)
         return Decoded(names_of()[rows], chosen, None, None)
+
+    def batches(self, gaussians, progress) -> Iterator[Decoded]:
+        yield self.decode(gaussians=gaussians)
+        progress(PARTICLES, PARTICLES)
 
     def displacements_from_neutral(self, decoded: Decoded) -> None:
         assert decoded.displacements is None
