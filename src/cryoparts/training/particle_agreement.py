@@ -46,9 +46,9 @@ BANDS = 4
 
 CERTAIN = 1.0
 """Errors that are added to the distance of regions' amounts from what is usual, before its
-logarithm is taken. On three simulated sets with a fifth of junk 0.58 to 0.88% of the good particles were
-thrown away, and broken ones had an area under the curve of 0.83, 0.91 and 0.99; with 2 errors
-0.62 to 1.04%, and 0.84, 0.92 and 1.00."""
+logarithm is taken. On three simulated sets with a fifth of junk 0.58 to 0.88% of the good
+particles were thrown away, and broken ones had an area under the curve of 0.83, 0.91 and 0.99;
+with 2 errors 0.62 to 1.04%, and 0.84, 0.92 and 1.00."""
 
 STRANGERS = 512
 """Images put into poses that are not theirs."""
