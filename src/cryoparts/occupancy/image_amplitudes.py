@@ -24,6 +24,7 @@ import torch
 
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.image_model.losses import resolution_band
+from cryoparts.image_model.template_fit import fit_templates
 from cryoparts.imaging.fourier import ring_count, ring_index, ring_weights
 from cryoparts.imaging.projection import project
 from cryoparts.parallel.current import team
@@ -282,12 +283,6 @@ def _least_squares(
     root = weights.sqrt()
     rows = torch.view_as_real(templates * root).flatten(2)
     right = torch.view_as_real(images * root).flatten(1)
-    normal = (rows @ rows.transpose(1, 2)).double()
-    # a part may project to almost nothing in the band: keep the system solvable
-    ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(dim=1)
-    eye = torch.eye(normal.shape[1], dtype=torch.float64, device=normal.device)
-    normal = normal + ridge[:, None, None] * eye
-    # _ex: whether it was solvable is not read back, and with the ridge it is
-    amplitudes = torch.linalg.solve_ex(normal, (rows @ right[..., None])[..., 0].double())[0]
+    amplitudes, normal = fit_templates(rows, right)
     residual = images - (templates * amplitudes.float()[..., None]).sum(dim=1)
     return amplitudes, normal, residual

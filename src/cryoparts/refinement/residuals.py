@@ -45,7 +45,6 @@ class Residuals:
         images: WhitenedImages,
         batch: ParticleBatch,
         gaussians: Gaussians,
-        projected: Tensor | None = None,
     ) -> Self:
         """Of the particles of a batch and their Gaussians.
 
@@ -53,12 +52,8 @@ class Residuals:
         ----------
         images, batch, gaussians
             As above.
-        projected : Tensor, shape (B, D, D // 2 + 1), optional
-            Half planes of the Gaussians, where they are known already.
         """
-        if projected is None:
-            projected = images.forward.images_of(gaussians, batch)
-        model = images.whitened(projected)
+        model = images.of_gaussians(gaussians, batch)
         left = _without(images.whitened(batch.data), model)
         left = left / left.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-30)
         return cls(images, batch, gaussians, model, left)

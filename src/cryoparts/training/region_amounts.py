@@ -18,6 +18,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from cryoparts.image_model.deformation import Gaussians
+from cryoparts.image_model.template_fit import fit_templates
 from cryoparts.seeds import Purpose, seed_for
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 REGIONS = 8
 """Regions of the model."""
-
-_RIDGE = 1e-6
-"""Of the mean diagonal: a region may project to almost nothing in the band."""
 
 _MOST_SHOW = 0.1, 0.9
 """Quantiles of the images' amounts that bound what most particles show."""
@@ -120,10 +118,7 @@ def region_amounts(
         ],
         dim=1,
     )
-    normal = (shown @ shown.transpose(1, 2)).double()
-    ridge = _RIDGE * normal.diagonal(dim1=1, dim2=2).mean(dim=1) + 1e-30
-    normal = normal + ridge[:, None, None] * torch.eye(count, device=data.device).double()
-    amount = torch.linalg.solve_ex(normal, (shown @ data[..., None])[..., 0].double())[0]
+    amount, normal = fit_templates(shown, data)
     left = data - (shown * amount.float()[..., None]).sum(dim=1)
     noise = left.square().sum(dim=1).double() / max(images.degrees - count, 1)
     variance = torch.linalg.inv_ex(normal)[0].diagonal(dim1=1, dim2=2) * noise[:, None]

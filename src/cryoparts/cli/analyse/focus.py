@@ -28,6 +28,12 @@ PartNames = Annotated[
     Parameter(name="--parts", help="Parts to look at together: --parts part_1 part_3."),
 ]
 
+ORDERS = {
+    "curve": "no separate states, cut along a curve",
+    "presence": "there or away, by the images",
+}
+"""What is said of states that are no clusters."""
+
 
 def focus(
     run: RunFolder,
@@ -73,12 +79,6 @@ def show_states(results: Sequence[FocusResult]) -> None:
         say("no part changes, so there are no states to find")
     for result in results:
         say(f"{result.folder.name}: {_describe(result.focused)}")
-
-
-ORDERS = {
-    "curve": "no separate states, cut along a curve",
-    "presence": "there or away, by the images",
-}
 
 
 def _describe(focused: FocusedParticles) -> str:
