@@ -148,6 +148,25 @@ def test_parts_in_two_places_that_fade_together_are_one_part():
     assert set(np.flatnonzero(found.labels == 1)) == {*range(100), *range(200, 300)}
 
 
+@pytest.mark.parametrize("method", ["umap", "pca"])
+def test_a_part_too_small_for_a_cluster_is_found_by_being_like_no_other(method):
+    truth = composition(1)
+    core = np.flatnonzero(truth.segments == 0)
+    inside = truth.positions[core].mean(axis=0)
+    distance = np.linalg.norm(truth.positions[core] - inside, axis=1)
+    small = core[np.argsort(distance)[:14]]  # 0.7% of 2,048
+    amplitudes = truth.amplitudes.copy()
+    gone = np.random.default_rng(2).random(len(amplitudes)) < 0.5
+    amplitudes[np.ix_(gone, small)] -= 0.9
+    found = segment_gaussians(truth.positions, amplitudes, method=method)
+    assert found.n_parts == 9
+    assert set(np.flatnonzero(found.labels == 9)) == set(small)
+    # the others are as they are where no part may be so small
+    larger = segment_gaussians(truth.positions, amplitudes, method=method, min_part_size=20)
+    assert larger.n_parts == 8
+    assert np.mean(found.labels == larger.labels) > 0.99
+
+
 def test_nothing_to_segment_by_is_refused():
     with pytest.raises(ValueError, match="give amplitudes"):
         segment_gaussians(np.zeros((5, 3)))

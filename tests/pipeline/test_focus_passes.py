@@ -106,16 +106,21 @@ def test_states_that_the_decoder_does_not_show_are_those_of_the_images(run, monk
     monkeypatch.setattr(Decoder, "unseen", (4,))
     rng = np.random.default_rng(3)
     there = rng.random((PARTICLES, PARTS)) < 0.9
+    there[:, 1] = Decoder(run).decode(np.arange(PARTICLES)).relative_amplitudes[:, 16] > 0.5
     amplitude = there + 0.1 * rng.normal(size=there.shape)
     covariance = np.broadcast_to(0.01 * np.eye(PARTS), (PARTICLES, PARTS, PARTS))
     measured = ImageAmplitudes(NAMES, amplitude, covariance)
     looks, names = [[2], [4], [2, 4]], ("part_1", "part_2", "part_3", "part_4")
     find_composition(measured, names).save(run.composition_path)
     two, four, both = (one.focused for one in find_states(Run(run), looks, FocusConfig()))
-    assert (two.order, four.order) == ("clusters", "presence")
+    assert (two.order, four.order) == ("presence", "presence")
     assert both.order != "presence"
-    assert (there[:, 3] == (four.states == 1)).mean() > 0.99
+    for part, one in ((1, two), (3, four)):
+        assert (there[:, part] == (one.states == 1)).mean() > 0.99
     given = find_states(Run(run), [[4]], FocusConfig(states=3))[0].focused
     assert given.order == "clusters"
+    asked = find_states(Run(run), [[2]], FocusConfig(order="clusters"))[0].focused
+    assert asked.order == "clusters"
+    find_states(Run(run), [[2]], FocusConfig())
     rows = (run.composition_path / "populations.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:3]] == ["part_2", "part_2"]

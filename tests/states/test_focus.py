@@ -5,7 +5,12 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from cryoparts.errors import InputError
-from cryoparts.states.focus import FocusedParticles, by_presence, focus_on_part
+from cryoparts.states.focus import (
+    FocusedParticles,
+    by_presence,
+    focus_on_features,
+    focus_on_part,
+)
 from cryoparts.states.particle_features import describe_particles
 from cryoparts.states.state_populations import state_populations
 from cryoparts.states.states import choose_number
@@ -196,25 +201,65 @@ def test_where_too_few_count_all_do():
     assert seen.n_states == alone.n_states == 3
 
 
-def test_a_part_that_is_rarely_away_has_two_states_where_the_images_say_so():
+def seen_of(amplitudes, displacements=None):
+    members = np.ones(amplitudes.shape[1], dtype=bool)
+    return describe_particles(members, amplitudes, displacements)
+
+
+def test_a_part_that_comes_and_goes_by_the_images_is_there_or_away():
     rng = np.random.default_rng(7)
-    members = np.ones(30, dtype=bool)
     amplitudes = 1 + 0.2 * rng.normal(size=(500, 1)) + 0.1 * rng.normal(size=(500, 30))
-    seen = focus_on_part(names_of(500), members, amplitudes)
+    features = seen_of(amplitudes)
+    seen = focus_on_features(names_of(500), features, (1,))
     probability = np.where(rng.random(500) < 0.04, 0.02, 0.97)
-    told = by_presence(seen, probability)
+    told = by_presence(seen, features.components, probability)
     assert told is not None
     assert told.order == "presence"
     np.testing.assert_array_equal(told.states == 1, probability > 0.5)
     np.testing.assert_allclose(told.certainty, np.where(probability > 0.5, 0.97, 0.98))
     np.testing.assert_array_equal(told.embedding, seen.embedding)
-    assert by_presence(seen, np.full(500, 0.9)) is None
+    assert by_presence(seen, features.components, np.full(500, 0.9)) is None
+
+
+def test_presence_is_that_of_the_images_where_the_decoder_mixes_it_up():
+    rng = np.random.default_rng(8)
+    there = rng.random(600) < 0.5
+    wrong = rng.random(600) < 0.1  # clearly one or the other to the decoder, but wrongly
+    amplitudes = (there ^ wrong)[:, None] + 0.05 * rng.normal(size=(600, 20))
+    features = seen_of(amplitudes)
+    seen = focus_on_features(names_of(600), features, (1,))
+    assert seen.n_states == 2
+    told = by_presence(seen, features.components, np.where(there, 0.95, 0.05))
+    np.testing.assert_array_equal(told.states, np.where(there, 1, 2))
+
+
+def test_clusters_of_particles_that_have_the_part_remain_states():
+    rng = np.random.default_rng(9)
+    there, bent = rng.random(900) < 0.6, rng.random(900) < 0.5
+    wrong = rng.random(900) < 0.05
+    amplitudes = (there ^ wrong)[:, None] + 0.05 * rng.normal(size=(900, 20))
+    moved = np.zeros((900, 20, 3))
+    moved[..., 0] = np.where(bent & (there ^ wrong), 6.0, 0.0)[:, None]
+    moved += 0.2 * rng.normal(size=moved.shape)
+    features = seen_of(amplitudes, moved)
+    seen = focus_on_features(names_of(900), features, (1,))
+    assert seen.n_states == 3
+    junk = rng.random(900) < 0.1
+    told = by_presence(seen, features.components, np.where(there, 0.9, 0.1), ~junk)
+    np.testing.assert_array_equal(told.states == 3, ~there)
+    clear = there & ~wrong
+    straight, other = (np.bincount(told.states[clear & b], minlength=4) for b in (bent, ~bent))
+    assert {int(straight.argmax()), int(other.argmax())} == {1, 2}
+    assert straight.max() == straight.sum()
+    assert other.max() == other.sum()
+    assert ((told.certainty > 0) & (told.certainty <= 1)).all()
 
 
 def test_states_by_presence_are_read_as_they_were_written(tmp_path):
-    seen = focus_on_part(names_of(40), np.ones(5, bool), np.ones((40, 5)), n_states=1)
+    features = seen_of(np.ones((40, 5)))
+    seen = focus_on_features(names_of(40), features, (1,), n_states=1)
     probability = np.linspace(0, 1, 40)
-    told = by_presence(seen, probability)
+    told = by_presence(seen, features.components, probability)
     told.save(tmp_path / "one")
     read = FocusedParticles.load(tmp_path / "one")
     assert read.order == "presence"

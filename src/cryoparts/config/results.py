@@ -8,6 +8,7 @@ from typing import Literal
 from cryoparts.config.limits import require
 
 Order = Literal["clusters", "mixture", "curve"]
+"""How particles become states: K-means, a mixture of Gaussians, cuts of a principal curve."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PartsConfig:
     """How Gaussians are laid out in the plane before clustering."""
 
     min_part_size: int | None = None
-    """Fewest Gaussians in a part. Default: 1% of the Gaussians, at least 5."""
+    """Fewest Gaussians in a part. Default: 0.4% of the Gaussians, at least 5."""
 
     keep_flagged: bool = False
     """Keep parts that null particles, in which nothing changes, show as well. By
@@ -41,9 +42,10 @@ class FocusConfig:
     states: int | None = None
     """Number of states. Default: found from the data, 1 to 5."""
 
-    order: Order = "clusters"
-    """Group the particles by k-means or by a mixture of Gaussians (its number chosen by
-    BIC), or cut them into states along a principal curve."""
+    order: Literal["auto", "clusters", "mixture", "curve"] = "auto"
+    """Group the particles by k-means (clusters) or by a mixture of Gaussians (its number
+    chosen by BIC), or cut them into states along a principal curve. auto: a part that the
+    images show to come and go is there, or away; else clusters."""
 
     trajectory_points: int = 10
     """Points along a curve at which the molecule is written as a trajectory."""

@@ -13,6 +13,7 @@ from cryoparts.io.files import reading
 from cryoparts.io.tables import load_array, read_rows, read_table, save_array, write_table
 from cryoparts.occupancy.image_amplitudes import ImageAmplitudes
 from cryoparts.occupancy.presence import Presence, fit_presence
+from cryoparts.occupancy.together import judged_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,11 +169,11 @@ def find_composition(
     counted : bool array, shape (P,), optional
         Particles that levels and occupancies are found from. Default: all.
     """
-    parts = tuple(
+    parts = [
         fit_presence(amplitude, variance, image, counted)
         for amplitude, variance in zip(measured.amplitude.T, measured.variance.T, strict=True)
-    )
-    return Composition(measured, tuple(part_names), parts)
+    ]
+    return Composition(measured, tuple(part_names), judged_together(measured, parts))
 
 
 def _occupancy_table(composition: Composition) -> str:

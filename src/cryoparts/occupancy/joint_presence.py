@@ -202,8 +202,8 @@ def _densities(
     covariance = measured.covariance
     cross = covariance[:, a, b]
     logs = []
-    for level_a, spread_a in _levels(of_a):
-        for level_b, spread_b in _levels(of_b):
+    for level_a, spread_a in zip(of_a.levels, of_a.spreads, strict=True):
+        for level_b, spread_b in zip(of_b.levels, of_b.spreads, strict=True):
             va = covariance[:, a, a] + max(spread_a**2, 1e-8)
             vb = covariance[:, b, b] + max(spread_b**2, 1e-8)
             determinant = np.maximum(va * vb - cross**2, 1e-300)
@@ -214,13 +214,6 @@ def _densities(
     density: FloatArray = np.exp(stacked - stacked.max(axis=1, keepdims=True))
     # a particle unlike all four cases says nothing rather than everything
     return np.maximum(density, 1e-12)
-
-
-def _levels(part: Presence) -> tuple[tuple[float, float], tuple[float, float]]:
-    return (
-        (part.level_absent, part.spread_absent),
-        (part.level_present, part.spread_present),
-    )
 
 
 def _shares(density: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:

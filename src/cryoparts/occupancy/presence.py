@@ -101,6 +101,16 @@ class Presence:
         return self.change == "present or absent"
 
     @property
+    def levels(self) -> tuple[float, float]:
+        """Amplitudes where it is absent and where it is there."""
+        return self.level_absent, self.level_present
+
+    @property
+    def spreads(self) -> tuple[float, float]:
+        """Spreads of the two levels beyond the noise."""
+        return self.spread_absent, self.spread_present
+
+    @property
     def is_rarely_absent(self) -> bool:
         """Whether so few particles lack the part that these may be broken ones."""
         return _is_rare(self.change, self.occupancy)
@@ -197,12 +207,7 @@ def _presence_of_all(found: Presence, x: FloatArray, v: FloatArray) -> FloatArra
     """Probability of presence (P,) of particles that need not have been fitted."""
     if not found.is_optional:
         return np.full(len(x), found.probability[0])
-    fit = _Mixture(
-        found.occupancy,
-        (found.level_absent, found.level_present),
-        (found.spread_absent, found.spread_present),
-        0.0,
-    )
+    fit = _Mixture(found.occupancy, found.levels, found.spreads, 0.0)
     return _posterior(x, np.maximum(v, 1e-8), fit)
 
 
@@ -226,7 +231,17 @@ def _one_level(single: _Mixture, count: int, images: int, gain: float) -> Presen
 def level_densities(
     amplitude: FloatArray, variance: FloatArray, levels: ArrayLike, spreads: ArrayLike
 ) -> FloatArray:
-    """Log densities (2, P) of the amplitudes under the lower and the upper level."""
+    """Log densities under the lower and the upper level.
+
+    Parameters
+    ----------
+    amplitude, variance : arrays, shape (P,) or (P, K)
+    levels, spreads : arrays, shape (2,) or (2, K)
+
+    Returns
+    -------
+    array, shape (2, P) or (2, P, K)
+    """
     total = variance + np.asarray(spreads)[:, None] ** 2
     density: FloatArray = -0.5 * (
         (amplitude - np.asarray(levels)[:, None]) ** 2 / total + np.log(2.0 * np.pi * total)
@@ -237,9 +252,23 @@ def level_densities(
 def _posterior(x: FloatArray, v: FloatArray, fit: _Mixture) -> FloatArray:
     logs = level_densities(x, v, fit.levels, fit.spreads)
     odds: FloatArray = expit(logs[1] - logs[0] + logit(np.clip(fit.share, 1e-12, 1 - 1e-12)))
-    # two normal curves of unlike width cross twice; no part is absent because there is much of it
-    odds = np.where(x >= fit.levels[1], np.maximum(odds, 0.5), odds)
-    return np.where(x <= fit.levels[0], np.minimum(odds, 0.5), odds)
+    return held_to_levels(odds, x, fit.levels)
+
+
+def held_to_levels(probability: FloatArray, x: FloatArray, levels: ArrayLike) -> FloatArray:
+    """Probabilities of presence (P,) or (P, K), none below one half at the upper level or above.
+
+    Nor above one half at the lower level or below: two normal curves of unlike width cross twice,
+    but no part is absent because there is much of it.
+
+    Parameters
+    ----------
+    probability, x : arrays, shape (P,) or (P, K)
+    levels : array, shape (2,) or (2, K)
+    """
+    low, high = np.asarray(levels)
+    held = np.where(x >= high, np.maximum(probability, 0.5), probability)
+    return np.where(x <= low, np.minimum(held, 0.5), held)
 
 
 def _fit(x: FloatArray, v: FloatArray, upper: FloatArray, iterations: int) -> _Mixture:

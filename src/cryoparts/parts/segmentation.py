@@ -24,6 +24,15 @@ _MIN_SAMPLES = 8
 _MOST_CLUSTERS = 60
 """Clusters of one radius beyond which it is too small to be considered."""
 
+_CLUSTERED = 0.01
+"""Share of the Gaussians that a cluster has at the least. Smaller ones are pieces of parts and of
+their borders as often as not: with 0.5%, a part of a ribosome was cut in two. What is smaller is
+found by being like no part (`refine`)."""
+
+_SMALLEST = 0.004
+"""Share of the Gaussians that a part has at the least: half of them lie at the borders of one that
+has 1% of the mass."""
+
 _BETTER = 0.01
 """Gain of the explained change by which more parts must be better than fewer."""
 
@@ -43,7 +52,8 @@ def segment_gaussians(
     modes of change) and clustered there by DBSCAN at a series of radii, after
     Chen, Li & Liao (arXiv 2601.18713). Each clustering is then refined by what
     its clusters do (`part_refinement`), and the one whose parts are the
-    clearest is kept, the one with fewer parts if they are equally clear.
+    clearest is kept, the one with fewer parts if they are equally clear. Beside
+    these, small groups that are like none of them, but alike, are parts.
 
     Parameters
     ----------
@@ -56,7 +66,7 @@ def segment_gaussians(
     method : "umap" or "pca"
         Space of the clustering. Below 50 Gaussians always "pca".
     min_part_size : int, optional
-        Fewest Gaussians in a part. Default: 1% of the Gaussians, at least 5
+        Fewest Gaussians in a part. Default: 0.4% of the Gaussians, at least 5
         (at least 2 for fewer than 50 Gaussians).
     seed : int
         The result depends on the arguments and this alone.
@@ -80,7 +90,7 @@ def segment_gaussians(
     else:
         layout = embed(gaussian_features(changes), method=method, seed=seed)
         size = min_part_size or default_part_size(count)
-        labels = _clearest_parts(Observations.of(changes), layout, size)
+        labels = _parts(Observations.of(changes), layout, size)
     return PartLabels(
         labels=labels,
         embedding=layout.coordinates,
@@ -92,8 +102,17 @@ def segment_gaussians(
 
 
 def default_part_size(n_gaussians: int) -> int:
-    """1% of the Gaussians, at least 5, or at least 2 where there are few."""
-    return max(n_gaussians // 100, 5 if n_gaussians >= FEWEST_FOR_UMAP else 2)
+    """0.4% of the Gaussians, at least 5, or at least 2 where there are few."""
+    return max(int(n_gaussians * _SMALLEST), 5 if n_gaussians >= FEWEST_FOR_UMAP else 2)
+
+
+def _parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray:
+    """The clearest parts, and smaller groups that are like none of them."""
+    clustered = max(min_size, int(len(layout.coordinates) * _CLUSTERED))
+    labels = _clearest_parts(observed, layout, clustered)
+    if clustered == min_size or not labels.any():
+        return labels
+    return refine(observed, labels, min_size)[0]
 
 
 def _clearest_parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray:

@@ -81,8 +81,8 @@ def find_states(
     are put where they fit best. All particles are decoded once, or twice where the output is
     too large to keep, for all looks together. Each look's folder gets the particles' states, a
     .star file of each state where the particles came from one and, along a curve, a trajectory.
-    Where no separate states are found, and the images have told that the part comes and goes
-    (`judge_composition`), it is there in the first state and away in the second.
+    Where the images have told that a part comes and goes (`judge_composition`), it is away
+    in the last state, if neither order nor number are given.
 
     Parameters
     ----------
@@ -147,21 +147,20 @@ def _focused(
     counted: NDArray[np.bool_],
     there: NDArray[np.float64] | None,
 ) -> FocusedParticles:
-    """The particles in states, which are not given: clusters; presence and absence; a curve."""
-    orders: tuple[Order, ...] = (options.order,)
-    if options.states is None:
-        orders = (*orders, "curve")
-    for order in orders:
-        focused = focus_on_features(
-            names, seen, parts, n_states=options.states, order=order, seed=seed, counted=counted
-        )
-        if focused.n_states > 1:
-            break
-        if there is not None and options.states is None:
-            told = by_presence(focused, there)
-            if told is not None:
-                return told
-    return focused
+    """The particles in the states asked for, or in those that there are.
+
+    By themselves: presence and absence; clusters; a curve.
+    """
+    order: Order = "clusters" if options.order == "auto" else options.order
+    focus = partial(focus_on_features, names, seen, parts, seed=seed, counted=counted)
+    focused = focus(n_states=options.states, order=order)
+    if options.states is not None:
+        return focused
+    if options.order == "auto" and there is not None:
+        told = by_presence(focused, seen.components, there, counted)
+        if told is not None:
+            return told
+    return focused if focused.n_states > 1 else focus(order="curve")
 
 
 def _presence(run: Run, names: NDArray[np.str_]) -> dict[int, NDArray[np.float64]]:

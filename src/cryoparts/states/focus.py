@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from cryoparts.errors import InputError
 from cryoparts.parts.embedding import Method, embed
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-__all__ = ["FocusedParticles", "focus_on_features", "focus_on_part"]
+__all__ = ["FocusedParticles", "by_presence", "focus_on_features", "focus_on_part"]
 
 STATES_ALONG_A_CURVE = 3
 """States that a curve is cut into where no number is given."""
@@ -160,23 +161,72 @@ def focus_on_features(
     )
 
 
-def by_presence(focused: FocusedParticles, probability: FloatArray) -> FocusedParticles | None:
-    """The same particles in two states: the part is there, or it is not.
+def by_presence(
+    focused: FocusedParticles,
+    components: FloatArray,
+    probability: FloatArray,
+    counted: NDArray[np.bool_] | None = None,
+) -> FocusedParticles | None:
+    """The same particles, the last state those without the part, as the images say.
 
-    None where all would be in one.
+    Images tell of each part by itself; in the latent space several parts' presence is
+    mixed, and that of a small one comes last. Clusters of particles that have the part
+    remain states of their own. None where no particle, or every one, has it.
 
     Parameters
     ----------
     focused : FocusedParticles
-        By one part.
+        By one part, in clusters or in one state.
+    components : array, shape (P, C)
+        By which they were clustered.
     probability : array, shape (P,)
         That the part is there in each particle, as the images say.
+    counted : bool array, shape (P,), optional
+        Particles that tell which clusters have the part. Default: all.
     """
-    states = np.where(probability > 0.5, 1, 2).astype(np.int64)
-    if states.min() == states.max():
+    there = probability > 0.5
+    if there.all() or not there.any():
         return None
-    certainty = np.maximum(probability, 1 - probability)
-    return replace(focused, states=states, order=PRESENCE, chosen_by=FOUND, certainty=certainty)
+    own = np.ones(len(there), dtype=bool) if counted is None else counted
+    having = _clusters_with(focused.states, there, own)
+    states = np.ones(len(there), dtype=np.int64)
+    certainty = np.where(there, probability, 1 - probability)
+    if len(having) > 1:
+        rows = np.flatnonzero(there)
+        found = _nearest_of(having, focused.states, components, own & there)[rows]
+        states[rows] = found
+        certainty[rows] *= membership(components[rows], found - 1, own[rows])
+    states[~there] = states.max() + 1
+    return replace(
+        focused,
+        states=states,
+        order=PRESENCE,
+        chosen_by=FOUND,
+        certainty=certainty,
+        presence=probability,
+    )
+
+
+def _clusters_with(
+    states: IntArray, there: NDArray[np.bool_], counted: NDArray[np.bool_]
+) -> IntArray:
+    """Those of the states in which most of the particles that count have the part."""
+    number = int(states.max()) + 1
+    size = np.bincount(states[counted], minlength=number)
+    having = np.bincount(states[counted & there], minlength=number)
+    return np.flatnonzero(2 * having > size)
+
+
+def _nearest_of(
+    chosen: IntArray, states: IntArray, components: FloatArray, counted: NDArray[np.bool_]
+) -> IntArray:
+    """Which of the chosen states, from 1, each particle (P,) is in, or else nearest to."""
+    centres = np.stack([components[counted & (states == k)].mean(axis=0) for k in chosen])
+    nearest = cdist(components, centres).argmin(axis=1)
+    place = np.full(int(states.max()) + 1, -1)
+    place[chosen] = np.arange(len(chosen))
+    own = place[states]
+    return np.where(own < 0, nearest, own) + 1
 
 
 def _plane(components: FloatArray, method: Method, seed: int) -> FloatArray:

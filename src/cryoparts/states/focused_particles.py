@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOCUS = "Make one with `cryoparts focus`."
 
 PRESENCE = "presence"
-"""Order of states that are the part's presence and absence, as `cryoparts composition` has them."""
+"""Order of states of which the last is the part's absence, as `cryoparts composition` has it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class FocusedParticles:
         to none; NaN along a curve, whose states are cuts.
     amplitude_of_part, displacement_of_part : arrays, shape (P, K), optional
         Mean relative amplitude and root mean square displacement (Å) of each part.
+    presence : array, shape (P,), optional
+        Probability that the part is there, where the states are by it.
     """
 
     names: NDArray[np.str_]
@@ -72,6 +74,7 @@ class FocusedParticles:
     certainty: FloatArray | None = None
     amplitude_of_part: FloatArray | None = None
     displacement_of_part: FloatArray | None = None
+    presence: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.states)
@@ -103,6 +106,8 @@ class FocusedParticles:
             columns["density"] = self.density
         if self.certainty is not None:
             columns["certainty"] = self.certainty
+        if self.presence is not None:
+            columns["presence"] = self.presence
         columns.update(self._columns_of_parts())
         write_table(folder / "particles.csv", columns)
         write_text(folder / "summary.json", json.dumps(self._summary(), indent=2) + "\n")
@@ -167,6 +172,7 @@ class FocusedParticles:
                 certainty=columns.get("certainty"),
                 amplitude_of_part=_of_parts(columns, "amplitude", parts),
                 displacement_of_part=_of_parts(columns, "displacement", parts),
+                presence=columns.get("presence"),
             )
 
 

@@ -69,11 +69,10 @@ def state_populations(
         hard = np.bincount(states, minlength=focused.n_states + 1)[1:]
         soft = np.full(len(hard), np.nan)
         # cut along a curve into equal parts, the numbers are of our own making
-        if focused.order == PRESENCE:
-            assert focused.certainty is not None
-            there = np.where(focused.states == 1, focused.certainty, 1 - focused.certainty)[own]
-            soft = np.array([there.sum(), (1 - there).sum()])
-        elif focused.order != "curve":
+        if focused.presence is not None:
+            there = focused.presence[own]
+            soft = np.append(there.sum() * hard[:-1] / max(hard[:-1].sum(), 1), (1 - there).sum())
+        elif focused.order not in ("curve", PRESENCE):
             soft = soft_counts(focused.embedding[own], states)
         found += [
             StatePopulation(part, state, int(hard[state - 1]), float(soft[state - 1]))
