@@ -95,10 +95,20 @@ def test_control_groups_count_with_those_that_hold_them(tmp_path, version):
     assert not list(limit._left_by_groups(tmp_path, tmp_path / "nowhere"))
 
 
-def test_maps_take_no_more_than_half_of_what_is_left_and_one_that_cannot_fit_says_so():
+def test_maps_take_no_more_than_half_of_what_is_left():
     box = 64
     with_room = affordable_gigabytes(4.0, box, 2)
     assert 0 < with_room <= 4.0
     assert affordable_gigabytes(1e9, box, 2) * 1e9 <= 0.5 * left_bytes() * 1.1
+
+
+@pytest.mark.parametrize(("left", "given"), [(3.0, 1.5), (9.0, 4.0), (90.0, 30.0)])
+def test_a_third_of_what_is_left_is_for_maps_where_nothing_is_asked(monkeypatch, left, given):
+    monkeypatch.setattr("cryoparts.reconstruction.passes.left_bytes", lambda: int(left * 1e9))
+    assert affordable_gigabytes(None, 32, 2) == pytest.approx(given)
+    assert affordable_gigabytes(4.0, 32, 2) == pytest.approx(min(4.0, left / 2))
+
+
+def test_maps_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"maps of 8192 pixels: need .*--padding 1 needs"):
         affordable_gigabytes(4.0, 8192, 2)

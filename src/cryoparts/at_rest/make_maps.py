@@ -16,7 +16,7 @@ from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
 from cryoparts.reconstruction.half_maps import gather_half_maps
 from cryoparts.reconstruction.local_resolution import local_resolution
 from cryoparts.reconstruction.map_threads import each_map
-from cryoparts.reconstruction.passes import images_read
+from cryoparts.reconstruction.passes import USUAL_GIGABYTES, images_read
 from cryoparts.reconstruction.windows import effective_count
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Making:
     """
 
     padding: int = 2
-    memory_gigabytes: float = 4.0
+    memory_gigabytes: float = USUAL_GIGABYTES
     threads: int = 1
     seed: int = 0
     b_factor: str | float | None = None

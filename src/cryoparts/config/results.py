@@ -88,16 +88,19 @@ class ReconstructionConfig:
     """Images are padded to this many times their side before back-projection; 1 takes an
     eighth of the memory and is less exact at the map's edge."""
 
-    memory_gigabytes: float = 4.0
-    """Memory for the sums of the maps that are made at once, GB (a quarter of a workstation's
-    16). With more, images are read fewer times where boxes are large or parts are many."""
+    memory_gigabytes: float | None = None
+    """Memory for the sums of the maps that are made at once, GB. With more, images are read
+    fewer times where boxes are large or parts are many. Default: a third of what is left, 4 at
+    the least (half of what is left at the most, whatever is asked for)."""
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""
         rate = self.false_discovery_rate
         require(0 < rate < 1, "--false-discovery-rate", "between 0 and 1", rate, "Try 0.01.")
         memory = self.memory_gigabytes
-        require(memory > 0, "--memory-gigabytes", "positive", memory, "4 is usual.")
+        require(
+            memory is None or memory > 0, "--memory-gigabytes", "positive", memory, "4 is usual."
+        )
         mask = self.solvent_mask
         require(
             mask in ("density", "model") or mask.lower().endswith((".mrc", ".map", ".ccp4")),

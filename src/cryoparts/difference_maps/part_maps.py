@@ -12,7 +12,7 @@ from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
 from cryoparts.reconstruction.fsc import resolution_at
 from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
 from cryoparts.reconstruction.map_threads import each_map
-from cryoparts.reconstruction.passes import images_read
+from cryoparts.reconstruction.passes import USUAL_GIGABYTES, images_read
 from cryoparts.reconstruction.phase_randomisation import fsc_in_masks
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 from cryoparts.reconstruction.solvent_mask import solvent_mask
@@ -186,7 +186,7 @@ def reconstruct_groups(
         padding=options.padding,
         threads=threads,
         seed=seed,
-        most_bytes=options.memory_gigabytes * 1e9,
+        most_bytes=_most_bytes(options),
         device=device,
         progress=progress,
     )
@@ -199,8 +199,11 @@ def images_to_read(
     source: ImageSource, comparisons: Sequence[Comparison], options: ReconstructionConfig
 ) -> int:
     """How many images `reconstruct_groups` reads in all."""
-    most = options.memory_gigabytes * 1e9
-    return images_read(source, _chosen(comparisons), options.padding, most)
+    return images_read(source, _chosen(comparisons), options.padding, _most_bytes(options))
+
+
+def _most_bytes(options: ReconstructionConfig) -> float:
+    return (options.memory_gigabytes or USUAL_GIGABYTES) * 1e9
 
 
 def _chosen(comparisons: Sequence[Comparison]) -> list[list[Chosen]]:

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
     Set = tuple[Sequence[Chosen], int | None]
 
+USUAL_GIGABYTES = 4.0
+"""Memory for the sums that are made at once, where nothing is known of what is left."""
+
+_UNASKED = 1 / 3
+"""Of the memory that is left, for the sums, where the user has not said how much."""
+
 _SHARE = 0.5
 """Of the memory that is left: the other half is for batches, threads and the maps themselves."""
 
@@ -95,13 +101,13 @@ def passes_over(
     return [*made, _pass(waiting)] if waiting else made
 
 
-def affordable_gigabytes(asked: float, box_size: int, padding: int) -> float:
+def affordable_gigabytes(asked: float | None, box_size: int, padding: int) -> float:
     """Memory (GB) for the Fourier sums: as asked for, at most half of what is left.
 
     Parameters
     ----------
-    asked : float
-        GB.
+    asked : float or None
+        GB. None: a third of what is left, `USUAL_GIGABYTES` at the least.
     box_size : int
         Side of the maps, pixels.
     padding : int
@@ -123,6 +129,8 @@ def affordable_gigabytes(asked: float, box_size: int, padding: int) -> float:
             f"{spared}else give it more (--memory, the queue's limit, another machine) or smaller "
             "particle images.",
         )
+    if asked is None:
+        asked = max(USUAL_GIGABYTES, _UNASKED * left / 1e9)
     return min(asked, _SHARE * left / 1e9)
 
 
