@@ -16,6 +16,14 @@ from cryoparts.motion.image_modes import modes_by_images
 from cryoparts.motion.moved_parts import CoreMotion, MovedBody, MovedParts, PartsInImages
 from cryoparts.motion.rigid_refinement import SAMPLE, refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion
+from cryoparts.particles.pose_change import (
+    FINAL,
+    MOVED,
+    PoseChange,
+    PoseSpread,
+    changed,
+    pose_change_path,
+)
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.refinement.particle_refinement import STEPS_A_TANGENT
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
@@ -188,6 +196,37 @@ def test_images_correct_the_angles(images, from_core):
     assert axis_error(part.screw.axis, AXIS) < 2
     assert np.array_equal(part.present, motion.parts[1].present)
     assert refined.core is motion.core
+
+
+def test_poses_are_asked_along_with_the_motions(images):
+    setup, labels, motion, offsets_of, angles = images
+    random, particles = np.random.default_rng(8), setup.forward.particles
+    spread = PoseSpread(float(np.deg2rad(2.0)), 1.5)
+    turned = spread.turn * random.normal(size=(PARTICLES, 3))
+    shifted = spread.shift_angstrom * random.normal(size=(PARTICLES, 2))
+    poses = changed(particles.poses, turned, shifted)
+    wrong = replace(particles, poses=poses, _given=poses)
+    posed = replace(setup, forward=ForwardModel(wrong, setup.forward.device))
+    nothing = PoseChange(0 * turned, 0 * shifted, spread)
+    assert refine_motion(motion, labels, setup, offsets_of, ("position",)).pose_change is None
+    path = pose_change_path(particles.folder, FINAL)
+    nothing.save(path)
+    try:
+        refined = refine_motion(motion, labels, posed, offsets_of, ("position",))
+        # what an earlier time has found with the motions is not where this one starts from
+        PoseChange(turned, shifted, spread).save(pose_change_path(particles.folder, MOVED))
+        again = refine_motion(motion, labels, posed, offsets_of, ("position",))
+    finally:
+        path.unlink()
+        pose_change_path(particles.folder, MOVED).unlink(missing_ok=True)
+    found = refined.pose_change.applied(wrong.poses)
+    left = Rotation.from_matrix(found.rotation @ particles.poses.rotation.transpose(0, 2, 1))
+    off = found.shift_angstrom - particles.poses.shift_angstrom
+    assert np.sqrt(np.mean(left.as_rotvec() ** 2)) < 0.6 * spread.turn
+    assert np.sqrt(np.mean(off**2)) < 0.6 * spread.shift_angstrom
+    assert refined.pose_change.spread == spread
+    assert error_of(refined, angles) < 0.6 * error_of(motion, angles)
+    np.testing.assert_array_equal(again.pose_change.turn, refined.pose_change.turn)
 
 
 def test_batches_make_no_difference(images, monkeypatch):

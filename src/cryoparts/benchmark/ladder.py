@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 HEADER = (
     "rung",
-    "accuracy by segment, %",
+    "accuracy by segment, as decoded, %",
+    "presence by the images, %",
     "oracle, %",
     "area under the curve by segment",
     "displacement error, Å",
@@ -93,9 +94,12 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
             *([value(n, s) for s in names] for n, names in enumerate(ranked)), strict=True
         )
         known = [
-            fmean(v for v in column if v is not None) for column in columns if None not in column
+            fmean(v for v in column if v is not None) if None not in column else None
+            for column in columns
         ]
-        return ", ".join(form.format(v) for v in known) or "–"
+        if all(v is None for v in known):
+            return "–"
+        return ", ".join("–" if v is None else form.format(v) for v in known)
 
     def mean_of(key: str, form: str, method: str | None = None, times: float = 1.0) -> str:
         values = [
@@ -112,9 +116,14 @@ def _row(rung: tuple[str, float], records: Sequence[Record]) -> list[str]:
         share = found[number][segment]["mean_accuracy"]
         return None if share is None else 100.0 * share
 
+    def in_images(number: int, segment: str) -> float | None:
+        judged = details[number]["evaluation"].get("occupancies", {}).get(segment)
+        return None if judged is None else 100.0 * judged["accuracy"]
+
     return [
         f"{name or 'ideal'}, SNR {snr:g}",
         by_segment(accuracy, "{:.1f}"),
+        by_segment(in_images, "{:.1f}"),
         by_segment(told, "{:.1f}"),
         by_segment(lambda n, s: found[n][s]["area_under_curve"], "{:.3f}"),
         mean_of("rmsd_angstrom", "{:.2f}"),

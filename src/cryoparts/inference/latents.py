@@ -13,7 +13,7 @@ from cryoparts.inference.decode import TrainedDecoder
 from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import write_csv
 from cryoparts.io.tables import save_array, write_table
-from cryoparts.particles.pose_change import FINAL, current_change, pose_change_path
+from cryoparts.particles.pose_change import FINAL, MOVED, current_change, pose_change_path
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, spread_sample
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 def forget_latents(run: RunDirectory) -> None:
     """Remove latent vectors, probabilities and last poses: the networks they are of will differ."""
-    final = pose_change_path(run.particles_path, FINAL)
-    for path in (run.latent_path, run.probability_path, run.missed_path, final):
+    poses = (pose_change_path(run.particles_path, after) for after in (FINAL, MOVED))
+    for path in (run.latent_path, run.probability_path, run.missed_path, *poses):
         path.unlink(missing_ok=True)
 
 

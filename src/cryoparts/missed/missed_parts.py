@@ -154,7 +154,9 @@ def _further_amplitudes(
         mean=torch.zeros(decoder.further, device=device),
         covariance=torch.eye(decoder.further, device=device),
     )
-    refined = likelihood.refine_each(further, _OfRegionsIn(decoder, trained), STEPS, progress)
+    refined = likelihood.refine_each(
+        further, _OfRegionsIn(decoder, trained), STEPS, progress
+    ).latent
     return refined.cpu().numpy()
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from cryoparts.image_model.deformation import displacement, put
 from cryoparts.imaging.rotations import rotation_from_vector
-from cryoparts.particles.pose_change import current_change
+from cryoparts.particles.pose_change import change_before_motions
 from cryoparts.refinement.least_squares import BatchDecoder
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses
@@ -226,14 +226,14 @@ class PartsInImages:
             _core(self.motion, device) if self.relative_to_core else None,
             self.vary,
         )
-        if len(self._change):
-            likelihood = about_given_poses(likelihood, self._change.spread)
-        return likelihood, moved_parts, start_of(self._change, start)
+        if len(self.change):
+            likelihood = about_given_poses(likelihood, self.change.spread)
+        return likelihood, moved_parts, start_of(self.change, start)
 
     @cached_property
-    def _change(self) -> PoseChange:
+    def change(self) -> PoseChange:
         """Of the run's poses: read once, it may be of a million particles."""
-        return current_change(self.setup.forward.particles.folder)
+        return change_before_motions(self.setup.forward.particles.folder)
 
     def _bodies(self, modes: dict[int, RigidModes]) -> list[MovedBody]:
         device, bodies = self.setup.forward.device, []

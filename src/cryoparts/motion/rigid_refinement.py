@@ -21,6 +21,7 @@ from cryoparts.motion.moved_parts import PartsInImages, columns_of, coordinates_
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.statistics.evenly_spaced import evenly_spaced
+from cryoparts.training.pose_rounds import change_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cryoparts.config import Channel
     from cryoparts.motion.motion_files import PartMotion
     from cryoparts.motion.run_motion import RunMotion
+    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.rigid.rigid_modes import RigidModes
     from cryoparts.rigid.rigid_motion import RigidMotions
@@ -100,21 +102,22 @@ def refine_motion(
     modes = _chosen(decoded | modes_by_images(images))
     if not modes:
         return motion
-    moved = _refined(images, modes, progress) - coordinates_of(modes)
+    refined, change = _refined(images, modes, progress)
+    moved = refined - coordinates_of(modes)
     parts = dict(motion.parts)
     for (part, found), columns in zip(modes.items(), columns_of(modes), strict=True):
         parts[part] = _moved(
             parts[part], moved[:, columns] @ found.modes, setup.forward.particles.image, seed
         )
-    return replace(motion, parts=parts, by_images=True)
+    return replace(motion, parts=parts, by_images=True, pose_change=change)
 
 
 def _refined(
     images: PartsInImages,
     modes: dict[int, RigidModes],
     progress: Callable[[int, int], None] | None,
-) -> FloatArray:
-    """The most probable coordinates (P, m) of modes, in their order."""
+) -> tuple[FloatArray, PoseChange | None]:
+    """The most probable coordinates (P, m) of modes, in their order, and poses along with them."""
     likelihood, moved_parts, pose = images.along(modes)
     everyone = np.arange(len(images.setup.forward.particles))
     told = likelihood.information_each(
@@ -122,13 +125,16 @@ def _refined(
     )
     asked = (told.amax(dim=0) > TOLD).cpu().numpy()
     refined = np.zeros((len(everyone), len(asked)))  # the prior's mean
+    change = None
     if asked.any():
         those = _those(modes, [asked[columns] for columns in columns_of(modes)])
         deforming = _deforming(images, those, evenly_spaced(everyone, SAMPLE))
         likelihood, moved_parts, pose = replace(images, deforming=deforming).along(those)
         found = likelihood.refine_each(moved_parts.start, moved_parts, STEPS, progress, pose=pose)
-        refined[:, asked] = found.cpu().numpy()
-    return refined
+        refined[:, asked] = found.latent.cpu().numpy()
+        if pose is not None:
+            change = change_of(found, images.change.spread)
+    return refined, change
 
 
 def _deforming(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryoparts.config.steps import Frame
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.inference.decoded import Decoded
+    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.rigid.rigid_motion import RigidMotions
 
@@ -63,12 +64,16 @@ class RunMotion:
         Places of all Gaussians at rest, Å, which the parts' motions start from.
     by_images : bool
         Whether the images have corrected what the decoder says (`refine_motion`).
+    pose_change : PoseChange or None
+        The poses that the images were asked for along with the motions; None where these were
+        held.
     """
 
     core: RigidMotions | None
     parts: dict[int, PartMotion]
     rest: FloatArray
     by_images: bool = False
+    pose_change: PoseChange | None = None
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 CURE = "Run `cryoparts train` again on a new folder."
 FINAL = "final"
 """What was found after the training, with each particle's latent vector."""
+MOVED = "moved"
+"""What was found later, with the motions of the parts as each image has them."""
 
 
 def pose_change_path(folder: Path, after: int | str) -> Path:
-    """File of the change found after an epoch, or `FINAL`."""
+    """File of the change found after an epoch, `FINAL` or `MOVED`; they sort in this order."""
     return folder / f"pose_change_{after if isinstance(after, str) else f'{after:04d}'}.npz"
 
 
@@ -35,7 +37,8 @@ def pose_changes(folder: Path) -> list[Path]:
 
 def changes_trained_in(folder: Path) -> list[Path]:
     """Those that were found between epochs: what was found after the training is not learned in."""
-    return [path for path in pose_changes(folder) if path != pose_change_path(folder, FINAL)]
+    later = {pose_change_path(folder, after) for after in (FINAL, MOVED)}
+    return [path for path in pose_changes(folder) if path not in later]
 
 
 def current_change(folder: Path) -> PoseChange:
@@ -46,7 +49,22 @@ def current_change(folder: Path) -> PoseChange:
     InputError
         If its file is damaged.
     """
-    found = pose_changes(folder)
+    return _last(pose_changes(folder))
+
+
+def change_before_motions(folder: Path) -> PoseChange:
+    """The same without what was found with the parts' motions: what these are asked from.
+
+    Raises
+    ------
+    InputError
+        If its file is damaged.
+    """
+    moved = pose_change_path(folder, MOVED)
+    return _last([path for path in pose_changes(folder) if path != moved])
+
+
+def _last(found: list[Path]) -> PoseChange:
     return PoseChange.load(found[-1]) if found else PoseChange.nothing()
 
 

@@ -19,11 +19,13 @@ from cryoparts.motion.motion_files import (
 )
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
+from cryoparts.particles.pose_change import MOVED, pose_change_path
 from cryoparts.parts.part_description import describe_motions
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
+    from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
 
@@ -93,6 +95,7 @@ def find_motion(
             seed=config.seed,
             progress=counting(progress, "motion, by the images"),
         )
+    _keep_poses(run, measured.pose_change)
     with write_together(directory.motion_path, last=SUMMARY, replaces=OWN_FILES) as new:
         for part, one in measured.parts.items():
             write_part_motion(new, part, run.particles.names, one)
@@ -107,3 +110,13 @@ def find_motion(
     write_motion_arrows(directory.root)
     write_motion_models(directory.root)
     return MotionFound(measured, labels, options.frame)
+
+
+def _keep_poses(run: Run, change: PoseChange | None) -> None:
+    """Save the poses that were found with the motions, or forget those of an earlier time."""
+    path = pose_change_path(run.directory.particles_path, MOVED)
+    if change is None:
+        path.unlink(missing_ok=True)
+    else:
+        change.save(path)
+    run.forget_poses()

@@ -163,8 +163,8 @@ class ParticleRefinement:
         progress: Callable[[int, int], None] | None = None,
         *,
         pose: Tensor | None = None,
-    ) -> Tensor:
-        """Refined unknowns (P, Z) of all particles, each batch under a decoder of its own.
+    ) -> Refined:
+        """Refined unknowns (P, Z), and poses, of all particles, each batch under its own decoder.
 
         Parameters
         ----------
@@ -177,10 +177,8 @@ class ParticleRefinement:
             As in `solve`.
         """
         task = _RefiningEach(self, latent, pose, decoder_of, steps)
-        refined, everyone = latent.clone(), np.arange(len(latent))
-        for place, found in team().sweep(task, everyone, self.batch_size(latent), progress):
-            refined[place] = found
-        return refined
+        everyone, size = np.arange(len(latent)), self.batch_size(latent)
+        return Refined.joined([of for _, of in team().sweep(task, everyone, size, progress)])
 
     @torch.no_grad()
     def information_each(
@@ -332,11 +330,11 @@ class _LikelihoodEach(_Each):
 class _RefiningEach(_Each):
     """The best unknowns."""
 
-    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+    def __call__(self, rows: NDArray[np.int64]) -> Refined:
         """Of the particles `rows`."""
         own = replace(self.refinement, decoder=self.decoder_of(rows))
         start = _start_pose(self.latent, self.pose, rows)
-        return own.solve(self.latent[rows], rows, self.steps, pose=start).latent
+        return own.solve(self.latent[rows], rows, self.steps, pose=start)
 
 
 def _start_pose(latent: Tensor, pose: Tensor | None, rows: NDArray[np.int64]) -> Tensor:

@@ -186,6 +186,11 @@ class Run:
         for name in ("config", "decoder", "setup", "particles"):
             self.__dict__.pop(name, None)
 
+    def forget_poses(self) -> None:
+        """Open poses anew when asked for: they have been refined, along with motions."""
+        for name in ("setup", "particles"):
+            self.__dict__.pop(name, None)
+
     @property
     def has_parts(self) -> bool:
         """Whether parts have been found (or that there is none)."""
