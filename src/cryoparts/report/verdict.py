@@ -12,6 +12,7 @@ from cryoparts.palette import part_colour, part_title
 from cryoparts.parts.part_description import read_description
 from cryoparts.parts.part_kinds import AMPLITUDE_CHANGES, DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.report.wording import amount, counted, listed, percent, signed_percent
+from cryoparts.states.focused_particles import PRESENCE
 
 if TYPE_CHECKING:
     from cryoparts.figures.part_states import PartStates
@@ -276,6 +277,13 @@ def _there(share: float) -> str:
     return "part there" if share >= WHOLE else f"{percent(share)} of the part there"
 
 
+def _there_in(part: PartStates, state: int, mean: float) -> str:
+    """The same of a state: by the images where these have told it, else by its mean amount."""
+    if part.focused.order == PRESENCE:
+        return "part absent" if state == part.focused.n_states else "part there"
+    return _there(mean) if np.isfinite(mean) else ""
+
+
 @dataclass(frozen=True)
 class StateRow:
     """One line of a part's table of states, as text."""
@@ -306,7 +314,7 @@ def state_rows(part: PartStates) -> list[StateRow]:
                 amount(mean) if np.isfinite(mean) else "–",
                 "–" if moved is None else f"{float(np.nanmean(moved[chosen])):.1f} Å",
                 part.resolution_text(state),
-                _there(mean) if np.isfinite(mean) else "",
+                _there_in(part, state, mean),
                 float(chosen.mean()),
                 shade,
             )
