@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +17,12 @@ from cryoparts.validation.null_amplitude import (
     displacement_rms_angstrom,
     without_parts,
 )
-from cryoparts.validation.null_judgement import NullTest, labels_checksum, sample_of
+from cryoparts.validation.null_judgement import (
+    NullTest,
+    labels_checksum,
+    null_test,
+    sample_of,
+)
 from cryoparts.validation.trust_record import PartTrust, TrustRecord
 from decoder_outputs import decoded
 
@@ -124,6 +132,48 @@ def test_dropped_parts_go_to_the_core_and_the_others_keep_their_gaussians(
         assert (kept.labels == 0).all()
 
 
+@dataclass(frozen=True)
+class Setup:
+    split: Split
+
+
+@pytest.mark.parametrize(("told", "left"), [(None, 0), ((), 0), ((1,), 1), ((1, 2), 1)])
+def test_a_slight_part_is_kept_where_the_images_say_that_it_moves(monkeypatch, told, left) -> None:
+    """Part 1 moves a little more than null particles do, part 2 as they do."""
+    labels = labelled(np.repeat([0, 1, 2], 30))
+    random = np.random.default_rng(0)
+    null = random.normal(size=(PARTICLES, 90, 3)) * 0.02
+    null += 0.5 * random.normal(size=(PARTICLES, 1, 3)) * (labels.labels > 0)[:, None]
+    moved = null[random.permutation(PARTICLES)].copy()
+    moved[:, 30:60] += 0.8 * random.normal(size=(PARTICLES, 1, 1)) * np.array([1.0, 0, 0])
+    split = Split(np.arange(0, PARTICLES, 2), np.arange(1, PARTICLES, 2))
+    run = SimpleNamespace(
+        training=SimpleNamespace(seed=0),
+        trusted_split=split,
+        particles=SimpleNamespace(image=None),
+        decoder=SimpleNamespace(decode=lambda rows: decoded(None, moved[rows])),
+        setup=Setup(split),
+    )
+    monkeypatch.setattr(
+        "cryoparts.validation.null_judgement.null_decoder",
+        lambda decoder, setup, rows, seed, progress: SimpleNamespace(
+            decode=lambda: decoded(None, null[rows])
+        ),
+    )
+    asked = []
+
+    def moving(of: PartLabels) -> tuple[int, ...]:
+        asked.append(of)
+        return told
+
+    tested, kept = null_test(run, labels, drop=True, moving=None if told is None else moving)
+    assert kept.n_parts == left
+    assert asked == ([] if told is None else [labels])
+    assert [part.moves_by_images for part in tested.parts] == [True] * left
+    slight = [part for part in (*tested.parts, *tested.dropped) if part.null_ratio < 0.8]
+    assert len(slight) == 1  # part 2 is as null particles are, whatever the images say
+
+
 def test_held_out_particles_are_measured_on_where_there_are_enough() -> None:
     rows, measured = sample_of(Split(np.arange(0, 900), np.arange(900, 1000)), 0)
     assert np.array_equal(rows[measured], np.arange(900, 1000))
@@ -146,11 +196,16 @@ def test_the_null_test_and_the_record_come_back_from_their_files(tmp_path, label
         PartTrust("part_1", "head", null_ratio=0.3, stability_halves=0.9, leakage_quantity="shift"),
         PartTrust("part_2", "part_2", null_ratio=0.95, stability_subsamples=0.2),
         PartTrust("part_3", "part_3", null_ratio=0.4, trained_null_ratio=0.9),
-    )
+        PartTrust(
+            "part_4", "part_4", null_ratio=0.6, amplitude_change=0.03,
+            displacement_rms_angstrom=1.0, moves_by_images=True,
+        ),
+    )  # fmt: skip
     TrustRecord(parts, {"trained_again": {}}).save(tmp_path)
     record = TrustRecord.load(tmp_path)
     assert record is not None
-    assert [part.flagged for part in record.parts] == [False, True, True]
+    assert [part.flagged for part in record.parts] == [False, True, True, False]
+    assert replace(record.parts[3], moves_by_images=False).flagged
     assert record.parts[0].verdict == "holds"
     assert "null" in record.parts[1].verdict
     assert "not found again" in record.parts[1].verdict

@@ -83,6 +83,53 @@ def refine(observed: Observations, labels: IntArray, min_size: int) -> tuple[Int
     return np.where(_strangers(observed, labels), -1, labels), clarity
 
 
+def with_small_parts(
+    observed: Observations, labels: IntArray, min_size: int, most: int
+) -> IntArray:
+    """The same parts, and groups of Gaussians that are like none of them but each other.
+
+    A group whose model Gaussians of other parts would join is none: a piece of a part that
+    deforms, or of its hinge.
+
+    Parameters
+    ----------
+    observed : Observations
+        Changes of N Gaussians.
+    labels : array, shape (N,)
+        As `refine` gives them.
+    min_size : int
+        Fewest Gaussians in a group.
+    most : int
+        Gaussians of a group are fewer: from there on clusters tell.
+
+    Returns
+    -------
+    array, shape (N,)
+        The further parts numbered after the others, by size.
+    """
+    if labels.max() < 1:
+        return labels
+    parts, looked_at = labels.copy(), labels >= 0
+    while (group := _alike(observed, ~looked_at, min_size)).any():
+        looked_at |= group
+        number = int(parts.max()) + 1
+        nearest = _residuals(observed, np.where(group, number, parts)).argmin(axis=1)
+        own = group & (nearest == number)
+        if (nearest == number).sum() < most and own.sum() >= min_size:
+            parts[own] = number
+    return _by_size(parts, int(labels.max()) + 1)
+
+
+def _by_size(labels: IntArray, first: int) -> IntArray:
+    """The parts from number `first` on, numbered by falling size."""
+    sizes = np.bincount(labels[labels >= first] - first)
+    number = np.empty(len(sizes), dtype=np.int64)
+    number[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    renumbered = labels.copy()
+    renumbered[labels >= first] = number[labels[labels >= first] - first] + first
+    return renumbered
+
+
 def _stable(observed: Observations, labels: IntArray, min_size: int) -> IntArray:
     for _ in range(_ROUNDS):
         distinct = _dissolve_mixtures(observed, _merge(observed, labels))

@@ -11,7 +11,7 @@ from cryoparts.parts.density_clusters import candidate_clusterings
 from cryoparts.parts.embedding import FEWEST_FOR_UMAP, Embedding, Method, embed
 from cryoparts.parts.part_labels import PartLabels
 from cryoparts.parts.part_models import Observations
-from cryoparts.parts.part_refinement import refine
+from cryoparts.parts.part_refinement import refine, with_small_parts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,9 +110,9 @@ def _parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray
     """The clearest parts, and smaller groups that are like none of them."""
     clustered = max(min_size, int(len(layout.coordinates) * _CLUSTERED))
     labels = _clearest_parts(observed, layout, clustered)
-    if clustered == min_size or not labels.any():
-        return labels
-    return refine(observed, labels, min_size)[0]
+    return (
+        labels if clustered == min_size else with_small_parts(observed, labels, min_size, clustered)
+    )
 
 
 def _clearest_parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray:

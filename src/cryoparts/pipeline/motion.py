@@ -11,12 +11,14 @@ from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
 from cryoparts.export.summary_tables import MOTIONS, write_motions
 from cryoparts.io.atomic import write_together
+from cryoparts.motion.image_modes import modes_by_images
 from cryoparts.motion.motion_files import (
     SUMMARY,
     write_core_motion,
     write_motion_summary,
     write_part_motion,
 )
+from cryoparts.motion.moved_parts import PartsInImages
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.particles.pose_change import MOVED, pose_change_path
@@ -25,6 +27,8 @@ from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
@@ -71,18 +75,7 @@ def find_motion(
     if len(run.particles) < FEWEST_PARTICLES:
         LOG.warning("%d particles are too few to tell motions", len(run.particles))
         return None
-    measured = measure_motion(
-        run.model,
-        labels,
-        run.decoder.decode,
-        len(run.particles),
-        mean_displacement=run.decoder.mean_displacement().double().cpu().numpy(),
-        image=run.particles.image,
-        probability=run.particle_weights,
-        frame=options.frame,
-        seed=config.seed,
-        progress=counting(progress, "motion"),
-    )
+    measured = _as_decoded(run, labels, options.frame, counting(progress, "motion"))
     refine = config.refinement_steps > 0 if options.refine is None else options.refine
     if refine:
         measured = refine_motion(
@@ -120,3 +113,42 @@ def _keep_poses(run: Run, change: PoseChange | None) -> None:
     else:
         change.save(path)
     run.forget_poses()
+
+
+def parts_that_move(run: Run, labels: PartLabels, progress: Progress = silent) -> frozenset[int]:
+    """Parts of which the images themselves say that they move, whatever the decoder says.
+
+    All particles are decoded; a sample of the images is asked.
+
+    Parameters
+    ----------
+    run : Run
+    labels : PartLabels
+        With the parts that are asked about; they need not be the run's.
+    progress : callable
+    """
+    vary = run.training.vary
+    if "position" not in vary or len(run.particles) < FEWEST_PARTICLES:
+        return frozenset()
+    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: do slight ones move"))
+    images = PartsInImages(
+        decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True
+    )
+    return frozenset(modes_by_images(images))
+
+
+def _as_decoded(
+    run: Run, labels: PartLabels, frame: Frame, progress: Callable[[int, int], None]
+) -> RunMotion:
+    return measure_motion(
+        run.model,
+        labels,
+        run.decoder.decode,
+        len(run.particles),
+        mean_displacement=run.decoder.mean_displacement().double().cpu().numpy(),
+        image=run.particles.image,
+        probability=run.particle_weights,
+        frame=frame,
+        seed=run.training.seed,
+        progress=progress,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.pipeline.motion import parts_that_move
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.trusted import choose_sample
@@ -123,7 +125,11 @@ def _without_flagged(
 ) -> tuple[NullTest | None, PartLabels]:
     """The parts without those that null particles show as well."""
     tested, kept = null_test(
-        run, labels, drop=True, progress=counting(progress, "parts: null particles")
+        run,
+        labels,
+        drop=True,
+        moving=partial(parts_that_move, run, progress=progress),
+        progress=counting(progress, "parts: null particles"),
     )
     if tested is None and labels.n_parts:
         LOG.warning("too few particles to tell parts from noise by null particles")

@@ -56,7 +56,13 @@ RULE = (
 )
 
 
-def is_null(ratio: float, amplitude_change: float, displacement_rms_angstrom: float) -> bool:
+def is_null(
+    ratio: float,
+    amplitude_change: float,
+    displacement_rms_angstrom: float,
+    *,
+    moves_by_images: bool = False,
+) -> bool:
     """Whether null particles show a change as well.
 
     Parameters
@@ -67,9 +73,12 @@ def is_null(ratio: float, amplitude_change: float, displacement_rms_angstrom: fl
         Of the part.
     displacement_rms_angstrom : float
         Of the part, Å.
+    moves_by_images : bool
+        Whether the images say that it moves: then no change is slight.
     """
     slight = (
-        amplitude_change < SLIGHT_AMPLITUDE
+        not moves_by_images
+        and amplitude_change < SLIGHT_AMPLITUDE
         and displacement_rms_angstrom < SLIGHT_DISPLACEMENT_ANGSTROM
     )
     return ratio > (LARGEST_NULL_RATIO_OF_SLIGHT if slight else LARGEST_NULL_RATIO)
@@ -132,6 +141,8 @@ class PartAgainstNull:
         Deviation of the null particles along it over that of the particles.
     null_ratio_high : float
         95% of resamples of the particles lie below this.
+    moves_by_images : bool
+        Whether the images say that it moves. They are asked where the decoder's change is slight.
     """
 
     part: int
@@ -143,13 +154,22 @@ class PartAgainstNull:
     null_coordinate: FloatArray
     null_ratio: float
     null_ratio_high: float
+    moves_by_images: bool = False
 
     @property
     def flagged(self) -> bool:
         """Whether null particles show this part as well."""
         return not np.isfinite(self.null_ratio) or is_null(
-            self.null_ratio, self.amplitude_change, self.displacement_rms_angstrom
+            self.null_ratio,
+            self.amplitude_change,
+            self.displacement_rms_angstrom,
+            moves_by_images=self.moves_by_images,
         )
+
+    @property
+    def flagged_as_slight(self) -> bool:
+        """Whether it is flagged, and would not be if its change were larger."""
+        return self.flagged and self.null_ratio <= LARGEST_NULL_RATIO
 
 
 def compare_with_null(

@@ -48,6 +48,8 @@ class PartTrust:
         Largest share of an imaging quantity's variance that the part's coordinate predicts.
     leakage_quantity : str
         Which one.
+    moves_by_images : bool
+        Whether the images say that it moves, asked where its change is slight.
     """
 
     part: str
@@ -68,12 +70,18 @@ class PartTrust:
     displacement_error_halves_angstrom: float = np.nan
     leakage: float = np.nan
     leakage_quantity: str = ""
+    moves_by_images: bool = False
 
     @property
     def flagged(self) -> bool:
         """Whether null particles show this part, by either null test that was made."""
         return any(
-            is_null(ratio, self.amplitude_change, self.displacement_rms_angstrom)
+            is_null(
+                ratio,
+                self.amplitude_change,
+                self.displacement_rms_angstrom,
+                moves_by_images=self.moves_by_images,
+            )
             for ratio in (self.null_ratio, self.trained_null_ratio)
         )
 
@@ -149,16 +157,18 @@ class TrustRecord:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if np.isfinite(value) else ""
     return str(value)
 
 
 def _part(row: dict[str, str]) -> PartTrust:
-    texts = ("part", "name", "leakage_quantity")
-    numbers = {
-        field.name: float(row[field.name] or "nan")
+    texts, moves = ("part", "name", "leakage_quantity"), "moves_by_images"
+    values: dict[str, Any] = {
+        field.name: row[field.name] if field.name in texts else float(row[field.name] or "nan")
         for field in fields(PartTrust)
-        if field.name not in texts
+        if field.name != moves
     }
-    return PartTrust(**{name: row[name] for name in texts}, **numbers)  # type: ignore[arg-type]
+    return PartTrust(**values, moves_by_images=row.get(moves) == "yes")
