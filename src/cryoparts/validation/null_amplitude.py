@@ -52,7 +52,8 @@ those images hardly tell, 0.74 and 0.76 at 1.1 Å: they are flagged, as they sho
 
 RULE = (
     f"{LARGEST_NULL_RATIO} ({LARGEST_NULL_RATIO_OF_SLIGHT} where the change is slight: below "
-    f"{SLIGHT_AMPLITUDE} in amplitude and {SLIGHT_DISPLACEMENT_ANGSTROM:g} Å)"
+    f"{SLIGHT_AMPLITUDE} in amplitude and {SLIGHT_DISPLACEMENT_ANGSTROM:g} Å, "
+    "and the images do not say that it moves)"
 )
 
 
