@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryoparts.occupancy.presence import SMALLEST_VARIANCE
 from cryoparts.statistics.by_image import image_count, sums_by_image
 
 if TYPE_CHECKING:
@@ -204,8 +205,8 @@ def _densities(
     logs = []
     for level_a, spread_a in zip(of_a.levels, of_a.spreads, strict=True):
         for level_b, spread_b in zip(of_b.levels, of_b.spreads, strict=True):
-            va = covariance[:, a, a] + max(spread_a**2, 1e-8)
-            vb = covariance[:, b, b] + max(spread_b**2, 1e-8)
+            va = covariance[:, a, a] + max(spread_a**2, SMALLEST_VARIANCE)
+            vb = covariance[:, b, b] + max(spread_b**2, SMALLEST_VARIANCE)
             determinant = np.maximum(va * vb - cross**2, 1e-300)
             dx, dy = x - level_a, y - level_b
             distance = (vb * dx**2 - 2.0 * cross * dx * dy + va * dy**2) / determinant

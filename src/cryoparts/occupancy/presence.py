@@ -43,6 +43,9 @@ LARGEST_SPREAD = 0.2
 OUTLIER = 5.0
 """Standard deviations from both levels beyond which a particle counts for neither."""
 
+SMALLEST_VARIANCE = 1e-8
+"""Of errors and of a level's spread: keeps densities finite."""
+
 RARELY = 0.02
 """Share of the particles below which those that lack a part may be broken ones: with every
 nuisance (2% of the images show broken particles) 0.5% of the particles that count lack each of
@@ -165,7 +168,7 @@ def fit_presence(
     x, v = np.asarray(amplitude, dtype=np.float64), np.asarray(variance, dtype=np.float64)
     if x.shape != v.shape or x.ndim != 1 or len(x) < 2:
         raise ValueError(f"amplitudes {x.shape} and variances {v.shape} must be (P,), P >= 2")
-    v = np.maximum(v, 1e-8)
+    v = np.maximum(v, SMALLEST_VARIANCE)
     single = _fit(x, v, np.zeros(len(x)), _ITERATIONS)
     starts = [(x > np.quantile(x, q).mean()).astype(np.float64) for q in _STARTS]
     starts.append((x > 0.5 * (x.min() + x.max())).astype(np.float64))
@@ -208,7 +211,7 @@ def _presence_of_all(found: Presence, x: FloatArray, v: FloatArray) -> FloatArra
     if not found.is_optional:
         return np.full(len(x), found.probability[0])
     fit = _Mixture(found.occupancy, found.levels, found.spreads, 0.0)
-    return _posterior(x, np.maximum(v, 1e-8), fit)
+    return _posterior(x, np.maximum(v, SMALLEST_VARIANCE), fit)
 
 
 def _one_level(single: _Mixture, count: int, images: int, gain: float) -> Presence:
@@ -291,7 +294,7 @@ def _fit(x: FloatArray, v: FloatArray, upper: FloatArray, iterations: int) -> _M
         gain = variances[:, None] / (variances[:, None] + v)
         own = (gain * (x - levels[:, None])) ** 2 + gain * v
         total = np.maximum(used.sum(axis=1), 1e-300)
-        variances = np.maximum((used * own).sum(axis=1) / total, 1e-8)
+        variances = np.maximum((used * own).sum(axis=1) / total, SMALLEST_VARIANCE)
         share = total / total.sum()
         # a particle unlike both levels (ice, a neighbour) must not stretch them
         unlike = (x - levels[:, None]) ** 2 / (v + variances[:, None])

@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit
 
-from cryoparts.occupancy.presence import OUTLIER, held_to_levels, level_densities
+from cryoparts.occupancy.presence import (
+    OUTLIER,
+    SMALLEST_VARIANCE,
+    held_to_levels,
+    level_densities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +50,6 @@ TOLERANCE = 1e-4
 DAMPING = 0.5
 """Part of the way to its new value that each Gaussian goes: without it two parts in doubt
 may take turns."""
-
-SMALLEST_VARIANCE = 1e-8
-"""Of a level's spread and of errors, as in `fit_presence`."""
 
 
 def judged_together(measured: ImageAmplitudes, parts: Sequence[Presence]) -> tuple[Presence, ...]:
@@ -76,7 +78,10 @@ def judged_together(measured: ImageAmplitudes, parts: Sequence[Presence]) -> tup
 
 
 class _Priors:
-    """Levels, variances (2, K) and log odds (K,) of presence of K parts; who has two levels."""
+    """Levels, variances (2, K) and log odds (K,) of presence of K parts.
+
+    A part that does not come and go has its one level twice.
+    """
 
     def __init__(self, parts: Sequence[Presence]) -> None:
         self.levels = np.array([part.levels for part in parts]).T

@@ -27,7 +27,7 @@ _MOST_CLUSTERS = 60
 _CLUSTERED = 0.01
 """Share of the Gaussians that a cluster has at the least. Smaller ones are pieces of parts and of
 their borders as often as not: with 0.5%, a part of a ribosome was cut in two. What is smaller is
-found by being like no part (`refine`)."""
+found by being like no part (`with_small_parts`)."""
 
 _SMALLEST = 0.004
 """Share of the Gaussians that a part has at the least: half of them lie at the borders of one that
@@ -110,9 +110,9 @@ def _parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray
     """The clearest parts, and smaller groups that are like none of them."""
     clustered = max(min_size, int(len(layout.coordinates) * _CLUSTERED))
     labels = _clearest_parts(observed, layout, clustered)
-    return (
-        labels if clustered == min_size else with_small_parts(observed, labels, min_size, clustered)
-    )
+    if clustered == min_size:
+        return labels
+    return with_small_parts(observed, labels, min_size, clustered)
 
 
 def _clearest_parts(observed: Observations, layout: Embedding, min_size: int) -> IntArray:
