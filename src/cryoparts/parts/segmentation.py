@@ -24,6 +24,11 @@ _MIN_SAMPLES = 8
 _MOST_CLUSTERS = 60
 """Clusters of one radius beyond which it is too small to be considered."""
 
+_FEWEST_CLUSTERED = 0.5
+"""Share of the Gaussians that are in clusters, of a clustering that is considered. Where few are,
+what is kept of a fine radius may lack a part; the others then join its Gaussians, and two parts
+far from each other are clearer than the three that there are."""
+
 _CLUSTERED = 0.01
 """Share of the Gaussians that a cluster has at the least. Smaller ones are pieces of parts and of
 their borders as often as not: with 0.5%, a part of a ribosome was cut in two. What is smaller is
@@ -50,10 +55,11 @@ def segment_gaussians(
 
     The Gaussians are embedded by what happens to them (UMAP of the significant
     modes of change) and clustered there by DBSCAN at a series of radii, after
-    Chen, Li & Liao (arXiv 2601.18713). Each clustering is then refined by what
-    its clusters do (`part_refinement`), and the one whose parts are the
-    clearest is kept, the one with fewer parts if they are equally clear. Beside
-    these, small groups that are like none of them, but alike, are parts.
+    Chen, Li & Liao (arXiv 2601.18713). Each clustering that has half of the
+    Gaussians in clusters is then refined by what its clusters do
+    (`part_refinement`), and the one whose parts are the clearest is kept, the
+    one with fewer parts if they are equally clear. Beside these, small groups
+    that are like none of them, but alike, are parts.
 
     Parameters
     ----------
@@ -128,6 +134,8 @@ def _clearest_parts(observed: Observations, layout: Embedding, min_size: int) ->
     )
     seen: set[bytes] = set()
     for clusters in candidates:
+        if np.mean(clusters >= 0) < _FEWEST_CLUSTERED:
+            continue
         labels, score = refine(observed, clusters, min_size)
         if labels.tobytes() in seen:
             continue
