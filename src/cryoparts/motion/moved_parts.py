@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -129,6 +129,17 @@ class MovedParts(BatchDecoder):
             None if self.core is None else self.core.taken(rows),
             self.vary,
         )
+
+    def along_with(self, body: int, places: Tensor, coordinates: Tensor) -> Tensor:
+        """Places (N, 3) that move along with one of the bodies, (B, N, 3)."""
+        of = self.bodies[body]
+        moves = (coordinates - self.coordinates)[:, of.columns]
+        return self.with_core(replace(of, rest=places).places(self.screws[body] + moves @ of.modes))
+
+    def with_core(self, places: Tensor) -> Tensor:
+        """Places (N, 3) or (B, N, 3) that move along with the core: (B, N, 3)."""
+        every = places.expand(len(self.offsets), *places.shape[-2:])
+        return every if self.core is None else self.core.applied(every)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(k B, m) to offsets (k B, N, channels)."""

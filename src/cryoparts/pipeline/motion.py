@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryoparts.config.steps import Frame, MotionOptions
@@ -11,6 +11,7 @@ from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
 from cryoparts.export.summary_tables import MOTIONS, write_motions
 from cryoparts.io.atomic import write_together
+from cryoparts.motion.borders import borders_by_images
 from cryoparts.motion.image_modes import modes_by_images
 from cryoparts.motion.motion_files import (
     SUMMARY,
@@ -115,8 +116,24 @@ def _keep_poses(run: Run, change: PoseChange | None) -> None:
     run.forget_poses()
 
 
-def parts_that_move(run: Run, labels: PartLabels, progress: Progress = silent) -> frozenset[int]:
-    """Parts of which the images themselves say that they move, whatever the decoder says.
+@dataclass(frozen=True)
+class PartsByImages:
+    """What the images say of parts, whatever the decoder says.
+
+    Parameters
+    ----------
+    labels : PartLabels
+        With Gaussians at the borders where they move.
+    moving : frozenset of int
+        Parts that move.
+    """
+
+    labels: PartLabels
+    moving: frozenset[int]
+
+
+def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> PartsByImages:
+    """Which parts move, and where their borders are.
 
     All particles are decoded; a sample of the images is asked.
 
@@ -128,13 +145,16 @@ def parts_that_move(run: Run, labels: PartLabels, progress: Progress = silent) -
     progress : callable
     """
     vary = run.training.vary
-    if "position" not in vary or len(run.particles) < FEWEST_PARTICLES:
-        return frozenset()
-    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: do slight ones move"))
+    if "position" not in vary or len(run.particles) < FEWEST_PARTICLES or not labels.n_parts:
+        return PartsByImages(labels, frozenset())
+    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"))
     images = PartsInImages(
         decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True
     )
-    return frozenset(modes_by_images(images))
+    modes = modes_by_images(images)
+    progress("parts: their borders", 0, 0)
+    borders = borders_by_images(images, modes)
+    return PartsByImages(replace(labels, labels=borders), frozenset(modes))
 
 
 def _as_decoded(

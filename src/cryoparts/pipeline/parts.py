@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.pipeline.motion import parts_that_move
+from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 from cryoparts.statistics.trusted import choose_sample
@@ -97,10 +96,11 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         min_part_size=options.min_part_size,
         seed=seed,
     )
-    progress("parts: null particles", 0, 0)
-    tested, labels = (
-        (None, found) if options.keep_flagged else _without_flagged(run, found, progress)
-    )
+    asked = ask_images(run, found, progress)
+    tested, labels = None, asked.labels
+    if not options.keep_flagged:
+        progress("parts: null particles", 0, 0)
+        tested, labels = _without_flagged(run, asked, progress)
     forgotten, downstream = _put_in_place(run, labels, options)
     if tested is not None:
         tested.save(run.directory.trust_path)
@@ -121,17 +121,17 @@ def describe_run_parts(run: Run) -> PartsFound:
 
 
 def _without_flagged(
-    run: Run, labels: PartLabels, progress: Progress
+    run: Run, asked: PartsByImages, progress: Progress
 ) -> tuple[NullTest | None, PartLabels]:
     """The parts without those that null particles show as well."""
     tested, kept = null_test(
         run,
-        labels,
+        asked.labels,
         drop=True,
-        moving=partial(parts_that_move, run, progress=progress),
+        moving=asked.moving,
         progress=counting(progress, "parts: null particles"),
     )
-    if tested is None and labels.n_parts:
+    if tested is None and asked.labels.n_parts:
         LOG.warning("too few particles to tell parts from noise by null particles")
     return tested, kept
 

@@ -206,6 +206,28 @@ class LeastSquares:
         model = self._images(unknowns, self._gaussians(self._offsets(unknowns)))
         return -0.5 * self.white.degrees * self._noise(model).log()
 
+    def slope_by_offsets(self, slopes_taken: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Where an image wants its Gaussians, at the highest posterior.
+
+        Returns
+        -------
+        Tensor, shape (B, U)
+            The unknowns.
+        Tensor, shape (B, N, channels)
+            Offsets that they decode to.
+        Tensor, shape (B, N, channels)
+            How the log-likelihood rises with each.
+        """
+        unknowns, _ = self._climbed(slopes_taken, most)
+        decoded = self._offsets(unknowns)
+        assert decoded is not None
+        with torch.enable_grad():
+            offsets = decoded.detach().requires_grad_()
+            noise = self._noise(self._images(unknowns, self._gaussians(offsets)))
+            likelihood = -0.5 * self.white.degrees * noise.log().sum()
+            (slope,) = torch.autograd.grad(likelihood, offsets)
+        return unknowns, offsets.detach(), slope
+
     def _climbed(self, slopes_taken: int, most: int) -> tuple[Tensor, LocalImages]:
         """The unknowns of the highest posterior, and the images about them."""
         unknowns = self._start()

@@ -16,7 +16,7 @@ far they may go is learned from the data (`pose_spread`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.image_model.losses import Objective
     from cryoparts.particles.pose_change import PoseSpread
+
+Result = TypeVar("Result")
 
 BATCH = 32
 """Particles at a time on the processor, in two groups that share slopes of the decoder."""
@@ -249,6 +251,29 @@ class ParticleRefinement:
         task = _LikelihoodEach(self, latent, pose, decoder_of, steps)
         return torch.cat([of for _, of in team().sweep(task, rows, self.batch_size(latent))])
 
+    def offset_slopes_each(
+        self,
+        latent: Tensor,
+        decoder_of: Callable[[NDArray[np.int64]], nn.Module],
+        rows: NDArray[np.int64],
+        steps: int,
+        pose: Tensor | None,
+        told: Callable[[OffsetSlopes], Result],
+    ) -> list[Result]:
+        """What is `told` of each batch of the particles `rows`: where images want Gaussians.
+
+        Parameters
+        ----------
+        latent, decoder_of, steps, pose
+            As in `refine_each`.
+        rows : int array, shape (n,)
+        told : callable
+            Makes of a batch's slopes, which are large, what is wanted of them. It can be sent
+            to another process.
+        """
+        task = _OffsetSlopesEach(self, latent, pose, decoder_of, steps, told)
+        return [of for _, of in team().sweep(task, rows, self.batch_size(latent))]
+
     def batch_size(self, latent: Tensor) -> int:
         """Particles at a time that memory and speed like, for latent vectors (n, Z)."""
         if latent.device.type == "cpu":
@@ -324,6 +349,43 @@ class _LikelihoodEach(_Each):
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Of the particles `rows`."""
         return self.problem(rows).log_likelihood(self.steps, STEPS_A_TANGENT)
+
+
+@dataclass(frozen=True)
+class OffsetSlopes:
+    """Where the images of B particles want their Gaussians.
+
+    Parameters
+    ----------
+    decoder : BatchDecoder
+        Of the batch.
+    latent : Tensor, shape (B, Z)
+        The best unknowns.
+    offsets : Tensor, shape (B, N, channels)
+        What these decode to.
+    slope : Tensor, shape (B, N, channels)
+        How the log-likelihood of the image rises with the offsets.
+    """
+
+    decoder: nn.Module
+    latent: Tensor
+    offsets: Tensor
+    slope: Tensor
+
+
+@dataclass(frozen=True)
+class _OffsetSlopesEach(_Each, Generic[Result]):
+    """What is told of the slopes by the offsets."""
+
+    told: Callable[[OffsetSlopes], Result]
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> Result:
+        """Of the particles `rows`."""
+        problem = self.problem(rows)
+        unknowns, offsets, slope = problem.slope_by_offsets(self.steps, STEPS_A_TANGENT)
+        latent = unknowns[:, : self.latent.shape[1]]
+        return self.told(OffsetSlopes(problem.refinement.decoder, latent, offsets, slope))
 
 
 @dataclass(frozen=True)

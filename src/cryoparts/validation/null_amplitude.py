@@ -143,7 +143,7 @@ class PartAgainstNull:
     null_ratio_high : float
         95% of resamples of the particles lie below this.
     moves_by_images : bool
-        Whether the images say that it moves. They are asked where the decoder's change is slight.
+        Whether the images say that it moves.
     """
 
     part: int
@@ -166,11 +166,6 @@ class PartAgainstNull:
             self.displacement_rms_angstrom,
             moves_by_images=self.moves_by_images,
         )
-
-    @property
-    def flagged_as_slight(self) -> bool:
-        """Whether it is flagged, and would not be if its change were larger."""
-        return self.flagged and self.null_ratio <= LARGEST_NULL_RATIO
 
 
 def compare_with_null(

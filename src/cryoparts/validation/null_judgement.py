@@ -110,7 +110,7 @@ def null_test(
     labels: PartLabels,
     *,
     drop: bool,
-    moving: Callable[[PartLabels], Collection[int]] | None = None,
+    moving: Collection[int] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NullTest | None, PartLabels]:
     """Judge the parts by null particles passed through the trained networks.
@@ -123,9 +123,8 @@ def null_test(
         Parts of its Gaussians.
     drop : bool
         Put flagged parts back into the core.
-    moving : callable, optional
-        Tells which of the parts move, by the images. It is asked where one would be flagged
-        because its change is slight.
+    moving : collection of int
+        Parts that move by the images: their change is not slight.
     progress : callable or None
         Told how many null particles are done.
 
@@ -146,9 +145,7 @@ def null_test(
     setup = replace(run.setup, split=run.trusted_split)
     null = null_decoder(run.decoder, setup, rows, seed, progress).decode()
     judged = compare_with_null(labels, data, null, measured, seed=seed)
-    if moving is not None and any(one.flagged_as_slight for one in judged):
-        told = moving(labels)
-        judged = [replace(one, moves_by_images=one.part in told) for one in judged]
+    judged = [replace(one, moves_by_images=one.part in moving) for one in judged]
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}
     kept = without_parts(labels, gone)
