@@ -101,13 +101,13 @@ def run_steps(
     begin("train")
     trained = train_run(run, resume=resume, epochs=epochs, progress=progress)
     yield StepDone("train", trained)
-    begin("parts")
-    yield StepDone("parts", find_parts(run, config.parts, progress))
-    if maps:
-        begin("masks")
-        yield StepDone("masks", write_masks(run))
-    parts = part_numbers(run)
     with run.decoder.keeping():
+        begin("parts")
+        yield StepDone("parts", find_parts(run, config.parts, progress))
+        if maps:
+            begin("masks")
+            yield StepDone("masks", write_masks(run))
+        parts = part_numbers(run)
         begin("motion")
         yield StepDone("motion", find_motion(run, None, progress))
         begin("composition")
