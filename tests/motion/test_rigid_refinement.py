@@ -309,6 +309,38 @@ def test_images_tell_a_motion_that_the_decoder_does_not_know(images):
     assert error_of(found, angles) < 0.5 * angles.std()
 
 
+def test_a_part_of_which_images_tell_nothing_is_at_rest_whatever_is_decoded(tmp_path):
+    """Else half maps of noise, moved by models that start from one molecule, would agree."""
+    random = np.random.default_rng(11)
+    angles = random.uniform(-20, 20, PARTICLES)
+
+    def at_rest(positions, optional):
+        return np.zeros((PARTICLES, len(positions), 3))
+
+    example = make_example(tmp_path / "run", CONFIG, 1e4, at_rest)
+    setup = prepare_training(example.run, CONFIG)
+    positions, optional = setup.model.positions, example.optional
+    decoded = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
+    decoded[:, optional] = turn(positions[optional].astype(float), AXIS, PIVOT, angles)
+    labels = PartLabels(
+        optional.astype(int), np.zeros((40, 2)), positions, np.zeros(40),
+        np.zeros(40), "pca", ("core", "part_1"),
+    )  # fmt: skip
+    motion = measure_motion(setup.model, labels, lambda r: Decoded(None, decoded[r]), PARTICLES)
+
+    def offsets_of(rows):
+        return moved_further(torch.zeros(len(rows), 40, 3), torch.as_tensor(decoded[rows]), VARY)
+
+    assert motion.parts[1].told
+    found = refine_motion(motion, labels, setup, offsets_of, VARY).parts[1]
+    assert not found.told
+    assert not found.screw.turns
+    np.testing.assert_allclose(found.motions.shift_angstrom, 0, atol=1e-9)
+    np.testing.assert_allclose(found.motions.rotation, np.eye(3)[None].repeat(PARTICLES, 0))
+    assert (found.signed_angle_degrees == 0).all()
+    assert found.motions.displacement_rms_angstrom.max() < 0.5 * np.abs(decoded).max()
+
+
 def test_what_stands_still_does_not_move_whatever_its_images_say(tmp_path):
 
     def displaced(positions, optional):

@@ -17,6 +17,7 @@ from cryoparts.parts.part_labels import PartLabels
 
 def motion(displacement: float, *, turns: bool = True) -> dict:
     return {
+        "told_by_the_images": True,
         "displacement_rms_angstrom": displacement,
         "residual_rms_angstrom": 0.5 * displacement,
         "screw": {"turns": turns},

@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cryoparts.at_rest.run_bodies import run_bodies
 from cryoparts.cli.main import main
 from cryoparts.io.mrc import read_map
+from cryoparts.motion.motion_files import read_part_motion
 from cryoparts.parts.edit_history import replaced_parts
+from cryoparts.pipeline.maps.at_rest import parts_that_move
 from cryoparts.run.run import Run
 from resting_run import BOX, PARTICLES, PIXEL, make_resting_run
 
@@ -96,6 +99,27 @@ def test_bodies_are_in_the_frame_of_the_poses(run):
     # from one place at rest, in the middle of all: not far from the model's
     np.testing.assert_allclose(rest, np.broadcast_to(rest[0], np.shape(rest)), atol=2e-3)
     assert np.linalg.norm(rest[0] - points, axis=1).max() < 2.0
+
+
+def test_a_part_of_which_images_tell_nothing_stays_where_the_poses_have_it(run, tmp_path):
+    """Motions that a model makes up would shape noise alike in both halves."""
+    copy = tmp_path / "run"
+    shutil.copytree(run.root, copy)
+    path = copy / "motion" / "motions.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert parts_that_move(Run.open(copy)) == ["part_1"]
+    content["parts"]["part_1"]["told_by_the_images"] = False
+    path.write_text(json.dumps(content), encoding="utf-8")
+    names, columns = read_part_motion(copy / "motion", 1)
+    still = pd.DataFrame(0.0, index=pd.Index(names, name="name"), columns=list(columns))
+    still.to_csv(copy / "motion" / "part_1.csv")
+    changed = Run.open(copy)
+    assert parts_that_move(changed) == []
+    (body,) = run_bodies(changed)
+    poses = changed.particles.poses
+    composed = body.motion.composed(poses)
+    np.testing.assert_allclose(composed.rotation, poses.rotation, atol=1e-6)
+    np.testing.assert_allclose(composed.shift_angstrom, poses.shift_angstrom, atol=1e-4)
 
 
 def test_what_is_missing_or_does_not_go_together_is_said(run, tmp_path, capsys):

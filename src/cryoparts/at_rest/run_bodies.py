@@ -63,14 +63,18 @@ def run_bodies(run: Run) -> tuple[Body, ...]:
     bodies = []
     for part in moving_parts(run):
         name = f"part_{part}"
-        motion = _motion(run, name, summary["parts"][name])
+        entry = summary["parts"][name]
+        motion = _motion(run, name, entry)
+        # where images tell nothing of a part, a model that moves it shapes their noise
+        told = entry.get("told_by_the_images", True)
+        moved = motion if core is None or not told else motion.followed_by(core)
         there = presence.get(part, np.ones(len(weight)))
         bodies.append(
             Body(
                 name,
                 labels.name(part),
                 np.flatnonzero(labels.members(part)),
-                motion if core is None else motion.followed_by(core),
+                moved,
                 np.where(there < LEAST_WEIGHT, 0.0, weight * there),
             )
         )

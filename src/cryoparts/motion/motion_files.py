@@ -54,6 +54,9 @@ class PartMotion:
     rigid_fraction : float
         Share of the part's mass that moves as one body: its misfit is less than
         twice the typical one.
+    told : bool
+        Whether images tell anything of the motion. If not, it is at rest in every particle,
+        whatever was decoded. True where they were not asked.
     """
 
     motions: RigidMotions
@@ -62,6 +65,7 @@ class PartMotion:
     relative_amplitude: FloatArray | None
     present: NDArray[np.bool_]
     rigid_fraction: float
+    told: bool = True
 
     def table(self, names: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
         """One row a particle, as in motion/part_1.csv."""

@@ -102,13 +102,15 @@ def refine_motion(
     modes = _chosen(decoded | modes_by_images(images))
     if not modes:
         return motion
-    refined, change = _refined(images, modes, progress)
+    refined, asked, change = _refined(images, modes, progress)
     moved = refined - coordinates_of(modes)
     parts = dict(motion.parts)
     for (part, found), columns in zip(modes.items(), columns_of(modes), strict=True):
-        parts[part] = _moved(
-            parts[part], moved[:, columns] @ found.modes, setup.forward.particles.image, seed
-        )
+        if asked[columns].any():
+            along = moved[:, columns] @ found.modes
+            parts[part] = _moved(parts[part], along, setup.forward.particles.image, seed)
+        else:
+            parts[part] = _at_rest(parts[part])
     return replace(motion, parts=parts, by_images=True, pose_change=change)
 
 
@@ -116,8 +118,11 @@ def _refined(
     images: PartsInImages,
     modes: dict[int, RigidModes],
     progress: Callable[[int, int], None] | None,
-) -> tuple[FloatArray, PoseChange | None]:
-    """The most probable coordinates (P, m) of modes, in their order, and poses along with them."""
+) -> tuple[FloatArray, NDArray[np.bool_], PoseChange | None]:
+    """The most probable coordinates (P, m) of modes, in their order, and poses along with them.
+
+    Of modes that images are not asked for (m,), since they tell nothing, coordinates are 0.
+    """
     likelihood, moved_parts, pose = images.along(modes)
     everyone = np.arange(len(images.setup.forward.particles))
     told = likelihood.information_each(
@@ -134,7 +139,7 @@ def _refined(
         refined[:, asked] = found.latent.cpu().numpy()
         if pose is not None:
             change = change_of(found, images.change.spread)
-    return refined, change
+    return refined, asked, change
 
 
 def _deforming(
@@ -181,6 +186,17 @@ def _those(
         for (part, m), own in zip(modes.items(), kept, strict=True)
         if own.any()
     }
+
+
+def _at_rest(part: PartMotion) -> PartMotion:
+    """The part without its rigid motion: the axis is of what was decoded, and means nothing."""
+    return replace(
+        part,
+        motions=_changed(part.motions, -screws_of(part.motions)),
+        screw=replace(part.screw, turns=False),
+        signed_angle_degrees=np.zeros_like(part.signed_angle_degrees),
+        told=False,
+    )
 
 
 def _moved(part: PartMotion, change: FloatArray, image: NDArray[np.int64], seed: int) -> PartMotion:

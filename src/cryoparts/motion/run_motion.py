@@ -267,6 +267,7 @@ def _part_summary(motion: PartMotion, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "particles_with_the_part": int(motion.present.sum()),
+        "told_by_the_images": motion.told,
         "mass_that_moves_as_one": motion.rigid_fraction,
         "displacement_rms_angstrom": _rms(there.displacement_rms_angstrom),
         "residual_rms_angstrom": _rms(there.residual_rms_angstrom),

@@ -164,7 +164,7 @@ def _moving(row: dict[str, str], motion: Mapping[str, Any] | None) -> dict[str, 
     if motion is None or row["kind"] not in ("present/absent", "slight"):
         return row
     moved = float(motion["displacement_rms_angstrom"])
-    if moved < DISPLACEMENT_CHANGES_ANGSTROM:
+    if moved < DISPLACEMENT_CHANGES_ANGSTROM or not motion["told_by_the_images"]:
         return row
     turns = bool(motion["screw"]["turns"])
     fades = (

@@ -245,10 +245,11 @@ class LeastSquares:
         # what steps have learned of the slopes overstates them along the way of the noise
         return unknowns, LocalImages(model, slopes)
 
-    def information(self) -> Tensor:
+    def information(self) -> tuple[Tensor, Tensor]:
         """What each image tells of each unknown (B, U) at the start: the inverse variance.
 
-        Without the prior, and of each unknown as if the others were known.
+        Without the prior, and of each unknown as if the others were known. And the scale of
+        the model (B,) at which it does, its own.
         """
         unknowns = self._start()
         offsets = self._offsets(unknowns)
@@ -257,7 +258,8 @@ class LeastSquares:
         everyone = torch.arange(len(unknowns), device=unknowns.device)
         products = local.products(everyone, self.data)
         _, curvature = products.slope_and_curvature(torch.zeros_like(unknowns), self._noise(model))
-        return curvature.diagonal(dim1=1, dim2=2)
+        power = model.square().sum(dim=1).clamp_min(1e-30)
+        return curvature.diagonal(dim1=1, dim2=2), (model * self.data).sum(dim=1) / power
 
     def _climb(
         self, local: LocalImages, unknowns: Tensor, score: Tensor, noise: Tensor, most: int

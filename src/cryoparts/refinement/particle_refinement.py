@@ -192,19 +192,26 @@ class ParticleRefinement:
     ) -> Tensor:
         """What the images of the particles `rows` tell of each unknown (n, Z): inverse variances.
 
+        At the scale that the model has in all of them together: at its own, one of noise, which
+        agrees with any model by chance, would tell as much of it.
+
         Parameters
         ----------
         latent, decoder_of, pose
             As in `refine_each`.
         rows : int array, shape (n,)
         """
-        found = []
+        found, scales = [], []
         for start in range(0, len(rows), self.batch_size(latent)):
             few = rows[start : start + self.batch_size(latent)]
             own = replace(self, decoder=decoder_of(few))
             problem = LeastSquares.of(own, latent[few], _start_pose(latent, pose, few), few)
-            found.append(problem.information()[:, : latent.shape[1]])
-        return torch.cat(found)
+            information, scale = problem.information()
+            found.append(
+                information[:, : latent.shape[1]] / scale.square().clamp_min(1e-30)[:, None]
+            )
+            scales.append(scale)
+        return torch.cat(found) * torch.cat(scales).mean().clamp_min(0.0).square()
 
     @torch.no_grad()
     def posterior_each(

@@ -185,14 +185,15 @@ def reconstruct_at_rest(
 
 
 def parts_that_move(run: Run) -> list[str]:
-    """Names of the parts that move by 1 Å (root mean square) at the least."""
+    """Names of the parts that move by 1 Å (root mean square) at the least, as images tell."""
     summary = run.motions
     if summary is None or not run.has_parts:
         return []
     return [
         str(part["name"])
         for part in summary["parts"].values()
-        if part["displacement_rms_angstrom"] >= DISPLACEMENT_CHANGES_ANGSTROM
+        if part.get("told_by_the_images", True)  # runs of earlier versions do not say
+        and part["displacement_rms_angstrom"] >= DISPLACEMENT_CHANGES_ANGSTROM
     ]
 
 
