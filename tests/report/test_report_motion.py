@@ -98,7 +98,7 @@ def test_the_findings_are_what_the_description_says(moving):
     kinds = {one.label: one.kind for one in (first, second)}
     assert kinds == {1: "moves", 2: "changes slightly"}
     path = moving.folder / "parts" / "description.csv"
-    told = {"screw": {"turns": True}, "displacement_rms_angstrom": 7.5}
+    told = {"screw": {"turns": True}, "displacement_rms_angstrom": 7.5, "told_by_the_images": True}
     told |= {"residual_rms_angstrom": 1.0, "signed_angle_degrees": {"deviation": 3.0}}
     # what images tell of a motion is written there
     describe_motions(path.parent, {"part_2": told})
