@@ -93,6 +93,15 @@ def test_it_says_whether_the_images_have_corrected_the_motions(moving):
     assert "most probable" in motion_section(read_run(moving.folder)).html
 
 
+def test_it_says_where_images_tell_no_motion(moving):
+    assert "images tell no motion" not in motion_section(read_run(moving.folder)).html
+    path = moving.folder / "motion" / "motions.json"
+    before = path.read_text()
+    path.write_text(before.replace('"told_by_the_images": true', '"told_by_the_images": false', 1))
+    assert path.read_text() != before
+    assert motion_section(read_run(moving.folder)).html.count("images tell no motion") == 1
+
+
 def test_the_findings_are_what_the_description_says(moving):
     first, second = findings(read_run(moving.folder))
     kinds = {one.label: one.kind for one in (first, second)}

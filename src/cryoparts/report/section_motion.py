@@ -173,6 +173,9 @@ def _motion(parts: PartLabels, part: int, content: dict[str, Any]) -> MotionRow:
     axis = ", ".join(f"{value:.2f}" for value in screw["axis"])
     pivot = ", ".join(f"{value:.0f}" for value in screw["pivot_angstrom"])
     low, high = angles["quantile_05"], angles["quantile_95"]
+    if not content.get("told_by_the_images", True):  # runs of earlier versions do not say
+        angle, rest = "at rest: images tell no motion", [""] * 6
+        return MotionRow(part_title(part, parts.name(part)), part_colour(part), angle, *rest)
     return MotionRow(
         title=part_title(part, parts.name(part)),
         colour=part_colour(part),

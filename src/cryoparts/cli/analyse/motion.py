@@ -14,6 +14,8 @@ from cryoparts.errors import InputError
 if TYPE_CHECKING:
     from cryoparts.pipeline.motion import MotionFound
 
+UNTOLD = "at rest: images tell none"
+
 
 def motion(
     run: RunFolder,
@@ -68,6 +70,9 @@ def show_motion(found: MotionFound | None) -> None:
         angles = one.signed_angle_degrees[one.present]
         axis = " ".join(f"{value:+.2f}" for value in screw.axis)
         pivot = " ".join(f"{value:.0f}" for value in screw.pivot)
+        if not one.told:
+            rows.append([labels.name(part), UNTOLD, "", "", "", ""])
+            continue
         rows.append(
             [
                 labels.name(part),
