@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from cryoparts.cli.analyse.motion import show_motion
 from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displacement, moved_further
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.motion import image_modes, rigid_refinement
@@ -25,6 +26,7 @@ from cryoparts.particles.pose_change import (
     pose_change_path,
 )
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.motion import MotionFound
 from cryoparts.refinement.particle_refinement import STEPS_A_TANGENT
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
@@ -309,7 +311,7 @@ def test_images_tell_a_motion_that_the_decoder_does_not_know(images):
     assert error_of(found, angles) < 0.5 * angles.std()
 
 
-def test_a_part_of_which_images_tell_nothing_is_at_rest_whatever_is_decoded(tmp_path):
+def test_a_part_of_which_images_tell_nothing_is_at_rest_whatever_is_decoded(tmp_path, capsys):
     """Else half maps of noise, moved by models that start from one molecule, would agree."""
     random = np.random.default_rng(11)
     angles = random.uniform(-20, 20, PARTICLES)
@@ -332,7 +334,10 @@ def test_a_part_of_which_images_tell_nothing_is_at_rest_whatever_is_decoded(tmp_
         return moved_further(torch.zeros(len(rows), 40, 3), torch.as_tensor(decoded[rows]), VARY)
 
     assert motion.parts[1].told
-    found = refine_motion(motion, labels, setup, offsets_of, VARY).parts[1]
+    refined = refine_motion(motion, labels, setup, offsets_of, VARY)
+    show_motion(MotionFound(refined, labels, "core"))
+    assert "images tell none" in capsys.readouterr().out
+    found = refined.parts[1]
     assert not found.told
     assert not found.screw.turns
     np.testing.assert_allclose(found.motions.shift_angstrom, 0, atol=1e-9)

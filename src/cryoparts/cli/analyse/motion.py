@@ -14,7 +14,7 @@ from cryoparts.errors import InputError
 if TYPE_CHECKING:
     from cryoparts.pipeline.motion import MotionFound
 
-UNTOLD = "at rest: images tell none"
+UNTOLD = "images tell none"
 
 
 def motion(
