@@ -38,7 +38,7 @@ ABOVE_MISFIT = 1.5
 """Two clusters are one part if joining them costs a Gaussian less than this multiple of what
 the parts leave unexplained of a Gaussian anyway.
 
-Measured on 13 simulated sets (a ribosome's segments, a transporter's domains; 3,200 and 12,800
+Measured on 14 simulated sets (a ribosome's segments, a transporter's domains; 3,200 and 12,800
 particles, with and without errors of the poses, junk, lost poses): pieces of the core that
 follow the errors of the poses, or of a part that deforms, are apart from it by 0.7 to 1.5 of
 it and now and then by 3; the faintest of the true parts by 3.9, most by 5 to 17. With 1 to 2
