@@ -45,6 +45,15 @@ class Decoded:
     displacements: np.ndarray
 
 
+def core_and_part(optional, positions):
+    """Labels of an example's Gaussians: the optional half is the part."""
+    still = np.zeros(40)
+    names = ("core", "part_1")
+    return PartLabels(
+        optional.astype(int), np.zeros((40, 2)), positions, still, still, "pca", names
+    )
+
+
 def fitted(case):
     return fit_rigid_motions(case.positions, case.displacements, case.masses)
 
@@ -164,10 +173,7 @@ def images(tmp_path_factory):
     setup = prepare_training(example.run, CONFIG)
     decoded = angles + 6 * random.normal(size=PARTICLES)
     moved = displaced(setup.model.positions, example.optional, decoded).astype(np.float32)
-    labels = PartLabels(
-        example.optional.astype(int), np.zeros((40, 2)), setup.model.positions, np.zeros(40),
-        np.zeros(40), "pca", ("core", "part_1"),
-    )  # fmt: skip
+    labels = core_and_part(example.optional, setup.model.positions)
     motion = measure_motion(setup.model, labels, lambda rows: Decoded(None, moved[rows]), PARTICLES)
 
     def offsets_of(rows):
@@ -324,10 +330,7 @@ def test_a_part_of_which_images_tell_nothing_is_at_rest_whatever_is_decoded(tmp_
     positions, optional = setup.model.positions, example.optional
     decoded = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
     decoded[:, optional] = turn(positions[optional].astype(float), AXIS, PIVOT, angles)
-    labels = PartLabels(
-        optional.astype(int), np.zeros((40, 2)), positions, np.zeros(40),
-        np.zeros(40), "pca", ("core", "part_1"),
-    )  # fmt: skip
+    labels = core_and_part(optional, positions)
     motion = measure_motion(setup.model, labels, lambda r: Decoded(None, decoded[r]), PARTICLES)
 
     def offsets_of(rows):
@@ -353,10 +356,7 @@ def test_what_stands_still_does_not_move_whatever_its_images_say(tmp_path):
 
     example = make_example(tmp_path / "run", CONFIG, 0.5, displaced)
     setup = prepare_training(example.run, CONFIG)
-    labels = PartLabels(
-        example.optional.astype(int), np.zeros((40, 2)), setup.model.positions, np.zeros(40),
-        np.zeros(40), "pca", ("core", "part_1"),
-    )  # fmt: skip
+    labels = core_and_part(example.optional, setup.model.positions)
     still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
     unmoved = measure_motion(
         setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES
@@ -395,10 +395,7 @@ def test_a_part_keeps_its_deformation_where_images_show_it(tmp_path, truly):
     if not truly:
         decoded = decoded + sheared(positions, optional, amount)
     decoded = decoded.astype(np.float32)
-    labels = PartLabels(
-        optional.astype(int), np.zeros((40, 2)), positions, np.zeros(40),
-        np.zeros(40), "pca", ("core", "part_1"),
-    )  # fmt: skip
+    labels = core_and_part(optional, positions)
     motion = measure_motion(setup.model, labels, lambda r: Decoded(None, decoded[r]), PARTICLES)
 
     def offsets_of(rows):

@@ -11,7 +11,7 @@ from cryoparts.at_rest.bodies import Body, BodyMotion
 from cryoparts.errors import InputError
 from cryoparts.inference.decode import particle_probability
 from cryoparts.io.names import rows_of_names
-from cryoparts.motion.motion_files import CORE, read_rigid_motion
+from cryoparts.motion.motion_files import CORE, is_told, read_rigid_motion
 from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def run_bodies(run: Run) -> tuple[Body, ...]:
         entry = summary["parts"][name]
         motion = _motion(run, name, entry)
         # where images tell nothing of a part, a model that moves it shapes their noise
-        told = entry.get("told_by_the_images", True)
-        moved = motion if core is None or not told else motion.followed_by(core)
+        moved = motion.followed_by(core) if core is not None and is_told(entry) else motion
         there = presence.get(part, np.ones(len(weight)))
         bodies.append(
             Body(

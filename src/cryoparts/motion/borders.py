@@ -20,7 +20,6 @@ from scipy.spatial import cKDTree
 from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, channel_slice, displacement
 from cryoparts.motion.moved_parts import MovedParts
 from cryoparts.parts.part_labels import CORE
-from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,8 +62,7 @@ def borders_by_images(images: PartsInImages, modes: dict[int, RigidModes]) -> In
     """
     labels: IntArray = images.labels.labels
     modes = dict(sorted(modes.items()))
-    anyone = np.any([motion.present for motion in images.motion.parts.values()], axis=0)
-    rows = evenly_spaced(np.flatnonzero(anyone), SAMPLE)
+    rows = images.sample(SAMPLE)
     if not modes or not len(rows):
         return labels
     numbers = np.array([CORE, *modes])

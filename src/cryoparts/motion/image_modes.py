@@ -19,7 +19,6 @@ import torch
 
 from cryoparts.motion.moved_parts import columns_of
 from cryoparts.rigid.rigid_modes import MOST_MODES, six_ways
-from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.statistics.hidden_normal import hidden_normal
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ def modes_by_images(images: PartsInImages) -> dict[int, RigidModes]:
     images : PartsInImages
     """
     parts = images.motion.parts
-    anyone = np.any([motion.present for motion in parts.values()], axis=0)
-    rows = evenly_spaced(np.flatnonzero(anyone), SAMPLE)
+    rows = images.sample(SAMPLE)
     if len(rows) < FEWEST:
         return {}
     numbers = list(parts)

@@ -159,6 +159,14 @@ def read_motion_summary(folder: Path) -> dict[str, Any] | None:
         return dict(content)
 
 
+def is_told(content: Mapping[str, Any]) -> bool:
+    """Whether images tell of a part's motion, by its entry in motions.json.
+
+    Runs of earlier versions do not say, and moved every part.
+    """
+    return bool(content.get("told_by_the_images", True))
+
+
 def read_part_motion(folder: Path, part: int) -> tuple[NDArray[np.str_], dict[str, FloatArray]]:
     """Names (P,) and columns (P,) of motion/part_k.csv.
 

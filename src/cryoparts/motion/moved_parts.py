@@ -18,6 +18,7 @@ from cryoparts.refinement.least_squares import BatchDecoder
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import about_given_poses
 from cryoparts.rigid.rigid_modes import screws_of
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.training.pose_rounds import start_of
 
 if TYPE_CHECKING:
@@ -240,6 +241,11 @@ class PartsInImages:
         if len(self.change):
             likelihood = about_given_poses(likelihood, self.change.spread)
         return likelihood, moved_parts, start_of(self.change, start)
+
+    def sample(self, most: int) -> NDArray[np.int64]:
+        """At most so many of the particles that have any of the parts, spread over the file."""
+        anyone = np.any([motion.present for motion in self.motion.parts.values()], axis=0)
+        return evenly_spaced(np.flatnonzero(anyone), most)
 
     @cached_property
     def change(self) -> PoseChange:

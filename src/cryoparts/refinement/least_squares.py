@@ -203,8 +203,7 @@ class LeastSquares:
     def log_likelihood(self, slopes_taken: int, most: int) -> Tensor:
         """Of each image (B,) at the highest posterior, at the best scale and strength of noise."""
         unknowns, _ = self._climbed(slopes_taken, most)
-        model = self._images(unknowns, self._gaussians(self._offsets(unknowns)))
-        return -0.5 * self.white.degrees * self._noise(model).log()
+        return self._likelihood(unknowns, self._offsets(unknowns))
 
     def slope_by_offsets(self, slopes_taken: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
         """Where an image wants its Gaussians, at the highest posterior.
@@ -223,9 +222,7 @@ class LeastSquares:
         assert decoded is not None
         with torch.enable_grad():
             offsets = decoded.detach().requires_grad_()
-            noise = self._noise(self._images(unknowns, self._gaussians(offsets)))
-            likelihood = -0.5 * self.white.degrees * noise.log().sum()
-            (slope,) = torch.autograd.grad(likelihood, offsets)
+            (slope,) = torch.autograd.grad(self._likelihood(unknowns, offsets).sum(), offsets)
         return unknowns, offsets.detach(), slope
 
     def _climbed(self, slopes_taken: int, most: int) -> tuple[Tensor, LocalImages]:
@@ -294,6 +291,11 @@ class LeastSquares:
     def _least_rise(self) -> float:
         decodes = self.held is None and not isinstance(self.refinement.decoder, BatchDecoder)
         return WORTH if decodes else WORTH_WITHOUT_DECODING
+
+    def _likelihood(self, unknowns: Tensor, offsets: Tensor | None) -> Tensor:
+        """Its logarithm (B,), less a constant, at the best scale and strength of noise."""
+        model = self._images(unknowns, self._gaussians(offsets))
+        return -0.5 * self.white.degrees * self._noise(model).log()
 
     def _noise(self, model: Tensor) -> Tensor:
         """Variance (B,) of each particle's noise, from what its model leaves over."""

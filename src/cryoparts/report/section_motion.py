@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cryoparts.figures.motion import motion_on_model, part_motion
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.motion.motion_files import read_motion_summary, read_part_motion
+from cryoparts.motion.motion_files import is_told, read_motion_summary, read_part_motion
 from cryoparts.palette import part_colour, part_title
 from cryoparts.parts.part_description import read_description, read_stability
 from cryoparts.report.environment import render
@@ -173,7 +173,7 @@ def _motion(parts: PartLabels, part: int, content: dict[str, Any]) -> MotionRow:
     axis = ", ".join(f"{value:.2f}" for value in screw["axis"])
     pivot = ", ".join(f"{value:.0f}" for value in screw["pivot_angstrom"])
     low, high = angles["quantile_05"], angles["quantile_95"]
-    if not content.get("told_by_the_images", True):  # runs of earlier versions do not say
+    if not is_told(content):
         angle, rest = "at rest: images tell no motion", [""] * 6
         return MotionRow(part_title(part, parts.name(part)), part_colour(part), angle, *rest)
     return MotionRow(

@@ -66,13 +66,13 @@ def show_motion(found: MotionFound | None) -> None:
     measured, labels, frame = found.motion, found.labels, found.frame
     rows = []
     for part, one in measured.parts.items():
+        if not one.told:
+            rows.append([labels.name(part), UNTOLD, "", "", "", ""])
+            continue
         screw, there = one.screw, one.motions.take(one.present)
         angles = one.signed_angle_degrees[one.present]
         axis = " ".join(f"{value:+.2f}" for value in screw.axis)
         pivot = " ".join(f"{value:.0f}" for value in screw.pivot)
-        if not one.told:
-            rows.append([labels.name(part), UNTOLD, "", "", "", ""])
-            continue
         rows.append(
             [
                 labels.name(part),

@@ -33,6 +33,7 @@ from cryoparts.config.steps import AtRestOptions
 from cryoparts.errors import InputError
 from cryoparts.export.at_rest_session import write_at_rest_session
 from cryoparts.io.map_frame import MapFrame
+from cryoparts.motion.motion_files import is_told
 from cryoparts.particles.original_images import OriginalImages
 from cryoparts.parts.part_kinds import DISPLACEMENT_CHANGES_ANGSTROM
 from cryoparts.parts.part_labels import CORE
@@ -192,8 +193,7 @@ def parts_that_move(run: Run) -> list[str]:
     return [
         str(part["name"])
         for part in summary["parts"].values()
-        if part.get("told_by_the_images", True)  # runs of earlier versions do not say
-        and part["displacement_rms_angstrom"] >= DISPLACEMENT_CHANGES_ANGSTROM
+        if is_told(part) and part["displacement_rms_angstrom"] >= DISPLACEMENT_CHANGES_ANGSTROM
     ]
 
 
