@@ -155,3 +155,34 @@ def test_names_of_differences():
     assert difference_name("state_1", "state_12") == "difference_1_minus_12"
     assert difference_name("frame_5", "frame_1") == "difference_5_minus_1"
     assert difference_name("selected", "rest") == "difference_selected_minus_rest"
+
+
+@pytest.mark.parametrize("options", [PLAIN, ReconstructionConfig(memory_gigabytes=1e-9)])
+def test_several_comparisons_are_the_same_whether_they_are_made_at_once_or_not(particles, options):
+    rows = np.arange(400)
+    compared = [
+        Comparison(
+            (Group("state_1", rows[k % 2 :: 2]), Group("state_2", rows[1 - k % 2 :: 2])),
+            (("state_1", "state_2"),),
+        )
+        for k in range(5)
+    ]
+    model_mask = mask_around(WHOLE.positions, BOX, PIXEL, radius_angstrom=2.5 * WHOLE.width)
+    alone, together = (
+        list(
+            reconstruct_groups(particles, compared, options, model_mask=model_mask, threads=threads)
+        )
+        for threads in (1, 4)
+    )
+    for one, other in zip(alone, together, strict=True):
+        for name, made in one.groups.items():
+            # threads sum images in another order
+            expected = made.reconstruction.map
+            found = other.groups[name].reconstruction.map
+            np.testing.assert_allclose(found, expected, atol=2e-5 * expected.std())
+        (difference,) = one.differences
+        np.testing.assert_allclose(
+            other.differences[difference].density,
+            one.differences[difference].density,
+            atol=1e-4 * one.groups["state_1"].reconstruction.map.std(),
+        )

@@ -7,7 +7,7 @@ import threading
 import pytest
 from scipy.fft import get_workers
 
-from cryoparts.reconstruction.map_threads import MOST_AT_ONCE, each_map
+from cryoparts.reconstruction.map_threads import MOST_AT_ONCE, ahead, each_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 64])
@@ -41,3 +41,37 @@ def test_what_one_raises_is_raised():
 
     with pytest.raises(ValueError, match="third"):
         each_map(fail, range(4), 2)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_results_made_ahead_come_in_the_order_of_the_items(at_once):
+    assert list(ahead(lambda n: n * n, iter(range(9)), at_once)) == [n * n for n in range(9)]
+    assert list(ahead(abs, [], at_once)) == []
+
+
+def test_as_many_are_made_ahead_as_asked_for():
+    together = threading.Barrier(3)
+    list(ahead(lambda _: together.wait(timeout=30), range(6), 3))
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_no_more_items_wait_than_are_made_at_once(at_once):
+    drawn = []
+    results = ahead(lambda n: n, (drawn.append(n) or n for n in range(20)), at_once)
+    for number, result in enumerate(results):
+        assert result == number
+        # one more waits for its turn where several are made; alone none is drawn too early
+        assert len(drawn) <= number + 1 + (at_once if at_once > 1 else 0)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_is_raised_ahead_is_raised_in_its_place(at_once):
+    def fail(number: int) -> int:
+        if number == 2:
+            raise ValueError("third")
+        return number
+
+    made = ahead(fail, range(4), at_once)
+    assert [next(made), next(made)] == [0, 1]
+    with pytest.raises(ValueError, match="third"):
+        next(made)

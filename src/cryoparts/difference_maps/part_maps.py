@@ -10,9 +10,9 @@ from cryoparts.difference_maps.difference_map import difference_map
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
 from cryoparts.reconstruction.fsc import resolution_at
-from cryoparts.reconstruction.half_maps import gather_half_maps, weighted_map
-from cryoparts.reconstruction.map_threads import each_map
-from cryoparts.reconstruction.passes import USUAL_GIGABYTES, images_read
+from cryoparts.reconstruction.half_maps import gather_half_sums, weighted_map
+from cryoparts.reconstruction.map_threads import MOST_AT_ONCE, ahead, each_map
+from cryoparts.reconstruction.passes import USUAL_GIGABYTES, images_read, is_one_pass
 from cryoparts.reconstruction.phase_randomisation import fsc_in_masks
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 from cryoparts.reconstruction.solvent_mask import solvent_mask
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import ReconstructionConfig
     from cryoparts.difference_maps.difference_map import DifferenceMap
-    from cryoparts.reconstruction.half_maps import HalfMaps, Reconstruction
+    from cryoparts.reconstruction.half_maps import HalfMaps, HalfSums, Reconstruction
     from cryoparts.reconstruction.phase_randomisation import FscCurves
     from cryoparts.reconstruction.sharpening import GuinierPlot
     from cryoparts.reconstruction.source import ImageSource
@@ -180,9 +180,10 @@ def reconstruct_groups(
     """
     if not all(comparison.filled for comparison in comparisons):
         raise InputError("state", "none of them has a particle", "Run `cryoparts focus` again.")
-    gathered = gather_half_maps(
+    chosen = _chosen(comparisons)
+    gathered = gather_half_sums(
         source,
-        _chosen(comparisons),
+        chosen,
         padding=options.padding,
         threads=threads,
         seed=seed,
@@ -190,9 +191,21 @@ def reconstruct_groups(
         device=device,
         progress=progress,
     )
-    for comparison in comparisons:
-        halves = {group.name: next(gathered) for group in comparison.filled}
-        yield _part_maps(comparison, halves, options, model_mask, given_mask, seed, threads)
+    at_once = 1
+    if is_one_pass(source, chosen, options.padding, _most_bytes(options)):
+        # maps that are worked on at a time are as many as of one comparison with many groups
+        at_once = max(1, min(threads, MOST_AT_ONCE // max(map(len, chosen))))
+
+    def made(each: tuple[Comparison, list[HalfSums]]) -> PartMaps:
+        comparison, sums = each
+        halves = {group.name: of.maps() for group, of in zip(comparison.filled, sums, strict=True)}
+        own = threads // at_once
+        return _part_maps(comparison, halves, options, model_mask, given_mask, seed, own)
+
+    summed = (
+        (comparison, [next(gathered) for _ in comparison.filled]) for comparison in comparisons
+    )
+    yield from ahead(made, summed, at_once)
 
 
 def images_to_read(

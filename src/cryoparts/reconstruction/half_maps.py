@@ -146,7 +146,43 @@ class Reconstruction:
         return ""
 
 
-def gather_half_maps(
+@dataclass(frozen=True)
+class HalfSums:
+    """What was summed of the two halves of a group's images.
+
+    Parameters
+    ----------
+    group : Chosen
+    first, second : FourierSums
+    padding : int
+        Of the sums.
+    pixel_size_angstrom : float
+    """
+
+    group: Chosen
+    first: FourierSums
+    second: FourierSums
+    padding: int
+    pixel_size_angstrom: float
+
+    def maps(self) -> HalfMaps:
+        """The two maps."""
+        half1, half2 = (
+            invert(s, _FLOOR * shell_mean_weight(s, self.padding), padding=self.padding)
+            for s in (self.first, self.second)
+        )
+        return HalfMaps(
+            half1,
+            half2,
+            self.first + self.second,
+            self.padding,
+            (self.first.n_images, self.second.n_images),
+            effective_count(self.group.all_weights),
+            self.pixel_size_angstrom,
+        )
+
+
+def gather_half_sums(
     source: ImageSource,
     sets: Sequence[Sequence[Chosen]],
     *,
@@ -156,7 +192,7 @@ def gather_half_maps(
     most_bytes: float = math.inf,
     device: torch.device = PROCESSOR,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[HalfMaps]:
+) -> Iterator[HalfSums]:
     """Back-project the particles of each half of every group, reading each image once.
 
     Parameters
@@ -182,7 +218,7 @@ def gather_half_maps(
 
     Yields
     ------
-    HalfMaps
+    HalfSums
         Of each group in turn.
 
     Raises
@@ -219,18 +255,33 @@ def gather_half_maps(
                     )
                     pair = first, second
                 assert pair is not None
-                yield _half_maps(group, pair, padding, source.pixel_size_angstrom)
+                yield HalfSums(group, *pair, padding, source.pixel_size_angstrom)
 
 
-def _half_maps(
-    group: Chosen, sums: tuple[FourierSums, FourierSums], padding: int, pixel: float
-) -> HalfMaps:
-    half1, half2 = (
-        invert(s, _FLOOR * shell_mean_weight(s, padding), padding=padding) for s in sums
+def gather_half_maps(
+    source: ImageSource,
+    sets: Sequence[Sequence[Chosen]],
+    *,
+    padding: int = 2,
+    threads: int = 1,
+    seed: int = 0,
+    most_bytes: float = math.inf,
+    device: torch.device = PROCESSOR,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[HalfMaps]:
+    """The maps of `gather_half_sums`, of each group in turn."""
+    gathered = gather_half_sums(
+        source,
+        sets,
+        padding=padding,
+        threads=threads,
+        seed=seed,
+        most_bytes=most_bytes,
+        device=device,
+        progress=progress,
     )
-    counts = (sums[0].n_images, sums[1].n_images)
-    effective = effective_count(group.all_weights)
-    return HalfMaps(half1, half2, sums[0] + sums[1], padding, counts, effective, pixel)
+    for sums in gathered:
+        yield sums.maps()
 
 
 def _halves(source: ImageSource, group: Chosen, seed: int) -> list[Chosen]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from scipy.fft import set_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,3 +39,27 @@ def each_map(run: Callable[[Item], Result], items: Iterable[Item], threads: int)
 
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(one, asked))
+
+
+def ahead(run: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Iterator[Result]:
+    """Results of `run` on every item, in their order, up to `at_once` of them being made.
+
+    Parameters
+    ----------
+    run : callable
+        Calls of it may overlap with each other and with what is done with the results.
+    items : iterable
+        Gone through by the caller's thread; with one at once, not ahead of the results.
+    at_once : int
+    """
+    if at_once <= 1:
+        yield from map(run, items)
+        return
+    begun: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        for item in items:
+            begun.append(pool.submit(run, item))
+            if len(begun) > at_once:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

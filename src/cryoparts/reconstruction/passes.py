@@ -101,6 +101,14 @@ def passes_over(
     return [*made, _pass(waiting)] if waiting else made
 
 
+def is_one_pass(
+    source: ImageSource, sets: Sequence[Sequence[Chosen]], padding: int, most_bytes: float
+) -> bool:
+    """Whether there is memory for the sums of all groups, each by itself."""
+    each = 2 * sums_bytes(source.box_size, padding)
+    return sum(map(len, sets)) * each <= most_bytes
+
+
 def affordable_gigabytes(asked: float | None, box_size: int, padding: int) -> float:
     """Memory (GB) for the Fourier sums: as asked for, at most half of what is left.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +13,12 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from cryoparts.parallel.current import team
 from cryoparts.seeds import Purpose, random_for, seed_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
@@ -44,7 +49,8 @@ def cluster(
     the cluster whose mean is nearest.
     """
     own = points if counted is None else points[counted]
-    fitted = _kmeans(own, min(n_states, len(own)), seed, n_init=10)
+    with _one_thread():
+        fitted = _kmeans(own, min(n_states, len(own)), seed, n_init=10)
     labels = fitted.labels_ if counted is None or counted.all() else fitted.predict(points)
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
@@ -78,15 +84,12 @@ def choose_number(points: FloatArray, seed: int, most: int = MOST_STATES) -> int
     if most < 2 or not (high > low).any():
         return 1
     inside = np.clip(points, low, high)  # a few outliers must not stretch the box
-    observed = _dispersion(inside, most, seed)
-    reference = np.stack(
-        [
-            _dispersion(rng.uniform(low, high, size=inside.shape), most, seed)
-            for _ in range(_REFERENCES)
-        ]
-    )
-    gap = reference.mean(axis=0) - observed
-    error = reference.std(axis=0) * np.sqrt(1 + 1 / _REFERENCES)
+    even = rng.uniform(low, high, size=(_REFERENCES, *inside.shape))
+    clouds = np.concatenate([inside[None], even])
+    found = team().sweep(_Dispersions(clouds, most, seed), np.arange(len(clouds)), 1)
+    observed, *reference = [dispersion for _, dispersion in found]
+    gap = np.mean(reference, axis=0) - observed
+    error = np.std(reference, axis=0) * np.sqrt(1 + 1 / _REFERENCES)
     best = int(gap.argmax())
     candidate = int(np.flatnonzero(gap >= gap[best] - 2 * error[best])[0]) + 1
     for number in range(candidate, 1, -1):
@@ -112,17 +115,33 @@ def _separated(points: FloatArray, labels: IntArray) -> bool:
     return True
 
 
-def _dispersion(points: FloatArray, most: int, seed: int) -> FloatArray:
-    """Log of the within-cluster sum of squares for 1 ... most clusters."""
-    inertia = [_kmeans(points, k, seed, n_init=3).inertia_ for k in range(1, most + 1)]
-    return np.log(np.maximum(inertia, 1e-300))
+@dataclass(frozen=True)
+class _Dispersions:
+    """How far the points of clouds (n, P, C) lie from the centres of 1 ... `most` clusters."""
+
+    clouds: FloatArray
+    most: int
+    seed: int
+
+    def __call__(self, numbers: NDArray[np.int64]) -> FloatArray:
+        """Log of the sum of squares (most,) within the clusters, over the clouds `numbers`."""
+        points = np.concatenate(self.clouds[numbers])
+        with _one_thread():
+            inertia = [
+                _kmeans(points, k, self.seed, n_init=3).inertia_ for k in range(1, self.most + 1)
+            ]
+        return np.log(np.maximum(inertia, 1e-300))
 
 
-def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> KMeans:
-    # one thread: so little work is slower on several, and the sums stay reproducible
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So little work is slower on several threads, and the sums stay reproducible."""
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         # fewer distinct points than clusters: then there are fewer clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(n_clusters=k, n_init=n_init, random_state=seed_for(seed, Purpose.STATES)).fit(
-            points
-        )
+        yield
+
+
+def _kmeans(points: FloatArray, k: int, seed: int, n_init: int) -> KMeans:
+    chosen = seed_for(seed, Purpose.STATES)
+    return KMeans(n_clusters=k, n_init=n_init, random_state=chosen).fit(points)

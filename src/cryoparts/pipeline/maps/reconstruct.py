@@ -279,10 +279,10 @@ def _make(
         device=inputs.device,
         progress=advance,
     )
-    frame = MapFrame.load(inputs.run.root)
+    frame, known = MapFrame.load(inputs.run.root), independence(inputs)
     results = []
     for each, maps in zip(wanted, made, strict=True):
-        notes = independence(inputs) | each.notes
+        notes = known | each.notes
         write_part_maps(each.folder, maps, inputs.surroundings, notes, frame, inputs.options)
         results.append(_result(each, maps))
     return tuple(results)
