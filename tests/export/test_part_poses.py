@@ -21,7 +21,7 @@ from cryoparts.particles.original_images import OriginalImages
 from cryoparts.particles.particle_set import ParticleSet
 from cryoparts.pipeline.maps.at_rest import reconstruct_at_rest
 from cryoparts.reconstruction.backprojection import Chosen
-from cryoparts.reconstruction.half_maps import gather_half_maps
+from cryoparts.reconstruction.half_maps import gather_half_sums
 from cryoparts.run.run import Run
 from resting_run import BOX, PARTICLES, make_resting_run
 
@@ -47,7 +47,7 @@ def run(tmp_path_factory) -> Run:
 
 def reconstructed(source: OriginalImages) -> np.ndarray:
     everyone = Chosen(np.arange(PARTICLES))
-    return next(gather_half_maps(source, [[everyone]])).unfiltered
+    return next(gather_half_sums(source, [[everyone]])).maps().unfiltered
 
 
 def same_map(density: np.ndarray, folder: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cryoparts.reconstruction.backprojection import Chosen, sums_bytes
-from cryoparts.reconstruction.half_maps import gather_half_maps
+from cryoparts.reconstruction.half_maps import gather_half_sums
 from cryoparts.reconstruction.insertion import FourierSums
 from cryoparts.reconstruction.passes import images_read, passes_over
 from toy_particles import ToyParticles, random_blobs, toy_particles
@@ -43,6 +43,10 @@ def sets():
     parts = [[Chosen(np.flatnonzero(s == k)) for k in range(s.max() + 1)] for s in states]
     window = np.linspace(0.1, 1, 60)
     return [*parts, [Chosen(np.arange(low, low + 60), window) for low in (0, 30)]]
+
+
+def gather_half_maps(*given, **options):
+    return (sums.maps() for sums in gather_half_sums(*given, **options))
 
 
 def inserted_alone(particles, sets):

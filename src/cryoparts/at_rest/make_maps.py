@@ -13,7 +13,7 @@ from cryoparts.at_rest.ownership import shares
 from cryoparts.at_rest.regions import Quality, Volumes
 from cryoparts.errors import InputError
 from cryoparts.reconstruction.backprojection import PROCESSOR, Chosen
-from cryoparts.reconstruction.half_maps import gather_half_maps
+from cryoparts.reconstruction.half_maps import gather_half_sums
 from cryoparts.reconstruction.local_resolution import local_resolution
 from cryoparts.reconstruction.map_threads import each_map
 from cryoparts.reconstruction.passes import USUAL_GIGABYTES, images_read
@@ -190,7 +190,7 @@ def make_maps(
         Called with the number of images of each batch done; see `images_to_read`.
     """
     box, pixel, seed = source.box_size, source.pixel_size_angstrom, making.seed
-    gathered = gather_half_maps(
+    summed = gather_half_sums(
         source,
         [groups.all],
         padding=making.padding,
@@ -200,6 +200,7 @@ def make_maps(
         device=making.device,
         progress=progress,
     )
+    gathered = (sums.maps() for sums in summed)
     consensus = Volumes.of(next(gathered))
     bodies = {body.name: Volumes.of(next(gathered)) for body, _ in groups.bodies}
     effective = {body.name: effective_count(c.all_weights) for body, c in groups.bodies}

@@ -258,32 +258,6 @@ def gather_half_sums(
                 yield HalfSums(group, *pair, padding, source.pixel_size_angstrom)
 
 
-def gather_half_maps(
-    source: ImageSource,
-    sets: Sequence[Sequence[Chosen]],
-    *,
-    padding: int = 2,
-    threads: int = 1,
-    seed: int = 0,
-    most_bytes: float = math.inf,
-    device: torch.device = PROCESSOR,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[HalfMaps]:
-    """The maps of `gather_half_sums`, of each group in turn."""
-    gathered = gather_half_sums(
-        source,
-        sets,
-        padding=padding,
-        threads=threads,
-        seed=seed,
-        most_bytes=most_bytes,
-        device=device,
-        progress=progress,
-    )
-    for sums in gathered:
-        yield sums.maps()
-
-
 def _halves(source: ImageSource, group: Chosen, seed: int) -> list[Chosen]:
     halves = split_halves(source.half_set[group.rows], seed)
     return [group.take(halves == half) for half in (1, 2)]
@@ -352,7 +326,7 @@ def reconstruct_half_maps(
     mask: ArrayLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Reconstruction:
-    """Half maps, their FSC and the Wiener-filtered map: `gather_half_maps`, `weighted_map`.
+    """Half maps, their FSC and the Wiener-filtered map: `gather_half_sums`, `weighted_map`.
 
     Raises
     ------
@@ -363,10 +337,10 @@ def reconstruct_half_maps(
         np.asarray(indices, dtype=np.int64),
         None if weights is None else np.asarray(weights, dtype=np.float64),
     )
-    (halves,) = gather_half_maps(
+    (sums,) = gather_half_sums(
         source, [[group]], padding=padding, threads=threads, seed=seed, progress=progress
     )
-    return weighted_map(halves, mask, seed=seed)
+    return weighted_map(sums.maps(), mask, seed=seed)
 
 
 def split_halves(half_set: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
