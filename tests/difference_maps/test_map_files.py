@@ -186,3 +186,8 @@ def test_several_comparisons_are_the_same_whether_they_are_made_at_once_or_not(p
             one.differences[difference].density,
             atol=1e-4 * one.groups["state_1"].reconstruction.map.std(),
         )
+
+
+def test_of_no_comparison_there_are_no_maps(particles):
+    no_mask = np.ones((particles.box_size,) * 3)
+    assert not list(reconstruct_groups(particles, [], PLAIN, model_mask=no_mask))

@@ -194,7 +194,7 @@ def reconstruct_groups(
     at_once = 1
     if is_one_pass(source, chosen, options.padding, _most_bytes(options)):
         # maps that are worked on at a time are as many as of one comparison with many groups
-        at_once = max(1, min(threads, MOST_AT_ONCE // max(map(len, chosen))))
+        at_once = max(1, min(threads, MOST_AT_ONCE // max(map(len, chosen), default=1)))
 
     def made(each: tuple[Comparison, list[HalfSums]]) -> PartMaps:
         comparison, sums = each
