@@ -171,3 +171,12 @@ def test_particles_that_do_not_count_change_no_level():
     np.testing.assert_allclose(both.probability[: len(amplitude)], clean.probability, atol=1e-12)
     assert (both.level_absent, both.level_present) == (clean.level_absent, clean.level_present)
     assert both.occupancy == clean.occupancy
+
+
+@pytest.mark.parametrize("usual", [0.0, 1.0])
+def test_a_few_that_show_more_have_the_part_unless_all_others_have_it_too(usual):
+    """Neighbours lie over a part that is always there; another is there in few particles."""
+    _, x, v = mixture(3, count=5000, share=0.01, absent=usual, present=usual + 1.4)
+    found = fit_presence(x, v)
+    assert found.change == ("always there" if usual else "present or absent")
+    assert found.occupancy == pytest.approx(1.0 if usual else 0.01, abs=0.005)

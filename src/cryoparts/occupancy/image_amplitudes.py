@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from cryoparts.config import TrainingConfig
     from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.image_model.forward_model import ParticleBatch
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.parts.part_labels import PartLabels
 
@@ -89,6 +90,7 @@ def measure_amplitudes(
     displacements_of: DisplacementsOf | None = None,
     progress: Callable[[int, int], None] | None = None,
     counted: NDArray[np.bool_] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> ImageAmplitudes:
     """Measure every part's amplitude in every particle image of a run.
 
@@ -112,6 +114,8 @@ def measure_amplitudes(
         Told the particles done, and their total.
     counted : bool array, shape (P,), optional
         Particles that noise and common scale are measured on. Default: all.
+    rows : int array, shape (n,), optional
+        Particles that are measured, at least one of them counted. Default: all.
 
     Raises
     ------
@@ -120,13 +124,14 @@ def measure_amplitudes(
     """
     if labels.n_parts == 0:
         raise ValueError("there is no part to measure")
-    fit = _Fit(particles, model, labels, config, displacements_of)
-    count = len(particles)
-    usual = np.arange(count) if counted is None else np.flatnonzero(counted)
-    noise = fit.measure_noise(usual)
+    fit = PartsFit(particles, model, labels, config, displacements_of)
+    asked = np.arange(len(particles)) if rows is None else rows
+    count = len(asked)
+    usual = np.arange(count) if counted is None else np.flatnonzero(counted[asked])
+    noise = fit.measure_noise(asked[usual])
     amplitude = np.empty((count, fit.groups))
     covariance = np.empty((count, fit.groups, fit.groups))
-    solved = team().sweep(partial(fit.solve, noise=noise), np.arange(count), BATCH, progress)
+    solved = team().sweep(partial(fit.solve, noise=noise), asked, BATCH, progress)
     for place, found in solved:
         amplitude[place], covariance[place] = found
     scale = np.full(count, 1.0)
@@ -136,7 +141,7 @@ def measure_amplitudes(
     else:  # nothing is always there: the upper quartile of all parts is the best guess
         scale *= max(float(np.quantile(amplitude[usual], 0.75)), 1e-30)
     return ImageAmplitudes(
-        names=particles.names,
+        names=particles.names[asked],
         amplitude=amplitude / scale[:, None],
         covariance=covariance / (scale**2)[:, None, None],
     )
@@ -152,14 +157,14 @@ def _shrunk_scale(core: FloatArray, variance: FloatArray, usual: NDArray[np.int6
 
 
 @dataclass(frozen=True)
-class _Noise:
+class FitNoise:
     """Inverse noise power (M,) of the frequencies used, and the factor of the covariances."""
 
     weights: Tensor
     inflation: float
 
 
-class _Fit:
+class PartsFit:
     """Least squares of images by the parts' projections, over the frequencies of the band."""
 
     def __init__(
@@ -191,13 +196,42 @@ class _Fit:
         self.amplitudes = torch.as_tensor(model.amplitudes, device=device)
         self.widths = torch.as_tensor(model.widths, device=device)
 
+    def slopes(self, rows: NDArray[np.int64], noise: FitNoise) -> Tensor:
+        """Of each image's log-likelihood (B, N), by the amplitude of each Gaussian.
+
+        Where the parts' amplitudes are those that fit the image best; in units of the
+        neutral model's.
+        """
+        batch, positions = self.forward.batch(rows), self._placed(rows)
+        images, templates = self._fitted(batch, positions)
+        residual = _least_squares(images, templates, noise.weights)[2]
+        shape = (len(rows), len(self.amplitudes))
+        relative = torch.ones(shape, device=positions.device, requires_grad=True)
+        whole = project(
+            positions.expand(*shape, 3),
+            self.amplitudes * relative,
+            self.widths,
+            batch.rotation,
+            self.box,
+            self.pixel,
+        )
+        seen = (whole * batch.ctf).flatten(1)[:, self.inside]
+        agreement = (residual.conj() * seen).real * noise.weights
+        return torch.autograd.grad(agreement.sum(), relative)[0]
+
+    def _placed(self, rows: NDArray[np.int64]) -> Tensor:
+        """Positions (N, 3) or (B, N, 3) of the Gaussians in these particles."""
+        if self.displacements_of is None:
+            return self.positions
+        moved = self.displacements_of(rows)
+        return self.positions + torch.as_tensor(moved).to(self.positions)
+
     def inputs(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Images (B, M) and templates (B, G, M) at the frequencies used."""
-        batch = self.forward.batch(rows)
-        positions = self.positions
-        if self.displacements_of is not None:
-            moved = self.displacements_of(rows)
-            positions = positions + torch.as_tensor(moved).to(positions)
+        return self._fitted(self.forward.batch(rows), self._placed(rows))
+
+    def _fitted(self, batch: ParticleBatch, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """As `inputs`, of the particles of a batch, with the Gaussians at positions."""
         templates = torch.stack(
             [
                 project(
@@ -215,7 +249,7 @@ class _Fit:
         templates = templates * batch.ctf[:, None]
         return batch.data.flatten(1)[:, self.inside], templates.flatten(2)[:, :, self.inside]
 
-    def measure_noise(self, usual: NDArray[np.int64]) -> _Noise:
+    def measure_noise(self, usual: NDArray[np.int64]) -> FitNoise:
         """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
         sample = evenly_spaced(usual, NOISE_SAMPLE)
         rings = ring_count(self.box)
@@ -225,7 +259,7 @@ class _Fit:
         mean = power / number.clamp_min(1.0)
         floor = 1e-6 * float(mean.max()) + 1e-30
         weights = (self.pairs / mean.clamp_min(floor)[self.ring]).float()
-        return _Noise(weights, self._inflation(sample, weights))
+        return FitNoise(weights, self._inflation(sample, weights))
 
     def _left_over(self, rows: NDArray[np.int64]) -> Tensor:
         """Power (M,) that an unweighted fit leaves over, summed over the particles."""
@@ -257,7 +291,7 @@ class _Fit:
         total = float((amplitudes[:, None] @ normal @ amplitudes[..., None]).sum())
         return total, len(rows) * self.groups - _common(templates, own, weights)
 
-    def solve(self, rows: NDArray[np.int64], noise: _Noise) -> tuple[FloatArray, FloatArray]:
+    def solve(self, rows: NDArray[np.int64], noise: FitNoise) -> tuple[FloatArray, FloatArray]:
         """Amplitudes (B, G) and their covariances (B, G, G)."""
         images, templates = self.inputs(rows)
         amplitudes, normal, residual = _least_squares(images, templates, noise.weights)

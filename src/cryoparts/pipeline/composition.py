@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryoparts.io.atomic import write_together
+from cryoparts.occupancy.borders import borders_by_presence
 from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
 from cryoparts.pipeline.progress import Progress, counting, silent
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.inference.decode import TrainedDecoder
+    from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
 
 POPULATIONS = "populations.csv"
@@ -53,6 +55,28 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
         found.save(new)
         save_populations(new / POPULATIONS, _populations(run))
     return found
+
+
+def ask_borders(run: Run, labels: PartLabels, *, moving: bool) -> PartLabels:
+    """The parts, with Gaussians at the borders where they come and go, by a sample of the images.
+
+    Parameters
+    ----------
+    run : Run
+    labels : PartLabels
+        They need not be the run's.
+    moving : bool
+        Whether any part moves: then they are looked for where the networks see them.
+    """
+    borders = borders_by_presence(
+        run.particles,
+        run.model,
+        labels,
+        run.training,
+        _Displacements(run.decoder) if moving else None,
+        is_trusted(run.particle_weights),
+    )
+    return replace(labels, labels=borders)
 
 
 def keep_populations(run: Run) -> None:

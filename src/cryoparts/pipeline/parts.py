@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.pipeline.composition import ask_borders
 from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
@@ -97,6 +98,9 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         seed=seed,
     )
     asked = ask_images(run, found, progress)
+    progress("parts: their borders", 0, 0)
+    borders = ask_borders(run, asked.labels, moving=bool(asked.moving))
+    asked = replace(asked, labels=borders)
     tested, labels = None, asked.labels
     if not options.keep_flagged:
         progress("parts: null particles", 0, 0)
