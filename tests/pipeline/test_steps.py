@@ -14,6 +14,7 @@ from cryoparts.pipeline.steps import run_steps
 from cryoparts.pipeline.trust import judge_trust
 from cryoparts.run.result_options import kept_options
 from cryoparts.run.run import Run
+from cryoparts.validation.null_judgement import NULL_TEST
 from training_example import make_example
 
 CONFIG = TrainingConfig(
@@ -89,3 +90,13 @@ def test_trust_finds_parts_again_with_the_options_of_the_parts_that_are_there(ma
     _mark_the_optional_half(run, run.parts.labels >= 0)
     judge_trust(Run.open(run.root))
     assert asked == [("pca", 9, 40)]
+
+
+@pytest.mark.parametrize("moving", [frozenset(), frozenset({1})])
+def test_trust_asks_the_images_whether_parts_that_were_edited_move(made, monkeypatch, moving):
+    run, _, _ = made
+    _mark_the_optional_half(run, np.arange(len(run.model)) % 2 == 0)  # not what was judged before
+    (run.directory.trust_path / NULL_TEST).unlink(missing_ok=True)
+    monkeypatch.setattr("cryoparts.pipeline.trust.moving_parts", lambda *_: moving)
+    tested = judge_trust(Run.open(run.root)).null_test
+    assert [one.moves_by_images for one in tested.parts] == [bool(moving)]

@@ -144,17 +144,30 @@ def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> Par
         With the parts that are asked about; they need not be the run's.
     progress : callable
     """
-    vary = run.training.vary
-    if "position" not in vary or len(run.particles) < FEWEST_PARTICLES or not labels.n_parts:
+    images = _parts_in_images(run, labels, progress)
+    if images is None:
         return PartsByImages(labels, frozenset())
-    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"))
-    images = PartsInImages(
-        decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True
-    )
     modes = modes_by_images(images)
     progress("parts: their borders", 0, 0)
     borders = borders_by_images(images, modes)
     return PartsByImages(replace(labels, labels=borders), frozenset(modes))
+
+
+def moving_parts(run: Run, labels: PartLabels, progress: Progress = silent) -> frozenset[int]:
+    """Which parts move by the images, as `ask_images` has it; borders stay as they are."""
+    images = _parts_in_images(run, labels, progress)
+    return frozenset() if images is None else frozenset(modes_by_images(images))
+
+
+def _parts_in_images(run: Run, labels: PartLabels, progress: Progress) -> PartsInImages | None:
+    """The parts where the networks see them; None where no motion can be told."""
+    vary = run.training.vary
+    if "position" not in vary or len(run.particles) < FEWEST_PARTICLES or not labels.n_parts:
+        return None
+    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"))
+    return PartsInImages(
+        decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True
+    )
 
 
 def _as_decoded(

@@ -11,6 +11,7 @@ from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import write_table
 from cryoparts.parts.stability import stability_over_subsamples
+from cryoparts.pipeline.motion import moving_parts
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.statistics.trusted import choose_sample
 from cryoparts.validation.leakage import Leak, as_columns, beyond_mass, measure_leaks
@@ -28,8 +29,6 @@ from cryoparts.validation.trained_again import TrainedAgain, compare_trainings
 from cryoparts.validation.trust_record import SUMMARY, PartTrust, TrustRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
     from cryoparts.training.trainer import Progress as TrainingProgress
@@ -89,7 +88,7 @@ def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     """
     labels, folder = run.parts, run.directory.trust_path
     progress("trust: null particles", 0, 0)
-    tested = _null_test(run, labels, counting(progress, "trust: null particles"))
+    tested = _null_test(run, labels, progress)
     progress("trust: what predicts the imaging", 0, 0)
     leaks = _leaks(run, labels)
     progress("trust: parts of subsamples", 0, 0)
@@ -104,12 +103,18 @@ def judge_trust(run: Run, progress: Progress = silent) -> TrustFound:
     return TrustFound(record, tested, tuple(leaks))
 
 
-def _null_test(run: Run, labels: PartLabels, shown: Callable[[int, int], None]) -> NullTest | None:
+def _null_test(run: Run, labels: PartLabels, progress: Progress) -> NullTest | None:
     """The test that was made when the parts were found, or a new one if they are others."""
     known = NullTest.load(run.directory.trust_path)
     if known is not None and known.labels == labels_checksum(labels):
         return known
-    tested, _ = null_test(run, labels, drop=False, progress=shown)
+    tested, _ = null_test(
+        run,
+        labels,
+        drop=False,
+        moving=moving_parts(run, labels, progress),
+        progress=counting(progress, "trust: null particles"),
+    )
     if tested is not None:
         tested.save(run.directory.trust_path)
     return tested
