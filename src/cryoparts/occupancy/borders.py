@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 SAMPLE = 4096
 """Particles that are asked: half of them find nearly as much (see benchmarks/choices.md)."""
 
+FEWEST = 100
+"""Particles: fewer say nothing of single Gaussians."""
+
 ROUNDS = 2
 """A border that has moved by one Gaussian may move by another."""
 
@@ -77,7 +80,7 @@ def borders_by_presence(
     given: IntArray = labels.labels
     everyone = np.ones(len(particles), dtype=bool) if counted is None else counted
     rows = _stretches(len(particles))
-    if labels.n_parts == 0 or not everyone[rows].any():
+    if labels.n_parts == 0 or everyone[rows].sum() < FEWEST:
         return given
     measured = measure_amplitudes(
         particles, model, labels, config, displacements_of, counted=everyone, rows=rows
@@ -97,16 +100,12 @@ def borders_by_presence(
     now = given
     for _ in range(ROUNDS):
         forth = drawn(now)
-        tried = _tried(forth, now, near, seen.parts)
+        tried = _held(given, _tried(forth, now, near, seen.parts), seen.parts)
         if np.array_equal(tried, now):
             break
         back = drawn(tried)
         stays = forth.gain(now, tried) > back.gain(tried, now)
         now = np.where((tried != now) & stays, tried, now)
-    for part in seen.parts:
-        own = given == part
-        if (now[own] == part).sum() < KEPT * own.sum():
-            now = np.where(own, part, now)
     return now
 
 
@@ -126,6 +125,15 @@ def _tried(drawn: _Drawn, now: IntArray, near: IntArray, parts: IntArray) -> Int
     wanted, unwanted = drawn.errors_with(among, np.inf), -drawn.errors_with(own, -np.inf)
     gain = np.where(open_to & (wanted > SURE) & (unwanted > SURE), drawn.gain(own, among), -np.inf)
     return np.where(gain.max(axis=0) > -np.inf, among[gain.argmax(axis=0), 0], now)
+
+
+def _held(given: IntArray, tried: IntArray, parts: IntArray) -> IntArray:
+    """What is tried, but for the Gaussians of parts that would lose too many."""
+    for part in parts:
+        own = given == part
+        if (tried[own] == part).sum() < KEPT * own.sum():
+            tried = np.where(own, part, tried)
+    return tried
 
 
 @dataclass(frozen=True)
