@@ -105,7 +105,7 @@ def test_particles_that_do_not_count_say_nothing(imaged):
     np.testing.assert_array_equal(asked(junk, wrong, counted=counted), expected)
 
 
-def test_a_part_that_would_lose_too_many_gaussians_keeps_them(imaged, monkeypatch):
+def test_a_part_loses_no_more_than_a_share_of_its_gaussians(imaged, monkeypatch):
     right = np.array(imaged.labels.labels)
     wrong = np.where(right == 1, CORE, right)
     wrong[nearest(imaged, 1, 0, 17)] = 1
@@ -113,7 +113,7 @@ def test_a_part_that_would_lose_too_many_gaussians_keeps_them(imaged, monkeypatc
     stayed = (asked(imaged, wrong) == 1)[wrong == 1].mean()
     assert 0.5 <= stayed < 0.6
     monkeypatch.setattr("cryoparts.occupancy.borders.KEPT", 0.6)
-    assert (asked(imaged, wrong)[wrong == 1] == 1).all()
+    assert (asked(imaged, wrong) == 1)[wrong == 1].mean() >= 0.6
 
 
 def test_gaussians_are_looked_for_where_they_have_moved_to(imaged):
