@@ -112,7 +112,7 @@ def test_a_part_loses_no_more_than_a_share_of_its_gaussians(imaged, monkeypatch)
     wrong[nearest(imaged, 0, 1, 20)] = 1
     stayed = (asked(imaged, wrong) == 1)[wrong == 1].mean()
     assert 0.5 <= stayed < 0.6
-    monkeypatch.setattr("cryoparts.occupancy.borders.KEPT", 0.6)
+    monkeypatch.setattr("cryoparts.parts.moved_borders.KEPT", 0.6)
     assert (asked(imaged, wrong) == 1)[wrong == 1].mean() >= 0.6
 
 

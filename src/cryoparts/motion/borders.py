@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, channel_slice, displacement
 from cryoparts.motion.moved_parts import MovedParts
+from cryoparts.parts.moved_borders import most_kept, neighbours
 from cryoparts.parts.part_labels import CORE
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ PATCH = 8
 
 SURE = 4.0
 """Errors, of the mean over the particles, by which a slope must differ from 0."""
-
-KEPT = 0.5
-"""Share of its Gaussians that a part keeps at the least. Of one that would lose more, the images
-say that it is no part, and nothing of its border."""
 
 
 def borders_by_images(images: PartsInImages, modes: dict[int, RigidModes]) -> IntArray:
@@ -76,12 +72,7 @@ def borders_by_images(images: PartsInImages, modes: dict[int, RigidModes]) -> In
     every = np.arange(len(labels))
     before = np.searchsorted(numbers, np.where(asked, labels, CORE))
     stays = forth.slope.max(axis=0, initial=0.0, where=sure > 0) > back.slope[before, every]
-    found = np.where(stays, tried, labels)
-    for part in np.unique(labels):
-        own = labels == part
-        if (found[own] == part).sum() < KEPT * own.sum():
-            found[own] = part
-    return found
+    return most_kept(labels, np.where(stays, tried, labels), np.unique(labels))
 
 
 @dataclass(frozen=True)
@@ -106,12 +97,11 @@ class _Drawn:
         """By the images of the particles `rows`."""
         likelihood, moved_parts, pose = images.along(modes)
         neutral = images.setup.model.positions
-        near = cKDTree(neutral).query(neutral, k=min(PATCH, len(neutral)))[1]
         device = images.setup.forward.device
         told = _Sums(
             torch.as_tensor(neutral, dtype=torch.float32, device=device),
             torch.as_tensor(images.motion.rest, dtype=torch.float32, device=device),
-            torch.as_tensor(near.reshape(len(neutral), -1), device=device),
+            torch.as_tensor(neighbours(neutral, PATCH), device=device),
             images.vary,
         )
         batches = likelihood.offset_slopes_each(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from cryoparts.occupancy.composition import find_composition
 from cryoparts.occupancy.image_amplitudes import BATCH, PartsFit, measure_amplitudes
 from cryoparts.parallel.current import team
+from cryoparts.parts.moved_borders import most_kept, neighbours
 from cryoparts.parts.part_labels import CORE
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 SAMPLE = 4096
-"""Particles that are asked: half of them find nearly as much (see benchmarks/choices.md)."""
+"""Particles that are asked: of twice as many a little more is found (see benchmarks/choices.md)."""
 
 FEWEST = 100
 """Particles: fewer say nothing of single Gaussians."""
@@ -49,10 +49,6 @@ NEAR = 8
 
 SURE = 2.0
 """Errors by which a Gaussian must be wanted with another part, and unwanted with its own."""
-
-KEPT = 0.5
-"""Share of its Gaussians that a part keeps at the least. Of one that would lose more, the images
-say that it is no part, and nothing of its border."""
 
 FEWEST_APART = 1e-3
 """Of the variance of a part's presence, which the other parts' presence does not tell."""
@@ -89,8 +85,7 @@ def borders_by_presence(
     seen = _Seen.of(found.probability, found.optional, rows, everyone[rows])
     if not len(seen.parts):
         return given
-    near = cKDTree(model.positions).query(model.positions, k=min(NEAR, len(model)))[1]
-    near = near.reshape(len(model), -1)
+    near = neighbours(model.positions, NEAR)
 
     def drawn(now: IntArray) -> _Drawn:
         parts = replace(labels, labels=now)
@@ -100,7 +95,7 @@ def borders_by_presence(
     now = given
     for _ in range(ROUNDS):
         forth = drawn(now)
-        tried = _held(given, _tried(forth, now, near, seen.parts), seen.parts)
+        tried = most_kept(given, _tried(forth, now, near, seen.parts), seen.parts)
         if np.array_equal(tried, now):
             break
         back = drawn(tried)
@@ -125,15 +120,6 @@ def _tried(drawn: _Drawn, now: IntArray, near: IntArray, parts: IntArray) -> Int
     wanted, unwanted = drawn.errors_with(among, np.inf), -drawn.errors_with(own, -np.inf)
     gain = np.where(open_to & (wanted > SURE) & (unwanted > SURE), drawn.gain(own, among), -np.inf)
     return np.where(gain.max(axis=0) > -np.inf, among[gain.argmax(axis=0), 0], now)
-
-
-def _held(given: IntArray, tried: IntArray, parts: IntArray) -> IntArray:
-    """What is tried, but for the Gaussians of parts that would lose too many."""
-    for part in parts:
-        own = given == part
-        if (tried[own] == part).sum() < KEPT * own.sum():
-            tried = np.where(own, part, tried)
-    return tried
 
 
 @dataclass(frozen=True)
