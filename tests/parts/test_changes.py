@@ -46,6 +46,33 @@ def test_the_stillest_body_is_still_and_the_other_moves(molecule):
     assert rms[moving].mean() == pytest.approx(4.0, rel=0.15)
 
 
+def test_a_displacement_is_measured_where_the_gaussian_is_seen(molecule):
+    positions, moving, displacements = molecule
+    there = np.ones((PARTICLES, len(positions)))
+    there[::4, moving] = 0.0
+    alone = measure_changes(positions, there, displacements)
+    astray = displacements.copy()
+    astray[::4, moving] += np.array([5.0, -3.0, 2.0])
+    somewhere = measure_changes(positions, there, astray)
+    rms = somewhere.displacement_rms_angstrom
+    assert rms[moving].mean() == pytest.approx(4.0, rel=0.15)
+    np.testing.assert_allclose(rms, alone.displacement_rms_angstrom, atol=0.05)
+
+
+def test_widths_take_the_place_of_amplitudes_and_hide_nothing(molecule):
+    positions, moving, displacements = molecule
+    narrow = np.ones((PARTICLES, len(positions)))
+    narrow[::2, moving] = 0.2
+    found = measure_changes(positions, displacements=displacements, relative_widths=narrow)
+    alone = measure_changes(positions, displacements=displacements)
+    assert found.has_amplitude
+    assert found.amplitude_change[moving].min() == pytest.approx(0.4)
+    np.testing.assert_allclose(found.displacement_rms_angstrom, alone.displacement_rms_angstrom)
+    # amplitudes, where there are any, are what is looked at
+    both = measure_changes(positions, 0.5 + 0.5 * narrow, relative_widths=narrow)
+    assert both.amplitude_change[moving].min() == pytest.approx(0.2)
+
+
 def test_one_particle_gone_astray_changes_no_pattern(molecule):
     positions, moving, displacements = molecule
     amplitudes = 1.0 - 0.8 * np.outer(np.arange(PARTICLES) % 2, ~moving)

@@ -66,6 +66,39 @@ def test_fading_and_moving_regions_together():
     assert adjusted_rand_score(moved.segments, with_moving.labels) >= 0.9
 
 
+def moved_in_halves(truth, counted):
+    """Displacements (S, N, 3) by which the halves of each part are moved by about 1.7 Å.
+
+    As much as `counted` (S, N) says, each half of each part its own way in each particle.
+    """
+    random = np.random.default_rng(4)
+    moved = np.zeros((*counted.shape, 3))
+    for segment in range(1, truth.segments.max() + 1):
+        inside = truth.segments == segment
+        upper = truth.positions[:, 2] > np.median(truth.positions[inside, 2])
+        for half in (inside & upper, inside & ~upper):
+            way = random.normal(size=(len(counted), 1, 3))
+            moved[:, half] = way * counted[:, half, None]
+    return moved
+
+
+@pytest.mark.parametrize("method", ["pca", "umap"])
+def test_halves_that_lie_apart_only_where_they_are_away_are_one_part(method):
+    truth = composition(2, 600, 4, particles=200)
+    moved = moved_in_halves(truth, truth.amplitudes < 0.5)
+    found = segment_gaussians(truth.positions, truth.amplitudes, moved, method=method)
+    assert found.n_parts == 3
+    assert adjusted_rand_score(truth.segments, found.labels) >= 0.9
+
+
+@pytest.mark.parametrize("method", ["pca", "umap"])
+def test_halves_that_move_apart_where_they_are_there_are_two_parts(method):
+    truth = composition(2, 600, 4, particles=200)
+    moved = moved_in_halves(truth, truth.amplitudes > 0.5)
+    found = segment_gaussians(truth.positions, truth.amplitudes, moved, method=method)
+    assert found.n_parts == 6
+
+
 @pytest.mark.parametrize("method", ["pca", "umap"])
 def test_noise_and_a_global_scale_are_no_parts(method):
     rng = np.random.default_rng(3)

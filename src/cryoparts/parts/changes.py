@@ -38,6 +38,9 @@ there nearly vanishes has others of 80, and its pattern would be all that is see
 FARTHEST = 4.0
 """Displacement of a particle that counts, in medians over the particles, root mean square."""
 
+_FEWEST_SEEN = 1.0
+"""Particles' worth of a Gaussian that its displacement is known from at the least."""
+
 _NEIGHBOURS_OF_LOCAL_FIT = 20
 """Gaussians to which a local rigid motion is fitted: a rotation needs three, noise needs more."""
 
@@ -66,7 +69,8 @@ class Changes:
     amplitude_change : array, shape (N,)
         Standard deviation of the relative amplitude over the particles.
     displacement_rms_angstrom : array, shape (N,)
-        Root mean square displacement about its mean over the particles, Å.
+        Root mean square displacement about its mean over the particles that show the
+        Gaussian, Å.
     """
 
     positions: FloatArray
@@ -98,13 +102,15 @@ def measure_changes(
     relative_amplitudes: ArrayLike | None = None,
     displacements: ArrayLike | None = None,
     *,
+    relative_widths: ArrayLike | None = None,
     seed: int = 0,
 ) -> Changes:
     """Reduce decoder output over S particles to a few modes a Gaussian.
 
     Each Gaussian's mean over the particles is taken away; amplitudes keep their
     unit and displacements are divided by one number for all Gaussians, so the
-    noise of those that do not change stays small.
+    noise of those that do not change stays small. A displacement counts by how much
+    of the Gaussian there is to be seen.
 
     Parameters
     ----------
@@ -114,6 +120,8 @@ def measure_changes(
         Amplitudes relative to the neutral model (1 = unchanged).
     displacements : array, shape (S, N, 3), optional
         Displacements from the neutral positions, Å.
+    relative_widths : array, shape (S, N), optional
+        Looked at in the place of amplitudes where these do not vary.
     seed : int
         Seed of the randomised singular value decomposition.
 
@@ -124,26 +132,32 @@ def measure_changes(
     """
     where = np.asarray(positions, dtype=np.float64)
     count = len(where)
+    scalars = relative_widths if relative_amplitudes is None else relative_amplitudes
+    given = [len(np.asarray(kind)) for kind in (scalars, displacements) if kind is not None]
+    if not given or len(set(given)) != 1:
+        raise ValueError("give amplitudes, displacements or both, of the same particles")
     blocks: list[FloatArray] = []
     amplitude_change, rms, unit = np.zeros(count), np.zeros(count), SMALLEST_DISPLACEMENT_UNIT
-    if relative_amplitudes is not None:
-        bounded = np.clip(relative_amplitudes, *AMPLITUDES)
+    if scalars is not None:
+        bounded = np.clip(scalars, *AMPLITUDES)
         amplitudes = _centred(bounded, (count,))[:, :, None]
         amplitude_change = np.sqrt(np.mean(amplitudes**2, axis=0))[:, 0]
         blocks.append(amplitudes)
     if displacements is not None:
         moves = _without_common_motion(where, _centred(displacements, (count, 3)))
-        moves = _without_outliers(moves)
-        rms = np.sqrt(np.mean(np.sum(moves**2, axis=2), axis=0))
+        seen = np.ones(moves.shape[:2])
+        if relative_amplitudes is not None:
+            seen = np.clip(np.asarray(relative_amplitudes, dtype=np.float64), 0.0, 1.0)
+        moves = _without_outliers(_as_seen(moves, seen))
+        shown = np.maximum((seen**2).sum(axis=0), _FEWEST_SEEN)
+        rms = np.sqrt((moves**2).sum(axis=(0, 2)) / shown)
         unit = max(float(np.quantile(rms, 0.9)), SMALLEST_DISPLACEMENT_UNIT)
         blocks.append(moves / unit)
-    if not blocks or len({len(b) for b in blocks}) != 1:
-        raise ValueError("give amplitudes, displacements or both, of the same particles")
     stacked = np.concatenate(blocks, axis=2).transpose(1, 2, 0)
     return Changes(
         positions=where,
         modes=_modes_above_noise(stacked / np.sqrt(stacked.shape[2]), seed),
-        has_amplitude=relative_amplitudes is not None,
+        has_amplitude=scalars is not None,
         has_displacement=displacements is not None,
         displacement_unit_angstrom=unit,
         amplitude_change=amplitude_change,
@@ -199,6 +213,19 @@ def _without_common_motion(positions: FloatArray, moves: FloatArray) -> FloatArr
         fitted = table @ (weight[:, None] * flat) @ np.linalg.inv(normal)
     without: FloatArray = moves - (fitted @ flat.T).reshape(moves.shape)
     return without
+
+
+def _as_seen(moves: FloatArray, seen: FloatArray) -> FloatArray:
+    """Displacements (S, N, 3) from where a Gaussian is when it is seen, times how much it is.
+
+    No image says where a Gaussian would be that is away. A network puts it anywhere, and the
+    halves of a part that only comes and goes would move apart.
+    """
+    weight = seen[:, :, None]
+    total = (weight * _without_outliers(moves)).sum(axis=0)
+    usual = total / np.maximum(weight.sum(axis=0), 1e-300)
+    shown: FloatArray = weight * (moves - usual)
+    return shown
 
 
 def _without_outliers(moves: FloatArray) -> FloatArray:

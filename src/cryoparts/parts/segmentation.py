@@ -47,6 +47,7 @@ def segment_gaussians(
     relative_amplitudes: ArrayLike | None = None,
     displacements: ArrayLike | None = None,
     *,
+    relative_widths: ArrayLike | None = None,
     method: Method = "umap",
     min_part_size: int | None = None,
     seed: int = 0,
@@ -69,6 +70,8 @@ def segment_gaussians(
         Amplitudes relative to the neutral model, of S particles.
     displacements : array, shape (S, N, 3), optional
         Displacements of the same particles, Å.
+    relative_widths : array, shape (S, N), optional
+        Looked at in the place of amplitudes where these do not vary.
     method : "umap" or "pca"
         Space of the clustering. Below 50 Gaussians always "pca".
     min_part_size : int, optional
@@ -86,9 +89,15 @@ def segment_gaussians(
     Raises
     ------
     ValueError
-        If neither output is given, or shapes disagree.
+        If no output is given, or shapes disagree.
     """
-    changes = measure_changes(positions, relative_amplitudes, displacements, seed=seed)
+    changes = measure_changes(
+        positions,
+        relative_amplitudes,
+        displacements,
+        relative_widths=relative_widths,
+        seed=seed,
+    )
     count = len(changes.positions)
     labels = np.zeros(count, dtype=np.int64)
     if changes.n_modes == 0:

@@ -125,8 +125,9 @@ class _SegmentedAgain:
         chosen = self.decoded.of_particles(self.halves[repeat])
         return segment_gaussians(
             self.positions,
-            chosen.relative_scalars,
+            chosen.relative_amplitudes,
             chosen.displacements,
+            relative_widths=chosen.relative_widths,
             method=self.method,
             min_part_size=self.min_part_size,
             seed=seed_for(self.seed, Purpose.SUBSAMPLES, repeat + 1),

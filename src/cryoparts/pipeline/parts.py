@@ -91,8 +91,9 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
     progress("parts: grouping the Gaussians", 0, 0)
     found = segment_gaussians(
         run.model.positions,
-        decoded.relative_scalars,
+        decoded.relative_amplitudes,
         decoded.displacements,
+        relative_widths=decoded.relative_widths,
         method=options.embedding,
         min_part_size=options.min_part_size,
         seed=seed,

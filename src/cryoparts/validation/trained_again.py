@@ -155,8 +155,9 @@ def _segmented(run: Run, decoded: Decoded) -> IntArray:
     options = run.parts_options
     return segment_gaussians(
         run.model.positions,
-        decoded.relative_scalars,
+        decoded.relative_amplitudes,
         decoded.displacements,
+        relative_widths=decoded.relative_widths,
         method=options.embedding,
         min_part_size=options.min_part_size,
         seed=run.training.seed,
