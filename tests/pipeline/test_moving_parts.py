@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cryoparts.inference.decoded import Decoded
-from cryoparts.pipeline.motion import ask_images, moving_parts
+from cryoparts.pipeline.motion import PartsByImages, ask_images, moving_parts
 from resting_run import PARTICLES, make_resting_run
 
 
@@ -65,3 +65,19 @@ def test_gaussians_that_move_are_taken_along_by_the_images(run):
     found = ask_images(run, replace(labels, labels=left)).labels.labels
     assert np.mean(found[near] == 1) > 0.7
     assert np.mean(found[true == 0] == 0) > 0.95
+
+
+def test_parts_are_numbered_by_the_sizes_that_their_borders_give_them(run):
+    numbers = np.repeat([-1, 0, 1, 2, 3], [2, 3, 4, 8, 6])
+    labels = replace(
+        run.parts,
+        labels=numbers,
+        names=("core", "part_1", "part_2", "part_3"),
+        **{
+            of: getattr(run.parts, of)[: len(numbers)]
+            for of in ("embedding", "positions", "amplitude_change", "displacement_rms_angstrom")
+        },
+    )
+    found = PartsByImages(labels, frozenset({2, 1})).by_size()
+    assert found.moving == {1, 3}
+    np.testing.assert_array_equal(found.labels.labels, np.repeat([-1, 0, 3, 1, 2], [2, 3, 4, 8, 6]))

@@ -190,6 +190,19 @@ def default_names(n_parts: int) -> tuple[str, ...]:
     return ("core", *(f"part_{k}" for k in range(1, n_parts + 1)))
 
 
+def numbers_by_size(labels: IntArray, first: int = CORE + 1) -> IntArray:
+    """The number (K + 1,) that each part 0 ... K gets: those from `first` on by falling size."""
+    sizes = np.bincount(labels[labels >= 0])
+    numbers = np.arange(len(sizes), dtype=np.int64)
+    numbers[first + np.argsort(-sizes[first:], kind="stable")] = np.arange(first, len(sizes))
+    return numbers
+
+
+def with_numbers(labels: IntArray, numbers: IntArray) -> IntArray:
+    """Labels (N,) with the number (K + 1,) that each part gets; what is in none stays there."""
+    return np.where(labels >= 0, numbers[labels], labels)
+
+
 def require_name(name: str, taken: tuple[str, ...]) -> str:
     """A name that a user gives a part, if it can be one.
 

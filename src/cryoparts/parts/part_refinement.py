@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import lsq_linear
 
+from cryoparts.parts.part_labels import numbers_by_size, with_numbers
 from cryoparts.parts.part_models import PartModel, separation
 
 if TYPE_CHECKING:
@@ -129,17 +130,7 @@ def with_small_parts(
         own = group & (nearest == number)
         if (nearest == number).sum() < most and own.sum() >= min_size:
             parts[own] = number
-    return _by_size(parts, int(labels.max()) + 1)
-
-
-def _by_size(labels: IntArray, first: int) -> IntArray:
-    """The parts from number `first` on, numbered by falling size."""
-    sizes = np.bincount(labels[labels >= first] - first)
-    number = np.empty(len(sizes), dtype=np.int64)
-    number[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    renumbered = labels.copy()
-    renumbered[labels >= first] = number[labels[labels >= first] - first] + first
-    return renumbered
+    return with_numbers(parts, numbers_by_size(parts, int(labels.max()) + 1))
 
 
 def _stable(observed: Observations, labels: IntArray, min_size: int) -> IntArray:

@@ -24,6 +24,7 @@ from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.particles.pose_change import MOVED, pose_change_path
 from cryoparts.parts.part_description import describe_motions
+from cryoparts.parts.part_labels import numbers_by_size, with_numbers
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
 
@@ -130,6 +131,12 @@ class PartsByImages:
 
     labels: PartLabels
     moving: frozenset[int]
+
+    def by_size(self) -> PartsByImages:
+        """The same parts, numbered by falling size, which borders that moved have changed."""
+        numbers = numbers_by_size(self.labels.labels)
+        labels = replace(self.labels, labels=with_numbers(self.labels.labels, numbers))
+        return PartsByImages(labels, frozenset(int(numbers[part]) for part in self.moving))
 
 
 def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> PartsByImages:

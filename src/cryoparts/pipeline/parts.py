@@ -101,7 +101,7 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
     asked = ask_images(run, found, progress)
     progress("parts: their borders", 0, 0)
     borders = ask_borders(run, asked.labels, moving=bool(asked.moving))
-    asked = replace(asked, labels=borders)
+    asked = replace(asked, labels=borders).by_size()
     tested, labels = None, asked.labels
     if not options.keep_flagged:
         progress("parts: null particles", 0, 0)
