@@ -42,6 +42,8 @@ class Decoder:
     largest: int
     unseen: tuple[int, ...] = ()
     """Parts of which the decoder knows nothing."""
+    astray = 0.0
+    """Å by which it moves what is away."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.particles = Particles()
@@ -56,7 +58,10 @@ class Decoder:
         present[:, list(self.unseen)] = True
         noise = 0.05 * rng.normal(size=(PARTICLES, GAUSSIANS))
         amplitudes = (present[:, LABELS] + noise)[np.ix_(rows, columns)].astype(np.float32)
-        return Decoded(NAMES[rows], amplitudes, None, None)
+        if not self.astray:
+            return Decoded(NAMES[rows], amplitudes, None, None)
+        away = self.astray * rng.normal(size=(PARTICLES, 1, 3)) * ~present[:, LABELS, None]
+        return Decoded(NAMES[rows], amplitudes, away[np.ix_(rows, columns)].astype(np.float32))
 
     def batches(self, gaussians, progress) -> Iterator[Decoded]:
         for start in range(0, PARTICLES, BATCH):
@@ -100,6 +105,15 @@ def test_all_parts_from_two_passes(run):
     for part, result in enumerate(results[:PARTS]):
         np.testing.assert_array_equal(result.focused.states == 1, present[:, part])
     assert find_states(Run(run), [], options) == ()
+
+
+def test_where_a_network_puts_what_is_away_makes_no_state(run, monkeypatch):
+    (still,) = find_states(Run(run), [[2]], FocusConfig())
+    monkeypatch.setattr(Decoder, "astray", 6.0)
+    (astray,) = find_states(Run(run), [[2]], FocusConfig())
+    np.testing.assert_array_equal(astray.focused.states, still.focused.states)
+    assert astray.focused.n_states == 2
+    assert np.median(astray.focused.displacement_rms_angstrom) < 0.5
 
 
 def test_states_that_the_decoder_does_not_show_are_those_of_the_images(run, monkeypatch):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,16 @@ class Decoded:
         amplitudes = self.relative_amplitudes
         return self.relative_widths if amplitudes is None else amplitudes
 
+    @property
+    def displacements_as_seen(self) -> NDArray[np.floating] | None:
+        """Displacements (n, N, 3), Å, times how much there is of each Gaussian (0 to 1).
+
+        Where a Gaussian is away no image says where it would be, and a network puts it anywhere.
+        """
+        if self.displacements is None or self.relative_amplitudes is None:
+            return self.displacements
+        return self.displacements * how_much_is_seen(self.relative_amplitudes)[:, :, None]
+
     def of_gaussians(self, columns: NDArray[np.int64] | NDArray[np.bool_]) -> Decoded:
         """The same particles with the chosen Gaussians alone."""
         kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
@@ -77,3 +87,9 @@ class Decoded:
             column("displacements"),
             column("relative_widths"),
         )
+
+
+def how_much_is_seen(relative_amplitudes: ArrayLike) -> NDArray[np.floating]:
+    """Of each Gaussian (n, N): 0 where it is away, 1 where it is there, or more of it is."""
+    seen: NDArray[np.floating] = np.clip(relative_amplitudes, 0.0, 1.0)
+    return seen

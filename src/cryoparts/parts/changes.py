@@ -17,6 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from cryoparts.inference.decoded import how_much_is_seen
 from cryoparts.seeds import Purpose, random_for, seed_for
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def measure_changes(
         moves = _without_common_motion(where, _centred(displacements, (count, 3)))
         seen = np.ones(moves.shape[:2])
         if relative_amplitudes is not None:
-            seen = np.clip(np.asarray(relative_amplitudes, dtype=np.float64), 0.0, 1.0)
+            seen = how_much_is_seen(relative_amplitudes).astype(np.float64)
         moves = _without_outliers(_as_seen(moves, seen))
         shown = np.maximum((seen**2).sum(axis=0), _FEWEST_SEEN)
         rms = np.sqrt((moves**2).sum(axis=(0, 2)) / shown)

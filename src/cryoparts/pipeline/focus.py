@@ -133,9 +133,9 @@ def find_states(
 def _batches(
     trained: TrainedDecoder, gaussians: NDArray[np.int64], progress: Progress | None
 ) -> Iterator[Batch]:
-    """The decoder's output for chosen Gaussians of all particles, gone through in batches."""
+    """What is seen of chosen Gaussians in all particles, gone through in batches."""
     for decoded in trained.batches(gaussians=gaussians, progress=progress):
-        yield decoded.relative_scalars, decoded.displacements
+        yield decoded.relative_scalars, decoded.displacements_as_seen
 
 
 def _focused(

@@ -44,7 +44,7 @@ class FocusedParticles:
     mean_amplitude : array, shape (P,)
         Mean relative amplitude of the part.
     displacement_rms_angstrom : array, shape (P,)
-        Root mean square displacement of the part, Å.
+        Root mean square displacement of the part, as much as there is of it, Å.
     order : "clusters", "mixture", "curve" or "presence"
     chosen_by : str
         "given" or "found" (gap statistic, BIC for a mixture, levels in the images for presence).

@@ -46,7 +46,8 @@ class ParticleFeatures:
     mean_amplitude : array, shape (P,)
         Mean relative amplitude of the Gaussians, 1 where not varied.
     displacement_rms_angstrom : array, shape (P,)
-        Root mean square displacement of the Gaussians, 0 where not varied.
+        Root mean square displacement of the Gaussians, as much as there is of each; 0 where
+        not varied.
     amplitude_of_part, displacement_of_part : arrays, shape (P, K)
         The same of each part by itself.
     """
@@ -131,7 +132,7 @@ def describe(
     looks : sequence of Look
     stream : callable
         Begins to go through all particles, in their order: batches of relative
-        amplitudes (n, G) and displacements (n, G, 3), Å, of the Gaussians
+        amplitudes (n, G) and displacements as seen (n, G, 3), Å, of the Gaussians
         `gaussians_of(looks)`; None for what does not vary.
     counted : bool array, shape (P,), optional
         Particles that the components are those of; all are scored. Default: all.
