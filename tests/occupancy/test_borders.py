@@ -10,6 +10,7 @@ import pytest
 from cryoparts.config import TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.occupancy.borders import borders_by_presence
+from cryoparts.occupancy.presence_in_images import PresenceInImages
 from cryoparts.parts.part_labels import CORE
 from imaged_parts import Imaged, imaged_parts, labelled
 
@@ -20,9 +21,10 @@ CENTRES = 3 * APART * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
 
 def asked(imaged: Imaged, label: np.ndarray, **options) -> np.ndarray:
-    return borders_by_presence(
+    seen = PresenceInImages.of(
         imaged.particles(), imaged.model, labelled(imaged.model, label), CONFIG, **options
     )
+    return label if seen is None else borders_by_presence(seen)
 
 
 def molecule(amplitude: np.ndarray, noise: float = NOISE, far: int | None = None) -> Imaged:
@@ -146,5 +148,35 @@ def test_labels_are_not_changed_in_place(imaged):
     wrong = np.array(imaged.labels.labels)
     wrong[nearest(imaged, 1, 2, 4)] = 2
     labels = labelled(imaged.model, wrong.copy())
-    borders_by_presence(imaged.particles(), imaged.model, replace(labels), CONFIG)
+    seen = PresenceInImages.of(imaged.particles(), imaged.model, labels, CONFIG)
+    assert seen is not None
+    borders_by_presence(seen)
     np.testing.assert_array_equal(labels.labels, wrong)
+
+
+def fading(imaged: Imaged, part: int, change: float, **options) -> list[int]:
+    """The unconfirmed parts where the decoder lets six Gaussians fade as a third part."""
+    label = np.array(imaged.labels.labels)
+    label[np.flatnonzero(label == part)[:6]] = 3
+    parts = replace(
+        labelled(imaged.model, label),
+        amplitude_change=np.where(label > 0, change, 0.0),
+    )
+    config = replace(CONFIG, **options)
+    seen = PresenceInImages.of(imaged.particles(), imaged.model, parts, config)
+    assert seen is not None
+    assert 3 not in seen.unconfirmed({3})
+    return seen.unconfirmed(())
+
+
+def test_what_fades_by_the_decoder_alone_is_not_confirmed(imaged, monkeypatch):
+    assert fading(imaged, CORE, 0.5) == []  # not small
+    monkeypatch.setattr("cryoparts.occupancy.presence_in_images.SMALL", 0.1)
+    assert fading(imaged, CORE, 0.5) == [3]
+    assert fading(imaged, CORE, 0.05) == []  # nor does the decoder say that it fades
+    assert fading(imaged, CORE, 0.5, vary=("position",)) == []
+
+
+def test_a_small_part_that_comes_and_goes_in_the_images_is_confirmed(imaged, monkeypatch):
+    monkeypatch.setattr("cryoparts.occupancy.presence_in_images.SMALL", 0.1)
+    assert fading(imaged, 2, 0.5) == []

@@ -78,6 +78,11 @@ def test_parts_are_numbered_by_the_sizes_that_their_borders_give_them(run):
             for of in ("embedding", "positions", "amplitude_change", "displacement_rms_angstrom")
         },
     )
-    found = PartsByImages(labels, frozenset({2, 1})).by_size()
+    asked = PartsByImages(labels, frozenset({2, 1}))
+    found = asked.with_borders(numbers)
     assert found.moving == {1, 3}
     np.testing.assert_array_equal(found.labels.labels, np.repeat([-1, 0, 3, 1, 2], [2, 3, 4, 8, 6]))
+    # the third is given up
+    less = asked.with_borders(np.where(numbers == 3, -1, numbers))
+    assert (less.moving, less.labels.names) == ({1, 2}, ("core", "part_1", "part_2"))
+    np.testing.assert_array_equal(less.labels.labels, np.repeat([-1, 0, 2, 1, -1], [2, 3, 4, 8, 6]))

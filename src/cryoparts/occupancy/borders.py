@@ -10,36 +10,25 @@ Those that images would draw back, more than they drew them, go back.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 
-from cryoparts.occupancy.composition import find_composition
-from cryoparts.occupancy.image_amplitudes import BATCH, PartsFit, measure_amplitudes
+from cryoparts.occupancy.image_amplitudes import BATCH
 from cryoparts.parallel.current import team
 from cryoparts.parts.moved_borders import most_kept, neighbours
 from cryoparts.parts.part_labels import CORE
-from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoparts.config import TrainingConfig
-    from cryoparts.gaussians.model import GaussianModel
-    from cryoparts.occupancy.image_amplitudes import DisplacementsOf, FitNoise
-    from cryoparts.particles.prepared import PreparedParticles
-    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.occupancy.image_amplitudes import FitNoise, PartsFit
+    from cryoparts.occupancy.presence_in_images import PresenceInImages
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
-
-SAMPLE = 4096
-"""Particles that are asked: of twice as many a little more is found (see benchmarks/choices.md)."""
-
-FEWEST = 100
-"""Particles: fewer say nothing of single Gaussians."""
 
 ROUNDS = 2
 """A border that has moved by one Gaussian may move by another."""
@@ -54,43 +43,20 @@ FEWEST_APART = 1e-3
 """Of the variance of a part's presence, which the other parts' presence does not tell."""
 
 
-def borders_by_presence(
-    particles: PreparedParticles,
-    model: GaussianModel,
-    labels: PartLabels,
-    config: TrainingConfig,
-    displacements_of: DisplacementsOf | None = None,
-    counted: NDArray[np.bool_] | None = None,
-) -> IntArray:
+def borders_by_presence(asked: PresenceInImages) -> IntArray:
     """The part of each Gaussian (N,), where images say with which of two parts it comes and goes.
 
-    Parameters
-    ----------
-    particles, model, config, displacements_of
-        As in `measure_amplitudes`.
-    labels : PartLabels
-        The parts as they are. Those that do not come and go keep their borders.
-    counted : bool array, shape (P,), optional
-        Particles that say anything. Default: all.
+    Parts that do not come and go keep their borders.
     """
-    given: IntArray = labels.labels
-    everyone = np.ones(len(particles), dtype=bool) if counted is None else counted
-    rows = _stretches(len(particles))
-    if labels.n_parts == 0 or everyone[rows].sum() < FEWEST:
-        return given
-    measured = measure_amplitudes(
-        particles, model, labels, config, displacements_of, counted=everyone, rows=rows
-    )
-    found = find_composition(measured, labels.part_names, particles.image[rows], everyone[rows])
-    seen = _Seen.of(found.probability, found.optional, rows, everyone[rows])
+    given: IntArray = asked.labels.labels
+    seen = _Seen.of(asked)
     if not len(seen.parts):
         return given
-    near = neighbours(model.positions, NEAR)
+    near = neighbours(asked.model.positions, NEAR)
 
     def drawn(now: IntArray) -> _Drawn:
-        parts = replace(labels, labels=now)
-        fit = PartsFit(particles, model, parts, config, displacements_of)
-        return _Drawn.of(fit, fit.measure_noise(rows[everyone[rows]]), seen)
+        fit = asked.fit(replace(asked.labels, labels=now))
+        return _Drawn.of(fit, fit.measure_noise(asked.rows[asked.counted]), seen)
 
     now = given
     for _ in range(ROUNDS):
@@ -102,13 +68,6 @@ def borders_by_presence(
         stays = forth.gain(now, tried) > back.gain(tried, now)
         now = np.where((tried != now) & stays, tried, now)
     return now
-
-
-def _stretches(count: int) -> IntArray:
-    """`SAMPLE` particles in batches as they lie in the file: what is kept of them is read so."""
-    batches = evenly_spaced(np.arange(-(-count // BATCH)), SAMPLE // BATCH)
-    rows: IntArray = (batches[:, None] * BATCH + np.arange(BATCH)).reshape(-1)
-    return rows[rows < count]
 
 
 def _tried(drawn: _Drawn, now: IntArray, near: IntArray, parts: IntArray) -> IntArray:
@@ -140,23 +99,18 @@ class _Seen:
     design: FloatArray
 
     @classmethod
-    def of(
-        cls,
-        probability: FloatArray,
-        optional: list[int],
-        rows: IntArray,
-        counted: NDArray[np.bool_],
-    ) -> _Seen:
+    def of(cls, asked: PresenceInImages) -> Self:
         """Of the optional parts whose presence no other part's presence tells."""
         parts: list[int] = []
-        design = np.where(counted, 1.0, 0.0)[:, None]
-        for part in optional:
-            column = np.where(counted, probability[:, part - 1], 0.0)
+        design = np.where(asked.counted, 1.0, 0.0)[:, None]
+        for part in asked.composition.optional:
+            probability = asked.composition.probability[:, part - 1]
+            column = np.where(asked.counted, probability, 0.0)
             left = column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
-            if left @ left > FEWEST_APART * counted.sum():
+            if left @ left > FEWEST_APART * asked.counted.sum():
                 design = np.column_stack([design, column])
                 parts.append(part)
-        return cls(np.array(parts, dtype=np.int64), rows, design)
+        return cls(np.array(parts, dtype=np.int64), asked.rows, design)
 
 
 @dataclass(frozen=True)

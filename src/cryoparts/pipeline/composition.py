@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cryoparts.io.atomic import write_together
 from cryoparts.occupancy.borders import borders_by_presence
 from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
+from cryoparts.occupancy.presence_in_images import PresenceInImages
+from cryoparts.parts.part_labels import UNASSIGNED
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.states.state_populations import (
     StatePopulation,
@@ -18,12 +23,13 @@ from cryoparts.states.state_populations import (
 from cryoparts.statistics.trusted import is_trusted
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.pipeline.motion import PartsByImages
     from cryoparts.run.run import Run
+
+LOG = logging.getLogger(__name__)
 
 POPULATIONS = "populations.csv"
 
@@ -57,26 +63,37 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
     return found
 
 
-def ask_borders(run: Run, labels: PartLabels, *, moving: bool) -> PartLabels:
-    """The parts, with Gaussians at the borders where they come and go, by a sample of the images.
+def ask_presence(run: Run, asked: PartsByImages) -> PartsByImages:
+    """The parts that images confirm, with Gaussians at the borders where they come and go.
 
     Parameters
     ----------
     run : Run
-    labels : PartLabels
+    asked : PartsByImages
         They need not be the run's.
-    moving : bool
-        Whether any part moves: then they are looked for where the networks see them.
     """
-    borders = borders_by_presence(
+    seen = _presence(run, asked)
+    if seen is not None and (unconfirmed := seen.unconfirmed(asked.moving)):
+        LOG.info(
+            "%d small groups of Gaussians fade by the networks, but not in the images: no parts",
+            len(unconfirmed),
+        )
+        found = asked.labels.labels
+        asked = asked.with_borders(np.where(np.isin(found, unconfirmed), UNASSIGNED, found))
+        seen = _presence(run, asked)
+    return asked if seen is None else asked.with_borders(borders_by_presence(seen))
+
+
+def _presence(run: Run, asked: PartsByImages) -> PresenceInImages | None:
+    """Where parts move they are looked for where the networks see them."""
+    return PresenceInImages.of(
         run.particles,
         run.model,
-        labels,
+        asked.labels,
         run.training,
-        _Displacements(run.decoder) if moving else None,
+        _Displacements(run.decoder) if asked.moving else None,
         is_trusted(run.particle_weights),
     )
-    return replace(labels, labels=borders)
 
 
 def keep_populations(run: Run) -> None:

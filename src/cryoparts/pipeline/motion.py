@@ -31,6 +31,9 @@ from cryoparts.run.result_options import keep_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.run.run import Run
@@ -132,11 +135,16 @@ class PartsByImages:
     labels: PartLabels
     moving: frozenset[int]
 
-    def by_size(self) -> PartsByImages:
-        """The same parts, numbered by falling size, which borders that moved have changed."""
-        numbers = numbers_by_size(self.labels.labels)
-        labels = replace(self.labels, labels=with_numbers(self.labels.labels, numbers))
-        return PartsByImages(labels, frozenset(int(numbers[part]) for part in self.moving))
+    def with_borders(self, labels: NDArray[np.int64]) -> PartsByImages:
+        """The same parts with these Gaussians (N,), numbered by falling size; empty ones are none.
+
+        Parts that move are not to be empty.
+        """
+        numbers = numbers_by_size(labels)
+        return PartsByImages(
+            replace(self.labels, labels=with_numbers(labels, numbers), names=()),
+            frozenset(int(numbers[part]) for part in self.moving),
+        )
 
 
 def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> PartsByImages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.pipeline.composition import ask_borders
+from cryoparts.pipeline.composition import ask_presence
 from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
@@ -100,8 +100,7 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
     )
     asked = ask_images(run, found, progress)
     progress("parts: their borders", 0, 0)
-    borders = ask_borders(run, asked.labels, moving=bool(asked.moving))
-    asked = replace(asked, labels=borders).by_size()
+    asked = ask_presence(run, asked)
     tested, labels = None, asked.labels
     if not options.keep_flagged:
         progress("parts: null particles", 0, 0)

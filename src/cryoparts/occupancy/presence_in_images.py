@@ -1,0 +1,132 @@
+"""What a sample of the images says of parts that have been found: whether they come and go.
+
+Small groups of Gaussians are no clusters of what the decoder does, but fade or move like no part.
+Some are small parts. Others lie between parts: where one that comes and goes is away, networks
+let Gaussians of its neighbour fade along with it, or put them where it was. The images tell them
+apart: what comes and goes is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from cryoparts.occupancy.composition import find_composition
+from cryoparts.occupancy.image_amplitudes import BATCH, PartsFit, measure_amplitudes
+from cryoparts.statistics.evenly_spaced import evenly_spaced
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from cryoparts.config import TrainingConfig
+    from cryoparts.gaussians.model import GaussianModel
+    from cryoparts.occupancy.composition import Composition
+    from cryoparts.occupancy.image_amplitudes import DisplacementsOf
+    from cryoparts.particles.prepared import PreparedParticles
+    from cryoparts.parts.part_labels import PartLabels
+
+    IntArray = NDArray[np.int64]
+
+SAMPLE = 4096
+"""Particles that are asked: of twice as many a little more is found (see benchmarks/choices.md)."""
+
+FEWEST = 100
+"""Particles: fewer say nothing of single Gaussians."""
+
+SMALL = 0.01
+"""Share of the Gaussians below which a part is none by the decoder's word alone."""
+
+FADES = 0.1
+"""Deviation of a part's relative amplitude from which on the decoder says that it fades."""
+
+
+@dataclass(frozen=True)
+class PresenceInImages:
+    """Parts, and what the images of a sample of particles say of them.
+
+    Parameters
+    ----------
+    particles, model, config, displacements_of
+        As in `measure_amplitudes`.
+    labels : PartLabels
+        At least one part.
+    rows : int array, shape (n,)
+        The particles that were asked.
+    counted : bool array, shape (n,)
+        Those of them that say anything.
+    composition : Composition
+        Of these n particles.
+    """
+
+    particles: PreparedParticles
+    model: GaussianModel
+    labels: PartLabels
+    config: TrainingConfig
+    displacements_of: DisplacementsOf | None
+    rows: IntArray
+    counted: NDArray[np.bool_]
+    composition: Composition
+
+    @classmethod
+    def of(
+        cls,
+        particles: PreparedParticles,
+        model: GaussianModel,
+        labels: PartLabels,
+        config: TrainingConfig,
+        displacements_of: DisplacementsOf | None = None,
+        counted: NDArray[np.bool_] | None = None,
+    ) -> Self | None:
+        """Ask a sample; None where there is no part, or too few particles count.
+
+        Parameters
+        ----------
+        particles, model, labels, config, displacements_of
+            As in `measure_amplitudes`.
+        counted : bool array, shape (P,), optional
+            Particles that say anything. Default: all.
+        """
+        everyone = np.ones(len(particles), dtype=bool) if counted is None else counted
+        rows = _stretches(len(particles))
+        if labels.n_parts == 0 or everyone[rows].sum() < FEWEST:
+            return None
+        measured = measure_amplitudes(
+            particles, model, labels, config, displacements_of, counted=everyone, rows=rows
+        )
+        found = find_composition(measured, labels.part_names, particles.image[rows], everyone[rows])
+        return cls(particles, model, labels, config, displacements_of, rows, everyone[rows], found)
+
+    def fit(self, labels: PartLabels) -> PartsFit:
+        """The images of the same particles by other parts."""
+        return PartsFit(self.particles, self.model, labels, self.config, self.displacements_of)
+
+    def unconfirmed(self, moving: Collection[int]) -> list[int]:
+        """Small parts that fade by the decoder alone: images say neither that nor that they move.
+
+        Parameters
+        ----------
+        moving : collection of int
+            Parts of which the images say that they move.
+        """
+        known = {*self.composition.optional, *moving}
+        return [
+            part
+            for part in range(1, self.labels.n_parts + 1)
+            if part not in known and self._is_doubtful(self.labels.members(part))
+        ]
+
+    def _is_doubtful(self, members: NDArray[np.bool_]) -> bool:
+        if "amplitude" not in self.config.vary or members.mean() >= SMALL:
+            return False
+        return float(self.labels.amplitude_change[members].mean()) >= FADES
+
+
+def _stretches(count: int) -> IntArray:
+    """`SAMPLE` particles in batches as they lie in the file: what is kept of them is read so."""
+    batches = evenly_spaced(np.arange(-(-count // BATCH)), SAMPLE // BATCH)
+    rows: IntArray = (batches[:, None] * BATCH + np.arange(BATCH)).reshape(-1)
+    return rows[rows < count]
