@@ -104,14 +104,14 @@ def measure_changes(
     displacements: ArrayLike | None = None,
     *,
     relative_widths: ArrayLike | None = None,
+    as_seen: bool = True,
     seed: int = 0,
 ) -> Changes:
     """Reduce decoder output over S particles to a few modes a Gaussian.
 
     Each Gaussian's mean over the particles is taken away; amplitudes keep their
     unit and displacements are divided by one number for all Gaussians, so the
-    noise of those that do not change stays small. A displacement counts by how much
-    of the Gaussian there is to be seen.
+    noise of those that do not change stays small.
 
     Parameters
     ----------
@@ -123,6 +123,8 @@ def measure_changes(
         Displacements from the neutral positions, Å.
     relative_widths : array, shape (S, N), optional
         Looked at in the place of amplitudes where these do not vary.
+    as_seen : bool
+        Whether a displacement counts by how much of the Gaussian there is to be seen.
     seed : int
         Seed of the randomised singular value decomposition.
 
@@ -147,7 +149,7 @@ def measure_changes(
     if displacements is not None:
         moves = _without_common_motion(where, _centred(displacements, (count, 3)))
         seen = np.ones(moves.shape[:2])
-        if relative_amplitudes is not None:
+        if as_seen and relative_amplitudes is not None:
             seen = how_much_is_seen(relative_amplitudes).astype(np.float64)
         moves = _without_outliers(_as_seen(moves, seen))
         shown = np.maximum((seen**2).sum(axis=0), _FEWEST_SEEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from cryoparts.parts.changes import gaussian_features, measure_changes
 from cryoparts.parts.density_clusters import candidate_clusterings
 from cryoparts.parts.embedding import FEWEST_FOR_UMAP, Embedding, Method, embed
-from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.part_labels import CORE, PartLabels
 from cryoparts.parts.part_models import Observations
 from cryoparts.parts.part_refinement import refine, with_small_parts
 
@@ -60,7 +61,8 @@ def segment_gaussians(
     Gaussians in clusters is then refined by what its clusters do
     (`part_refinement`), and the one whose parts are the clearest is kept, the
     one with fewer parts if they are equally clear. Beside these, small groups
-    that are like none of them, but alike, are parts.
+    that are like none of them, but alike, are parts. What networks let a Gaussian do
+    where it is away parts nothing: the parts are refined once more by what is seen.
 
     Parameters
     ----------
@@ -91,13 +93,15 @@ def segment_gaussians(
     ValueError
         If no output is given, or shapes disagree.
     """
-    changes = measure_changes(
+    measured = partial(
+        measure_changes,
         positions,
         relative_amplitudes,
         displacements,
         relative_widths=relative_widths,
         seed=seed,
     )
+    seen, changes = measured(), measured(as_seen=False)
     count = len(changes.positions)
     labels = np.zeros(count, dtype=np.int64)
     if changes.n_modes == 0:
@@ -106,12 +110,14 @@ def segment_gaussians(
         layout = embed(gaussian_features(changes), method=method, seed=seed)
         size = min_part_size or default_part_size(count)
         labels = _parts(Observations.of(changes), layout, size)
+        if labels.max() > CORE and seen.n_modes:
+            labels, _ = refine(Observations.of(seen), labels, size)
     return PartLabels(
         labels=labels,
         embedding=layout.coordinates,
         positions=changes.positions,
-        amplitude_change=changes.amplitude_change,
-        displacement_rms_angstrom=changes.displacement_rms_angstrom,
+        amplitude_change=seen.amplitude_change,
+        displacement_rms_angstrom=seen.displacement_rms_angstrom,
         method=layout.method,
     )
 
