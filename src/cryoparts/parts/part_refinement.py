@@ -96,6 +96,15 @@ def refine(observed: Observations, labels: IntArray, min_size: int) -> tuple[Int
     return np.where(_strangers(observed, labels), -1, labels), clarity
 
 
+def joined(observed: Observations, labels: IntArray, min_size: int) -> IntArray:
+    """The parts, those joined that are one by these changes, and Gaussians where they fit best.
+
+    As `refine`, but no part is made of Gaussians that are like none.
+    """
+    current = _core_first(observed, _stable(observed, labels, min_size))
+    return np.where(_strangers(observed, current), -1, current)
+
+
 def with_small_parts(
     observed: Observations, labels: IntArray, min_size: int, most: int
 ) -> IntArray:

@@ -12,7 +12,7 @@ from cryoparts.parts.density_clusters import candidate_clusterings
 from cryoparts.parts.embedding import FEWEST_FOR_UMAP, Embedding, Method, embed
 from cryoparts.parts.part_labels import CORE, PartLabels
 from cryoparts.parts.part_models import Observations
-from cryoparts.parts.part_refinement import refine, with_small_parts
+from cryoparts.parts.part_refinement import joined, refine, with_small_parts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -62,7 +62,7 @@ def segment_gaussians(
     (`part_refinement`), and the one whose parts are the clearest is kept, the
     one with fewer parts if they are equally clear. Beside these, small groups
     that are like none of them, but alike, are parts. What networks let a Gaussian do
-    where it is away parts nothing: the parts are refined once more by what is seen.
+    where it is away parts nothing: parts that are one by what is seen are joined.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def segment_gaussians(
         size = min_part_size or default_part_size(count)
         labels = _parts(Observations.of(changes), layout, size)
         if labels.max() > CORE and seen.n_modes:
-            labels, _ = refine(Observations.of(seen), labels, size)
+            labels = joined(Observations.of(seen), labels, size)
     return PartLabels(
         labels=labels,
         embedding=layout.coordinates,
