@@ -92,8 +92,7 @@ def refine(observed: Observations, labels: IntArray, min_size: int) -> tuple[Int
             break
         current = extended
     clarity = _clarity(_residuals(observed, current))
-    labels = _core_first(observed, current)
-    return np.where(_strangers(observed, labels), -1, labels), clarity
+    return _without_strangers(observed, current), clarity
 
 
 def joined(observed: Observations, labels: IntArray, min_size: int) -> IntArray:
@@ -101,8 +100,7 @@ def joined(observed: Observations, labels: IntArray, min_size: int) -> IntArray:
 
     As `refine`, but no part is made of Gaussians that are like none.
     """
-    current = _core_first(observed, _stable(observed, labels, min_size))
-    return np.where(_strangers(observed, current), -1, current)
+    return _without_strangers(observed, _stable(observed, labels, min_size))
 
 
 def with_small_parts(
@@ -264,6 +262,12 @@ def _core_first(observed: Observations, labels: IntArray) -> IntArray:
     number = np.empty(len(models), dtype=np.int64)
     number[[core, *others]] = np.arange(len(models))
     return number[labels]
+
+
+def _without_strangers(observed: Observations, labels: IntArray) -> IntArray:
+    """The parts numbered, the core 0; Gaussians that resemble none of them -1."""
+    numbered = _core_first(observed, labels)
+    return np.where(_strangers(observed, numbered), -1, numbered)
 
 
 def _strangers(observed: Observations, labels: IntArray) -> NDArray[np.bool_]:

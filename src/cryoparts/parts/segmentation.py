@@ -101,7 +101,10 @@ def segment_gaussians(
         relative_widths=relative_widths,
         seed=seed,
     )
-    seen, changes = measured(), measured(as_seen=False)
+    changes = measured(as_seen=False)
+    # what does not come and go is seen wherever it is: nothing to measure a second time
+    may_hide = relative_amplitudes is not None and displacements is not None
+    seen = measured() if may_hide else changes
     count = len(changes.positions)
     labels = np.zeros(count, dtype=np.int64)
     if changes.n_modes == 0:
