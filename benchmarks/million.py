@@ -96,9 +96,9 @@ def work(verb: str, run: Path, share: int, said: Path) -> None:
     """One verb in this process, with others standing in beyond the share."""
     from cryoparts.cli.main import main as cryoparts
     from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.occupancy.image_amplitudes import _Fit
+    from cryoparts.occupancy.image_amplitudes import PartsFit
 
-    stands = [StandIn(TrainedDecoder, "decode", share), StandIn(_Fit, "solve", share)]
+    stands = [StandIn(TrainedDecoder, "decode", share), StandIn(PartsFit, "solve", share)]
     cryoparts([verb, str(run), "--processes", "1"])  # others would not let these stand in
     # decoding within a fit is in the fit's time
     counted = stands[1:] if stands[1].done else stands[:1]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryoparts.cli.analyse.parts import show_parts
 from cryoparts.cli.main import main
 from cryoparts.config import RunConfig, TrainingConfig
 from cryoparts.gaussians.from_structure import gaussians_from_structure
@@ -19,6 +20,7 @@ from cryoparts.inference.decoded import Decoded
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.structure import Structure, write_structure
 from cryoparts.parts.part_labels import PartLabels
+from cryoparts.pipeline.parts import PartsFound
 
 BOX, PIXEL, PARTICLES = 48, 4.0, 40
 
@@ -116,6 +118,16 @@ def test_motion_and_masks_of_a_run(run, capsys):
     assert (run.motion_path / "arrows.bild").read_text().count(".arrow") > 5
     with mrcfile.open(run.masks_path / "part_2.mrc") as file:
         assert file.data.shape == (96, 96, 96)
+
+
+def test_small_groups_that_no_image_confirms_are_said(run, capsys):
+    parts = PartLabels.load(run.parts_path)
+    show_parts(PartsFound(parts, (), None, parts.n_parts))
+    assert "fade by the networks" not in capsys.readouterr().out
+    show_parts(PartsFound(parts, (), None, parts.n_parts, unconfirmed=(12, 7)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "19 Gaussians fade by the networks, but not in the images (2 small groups)" in said
+    assert "--keep-flagged" in said
 
 
 def test_images_correct_the_motion_where_they_are_asked(run, monkeypatch):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, TrainingConfig
-from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.part_labels import UNASSIGNED, PartLabels
+from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.motion import PartsByImages
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.steps import run_steps
 from cryoparts.pipeline.trust import judge_trust
@@ -100,3 +102,29 @@ def test_trust_asks_the_images_whether_parts_that_were_edited_move(made, monkeyp
     monkeypatch.setattr("cryoparts.pipeline.trust.moving_parts", lambda *_: moving)
     tested = judge_trust(Run.open(run.root)).null_test
     assert [one.moves_by_images for one in tested.parts] == [bool(moving)]
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, monkeypatch, drop):
+    run, _, _ = made
+    count = len(run.model)
+    labels = (np.arange(count) % 2).astype(np.int64)
+    labels[:3] = 2
+
+    class Seen:
+        def __init__(self, given):
+            self.given = given
+
+        def unconfirmed(self, moving):
+            assert moving == {1}
+            return [2]
+
+    module = "cryoparts.pipeline.composition"
+    monkeypatch.setattr(f"{module}._presence", lambda _, asked: Seen(asked.labels.labels))
+    monkeypatch.setattr(f"{module}.borders_by_presence", lambda seen: seen.given)
+    asked = PartsByImages(replace(run.parts, labels=labels, names=()), frozenset({1}))
+    found, sizes = ask_presence(run, asked, drop=drop)
+    assert sizes == ((3,) if drop else ())
+    np.testing.assert_array_equal(found.labels.labels[:3], UNASSIGNED if drop else 2)
+    np.testing.assert_array_equal(found.labels.labels[3:], labels[3:])
+    assert found.moving == {1}

@@ -25,8 +25,9 @@ class PartsConfig:
     """Fewest Gaussians in a part. Default: 0.4% of the Gaussians, at least 5."""
 
     keep_flagged: bool = False
-    """Keep parts that null particles, in which nothing changes, show as well. By
-    default they are put back into the core."""
+    """Keep parts that null particles, in which nothing changes, show as well (by default
+    they are put back into the core), and small ones that fade by the networks, but not in
+    the images (by default their Gaussians are in no part)."""
 
     def __post_init__(self) -> None:
         """Check the limits; raises InputError."""

@@ -113,7 +113,7 @@ def segment_gaussians(
         layout = embed(gaussian_features(changes), method=method, seed=seed)
         size = min_part_size or default_part_size(count)
         labels = _parts(Observations.of(changes), layout, size)
-        if labels.max() > CORE and seen.n_modes:
+        if may_hide and labels.max() > CORE and seen.n_modes:
             labels = joined(Observations.of(seen), labels, size)
     return PartLabels(
         labels=labels,

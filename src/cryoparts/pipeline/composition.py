@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.pipeline.motion import PartsByImages
     from cryoparts.run.run import Run
-
-LOG = logging.getLogger(__name__)
 
 POPULATIONS = "populations.csv"
 
@@ -63,7 +60,9 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
     return found
 
 
-def ask_presence(run: Run, asked: PartsByImages) -> PartsByImages:
+def ask_presence(
+    run: Run, asked: PartsByImages, *, drop: bool = True
+) -> tuple[PartsByImages, tuple[int, ...]]:
     """The parts that images confirm, with Gaussians at the borders where they come and go.
 
     Parameters
@@ -71,17 +70,24 @@ def ask_presence(run: Run, asked: PartsByImages) -> PartsByImages:
     run : Run
     asked : PartsByImages
         They need not be the run's.
+    drop : bool
+        Whether small groups of Gaussians that fade by the networks alone are no parts.
+
+    Returns
+    -------
+    PartsByImages
+    tuple of int
+        The numbers of Gaussians of the groups that were dropped.
     """
     seen = _presence(run, asked)
-    if seen is not None and (unconfirmed := seen.unconfirmed(asked.moving)):
-        LOG.info(
-            "%d small groups of Gaussians fade by the networks, but not in the images: no parts",
-            len(unconfirmed),
-        )
+    sizes: tuple[int, ...] = ()
+    if drop and seen is not None and (unconfirmed := seen.unconfirmed(asked.moving)):
         found = asked.labels.labels
+        sizes = tuple(int((found == part).sum()) for part in unconfirmed)
         asked = asked.with_borders(np.where(np.isin(found, unconfirmed), UNASSIGNED, found))
         seen = _presence(run, asked)
-    return asked if seen is None else asked.with_borders(borders_by_presence(seen))
+    borders = asked if seen is None else asked.with_borders(borders_by_presence(seen))
+    return borders, sizes
 
 
 def _presence(run: Run, asked: PartsByImages) -> PresenceInImages | None:

@@ -56,7 +56,9 @@ class PartsFound:
         What null particles say; None where flagged parts were kept or there was too little
         to judge by.
     groups : int
-        Groups of Gaussians before those that null particles show as well were put back.
+        Groups of Gaussians that null particles were asked of.
+    unconfirmed : tuple of int
+        Gaussians of each small group that fades by the networks, but not in the images.
     forgotten : tuple of str
         Edits by hand of the parts that were there before.
     downstream : Downstream or None
@@ -67,6 +69,7 @@ class PartsFound:
     described: tuple[PartDescription, ...]
     null_test: NullTest | None
     groups: int
+    unconfirmed: tuple[int, ...] = ()
     forgotten: tuple[str, ...] = ()
     downstream: Downstream | None = None
 
@@ -100,7 +103,7 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
     )
     asked = ask_images(run, found, progress)
     progress("parts: their borders", 0, 0)
-    asked = ask_presence(run, asked)
+    asked, unconfirmed = ask_presence(run, asked, drop=not options.keep_flagged)
     tested, labels = None, asked.labels
     if not options.keep_flagged:
         progress("parts: null particles", 0, 0)
@@ -110,7 +113,8 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         tested.save(run.directory.trust_path)
     progress("parts: describing them", 0, 0)
     described = _describe(run, labels, decoded.relative_scalars, decoded.displacements)
-    return PartsFound(labels, described, tested, found.n_parts, forgotten, downstream)
+    groups = asked.labels.n_parts
+    return PartsFound(labels, described, tested, groups, unconfirmed, forgotten, downstream)
 
 
 def describe_run_parts(run: Run) -> PartsFound:

@@ -33,7 +33,14 @@ def parts(run: RunFolder, *, options: Parting = PartsConfig()) -> None:
 def show_parts(found: PartsFound) -> None:
     """Say what was found, and a table of the parts."""
     from cryoparts.parts.part_chains import in_brief
+    from cryoparts.report.wording import counted
 
+    if found.unconfirmed:
+        say(
+            f"{sum(found.unconfirmed):,} Gaussians fade by the networks, but not in the images "
+            f"({counted(len(found.unconfirmed), 'small group')}): in no part "
+            "(--keep-flagged keeps them)"
+        )
     if found.null_test is not None and found.null_test.dropped:
         say(
             f"{len(found.null_test.dropped)} of {found.groups} groups of Gaussians do what null "
