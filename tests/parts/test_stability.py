@@ -59,7 +59,8 @@ def test_clear_parts_are_stable_over_subsamples() -> None:
 def test_equal_trainings_agree_and_independent_ones_do_not() -> None:
     random = np.random.default_rng(0)
     one, other = (
-        decoded(random.normal(size=(300, 9)), 2 * random.normal(size=(300, 9, 3))) for _ in range(2)
+        decoded(3 + random.normal(size=(300, 9)), 2 * random.normal(size=(300, 9, 3)))
+        for _ in range(2)
     )
     same, apart = agreement(one, one), agreement(one, other)
     assert same.correlation == pytest.approx(1.0)
@@ -73,6 +74,22 @@ def test_equal_trainings_agree_and_independent_ones_do_not() -> None:
     assert agreement(one, other, members).amplitude_error != apart.amplitude_error
     with pytest.raises(ValueError, match="vary different"):
         agreement(one, decoded(one.relative_amplitudes, None))
+
+
+def test_trainings_agree_wherever_they_put_what_is_away() -> None:
+    random = np.random.default_rng(0)
+    there = random.integers(2, size=(300, 1)) * np.ones(9)
+    moved = random.normal(size=(300, 1, 3)) * np.ones((9, 1))
+    away = [
+        np.where(there[..., None] > 0, moved, place + random.normal(size=moved.shape))
+        for place in (0.0, 8.0)
+    ]
+    one, other = (decoded(there, places) for places in away)
+    found = agreement(one, other)
+    assert found.displacement_error_angstrom == pytest.approx(0.0, abs=1e-9)
+    assert found.correlation == pytest.approx(1.0)
+    always = agreement(*(decoded(None, places) for places in away))
+    assert always.displacement_error_angstrom > 4
 
 
 def test_only_what_predicts_beyond_permuted_particles_leaks() -> None:

@@ -80,7 +80,7 @@ def test_a_part_that_comes_and_goes_stands_out_and_noise_does_not(labels: PartLa
 def test_the_change_is_measured_as_in_the_table_of_parts() -> None:
     random = np.random.default_rng(0)
     moves = random.normal(size=(50, 7, 3))
-    outputs = decoded(random.normal(size=(50, 7)), moves)
+    outputs = decoded(1 + random.random((50, 7)), moves)
     assert amplitude_change(outputs) == pytest.approx(
         np.std(outputs.relative_amplitudes, axis=0).mean()
     )
@@ -91,19 +91,36 @@ def test_the_change_is_measured_as_in_the_table_of_parts() -> None:
 
 
 def test_a_scale_common_to_data_and_null_changes_no_ratio(labels: PartLabels) -> None:
-    data, null = (noise(np.random.default_rng(seed), 90) for seed in (1, 2))
+    both = [noise(np.random.default_rng(seed), 90) for seed in (1, 2)]
     measured = np.arange(PARTICLES) % 2 == 0
-    once = compare_with_null(labels, data, null, measured)
-    twice = compare_with_null(
-        labels,
-        *(
-            decoded(2 * np.array(o.relative_amplitudes), 2 * np.array(o.displacements))
-            for o in (data, null)
+    amplitudes = [np.array(of.relative_amplitudes) for of in both]
+    displacements = [np.array(of.displacements) for of in both]
+    for once, twice in (
+        ([decoded(of, None) for of in amplitudes], [decoded(2 * of, None) for of in amplitudes]),
+        (
+            [decoded(None, of) for of in displacements],
+            [decoded(None, 2 * of) for of in displacements],
         ),
-        measured,
-    )
-    for a, b in zip(once, twice, strict=True):
-        assert a.null_ratio == pytest.approx(b.null_ratio, rel=1e-6)
+    ):
+        for a, b in zip(
+            compare_with_null(labels, *once, measured),
+            compare_with_null(labels, *twice, measured),
+            strict=True,
+        ):
+            assert a.null_ratio == pytest.approx(b.null_ratio, rel=1e-6)
+
+
+def test_where_networks_put_what_is_away_is_no_displacement(labels: PartLabels) -> None:
+    random = np.random.default_rng(0)
+    there = np.ones((PARTICLES, 90))
+    there[:, 30:60] = random.integers(2, size=(PARTICLES, 1))
+    moved = random.normal(size=(PARTICLES, 90, 3))
+    away = np.where(there[..., None] > 0, moved, 9.0)
+    measured = np.arange(PARTICLES) % 2 == 0
+    null = noise(np.random.default_rng(1), 90)
+    one, two = compare_with_null(labels, decoded(there, away), null, measured)
+    assert one.displacement_rms_angstrom == pytest.approx(np.sqrt(3), rel=0.05)
+    assert two.displacement_rms_angstrom == pytest.approx(np.sqrt(3), rel=0.05)
 
 
 def test_too_few_particles_are_refused(labels: PartLabels) -> None:

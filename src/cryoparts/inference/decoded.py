@@ -62,6 +62,16 @@ class Decoded:
             return self.displacements
         return self.displacements * how_much_is_seen(self.relative_amplitudes)[:, :, None]
 
+    @property
+    def displacements_from_usual(self) -> NDArray[np.floating] | None:
+        """As `displacements_as_seen`, from where these particles show each Gaussian."""
+        if self.displacements is None or self.relative_amplitudes is None:
+            return self.displacements
+        seen = how_much_is_seen(self.relative_amplitudes)
+        moved = self.displacements - usual_place(self.displacements, seen)
+        shown: NDArray[np.floating] = moved * seen[:, :, None]
+        return shown
+
     def of_gaussians(self, columns: NDArray[np.int64] | NDArray[np.bool_]) -> Decoded:
         """The same particles with the chosen Gaussians alone."""
         kinds = (self.relative_amplitudes, self.displacements, self.relative_widths)
@@ -87,6 +97,13 @@ class Decoded:
             column("displacements"),
             column("relative_widths"),
         )
+
+
+def usual_place(places: NDArray[np.floating], seen: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Mean (N, 3) of places (n, N, 3) over the particles, by how much is seen (n, N) in each."""
+    shown = np.maximum(seen.sum(axis=0), np.finfo(np.float32).tiny)
+    mean: NDArray[np.floating] = np.einsum("sn,snc->nc", seen, places) / shown[:, None]
+    return mean
 
 
 def how_much_is_seen(relative_amplitudes: ArrayLike) -> NDArray[np.floating]:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
-from cryoparts.inference.decoded import how_much_is_seen
+from cryoparts.inference.decoded import how_much_is_seen, usual_place
 from cryoparts.seeds import Purpose, random_for, seed_for
 
 if TYPE_CHECKING:
@@ -224,10 +224,7 @@ def _as_seen(moves: FloatArray, seen: FloatArray) -> FloatArray:
     No image says where a Gaussian would be that is away. A network puts it anywhere, and the
     halves of a part that only comes and goes would move apart.
     """
-    weight = seen[:, :, None]
-    total = (weight * _without_outliers(moves)).sum(axis=0)
-    usual = total / np.maximum(weight.sum(axis=0), 1e-300)
-    shown: FloatArray = weight * (moves - usual)
+    shown: FloatArray = seen[:, :, None] * (moves - usual_place(_without_outliers(moves), seen))
     return shown
 
 

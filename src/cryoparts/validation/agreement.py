@@ -50,7 +50,8 @@ def agreement(one: Decoded, other: Decoded, members: NDArray[np.bool_] | None = 
     """Compare two trainings' outputs for the same particles.
 
     Each Gaussian's mean over the particles is taken away first: it is part of
-    the neutral model, not of what changes. Errors are of the difference of the
+    the neutral model, not of what changes. A displacement counts as much as there is of
+    the Gaussian: where it is away, trainings put it anywhere. Errors are of the difference of the
     two, so each training alone is off by about 0.7 of it.
 
     Parameters
@@ -68,7 +69,7 @@ def agreement(one: Decoded, other: Decoded, members: NDArray[np.bool_] | None = 
     if members is not None:
         one, other = one.of_gaussians(members), other.of_gaussians(members)
     amplitude = _Pair.of(one.relative_scalars, other.relative_scalars)
-    displacement = _Pair.of(one.displacements, other.displacements)
+    displacement = _Pair.of(one.displacements_from_usual, other.displacements_from_usual)
     if amplitude is None and displacement is None:
         raise ValueError("neither amplitudes nor displacements are given")
     pairs = [pair for pair in (amplitude, displacement) if pair is not None]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import eigh
 
+from cryoparts.inference.decoded import how_much_is_seen
 from cryoparts.parts.changes import SMALLEST_DISPLACEMENT_UNIT
 from cryoparts.parts.part_labels import CORE, UNASSIGNED
 from cryoparts.seeds import Purpose, random_for
@@ -93,8 +94,8 @@ _RESAMPLES = 200
 
 
 def change_features(decoded: Decoded) -> FloatArray:
-    """Changes (n, F), amplitudes 1 and displacements 2 Å, a Gaussian's share each."""
-    scalars, displacements = decoded.relative_scalars, decoded.displacements
+    """Changes (n, F), amplitudes 1 and displacements as seen 2 Å, a Gaussian's share each."""
+    scalars, displacements = decoded.relative_scalars, decoded.displacements_from_usual
     kinds = [
         None if scalars is None else np.asarray(scalars, dtype=np.float64),
         None
@@ -118,11 +119,19 @@ def amplitude_change(decoded: Decoded) -> float:
 
 
 def displacement_rms_angstrom(decoded: Decoded) -> float:
-    """Root mean square displacement about each Gaussian's mean, Å, as in parts.csv."""
-    if decoded.displacements is None:
+    """Root mean square displacement over the particles that show each Gaussian, as in parts.csv.
+
+    In Å, about where the Gaussian is in these particles.
+    """
+    moved = decoded.displacements_from_usual
+    if moved is None:
         return 0.0
-    variance = decoded.displacements.astype(np.float64).var(axis=0).sum(axis=1)
-    return float(np.sqrt(variance.mean()))
+    square = np.einsum("snc,snc->n", moved, moved, dtype=np.float64)
+    shown = np.full(len(square), float(len(moved)))
+    if decoded.relative_amplitudes is not None:
+        seen = how_much_is_seen(decoded.relative_amplitudes)
+        shown = np.maximum(np.einsum("sn,sn->n", seen, seen, dtype=np.float64), 1.0)
+    return float(np.sqrt(np.mean(square / shown)))
 
 
 @dataclass(frozen=True)
