@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from cryoparts.networks.encoder import INITIAL_LENGTH, Encoder
@@ -55,6 +56,36 @@ def test_fewer_particles_than_components_give_as_many_scores_as_particles():
     components = components_of(gradients, ("amplitude",))
     assert components.scores(gradients).shape == (3, 3)
     assert np.isfinite(components.directions).all()
+
+
+@pytest.mark.parametrize("shape", [(60, 900), (900, 60)])
+def test_components_are_those_of_the_exact_decomposition(shape, monkeypatch):
+    monkeypatch.setattr("cryoparts.training.principal_components.COMPONENTS", 7)
+    random = np.random.default_rng(0)
+    patterns = random.normal(size=(10, shape[1])) * 2.0 ** -np.arange(10)[:, None]
+    sample = random.normal(size=(shape[0], 10)) @ patterns + 5
+    sample = (sample + 1e-3 * random.normal(size=shape)).astype(np.float32)
+    found = PrincipalComponents.of(sample, np.arange(1), seed=0)
+    centred = sample - sample.mean(axis=0)
+    _, spread, directions = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    deviation = spread[:7] / np.sqrt(len(sample))
+    np.testing.assert_allclose(found.deviation, deviation / np.median(deviation), rtol=1e-4)
+    scale = np.linalg.norm(found.directions, axis=1)
+    np.testing.assert_allclose(scale, 1 / np.median(deviation), rtol=1e-4)
+    unit = found.directions / scale[:, None]
+    np.testing.assert_allclose(unit @ unit.T, np.eye(7), atol=1e-5)
+    np.testing.assert_allclose(np.abs(unit @ directions[:7].T), np.eye(7), atol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(30, 400), (400, 30)])
+def test_particles_of_few_kinds_have_few_components(shape):
+    random = np.random.default_rng(0)
+    kinds = random.normal(size=(4, shape[1])).astype(np.float32)
+    sample = kinds[random.integers(4, size=shape[0])]
+    found = PrincipalComponents.of(sample, np.arange(1), seed=0)
+    assert (found.deviation > 0).sum() == 3
+    assert (np.linalg.norm(found.directions, axis=1) > 0).sum() == 3
+    assert np.isfinite(found.directions).all()
 
 
 def test_first_latents_are_the_first_scores_inside_the_unit_ball():

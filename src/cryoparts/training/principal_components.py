@@ -33,6 +33,9 @@ LARGEST_SAMPLE = 8000
 LARGEST_ARRAY = 60_000_000
 """Numbers of the sample held in memory at once (240 MB)."""
 
+_POWER_ITERATIONS = 4
+"""Of the products of rows: as many as 9 of the rows themselves, for half of the work of 7."""
+
 ROUNDING = 1e-5
 """Deviation, over the gradients' root mean square length, below which a component is rounding:
 single precision has 1e-7, and noise alone spreads over a few thousand directions at most."""
@@ -73,9 +76,8 @@ class PrincipalComponents:
             Seed of the randomised decomposition.
         """
         mean = sample.mean(axis=0)
-        rank = min(COMPONENTS, *sample.shape)
-        _, spread, directions = randomized_svd(
-            sample - mean, rank, random_state=seed_for(seed, Purpose.COMPONENTS)
+        directions, spread = _leading_directions(
+            sample - mean, min(COMPONENTS, *sample.shape), seed_for(seed, Purpose.COMPONENTS)
         )
         deviation = spread / np.sqrt(len(sample))
         differs = deviation > ROUNDING * np.linalg.norm(sample) / np.sqrt(len(sample))
@@ -98,6 +100,30 @@ class PrincipalComponents:
         centred = gradients - torch.as_tensor(self.mean, device=gradients.device)
         scores: Tensor = centred @ torch.as_tensor(self.directions, device=gradients.device).T
         return scores
+
+
+def _leading_directions(
+    centred: NDArray[np.float32], rank: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Orthonormal directions (K, V) by falling spread of the rows (S, V), and the spreads (K,).
+
+    The patterns over the shorter side come from its square of products, which is small enough
+    to be multiplied again and again; that squares what singular values differ by, so what the
+    rows have along these patterns tells the spreads (Rayleigh and Ritz).
+    """
+    few_rows = len(centred) <= centred.shape[1]
+    products = centred @ centred.T if few_rows else centred.T @ centred
+    patterns = randomized_svd(products, rank, n_iter=_POWER_ITERATIONS, random_state=seed)[0]
+    along = patterns.T @ centred if few_rows else (centred @ patterns).T
+    square, turn = np.linalg.eigh((exact := along.astype(np.float64)) @ exact.T)
+    spread = np.sqrt(np.maximum(square[::-1], 0.0)).astype(np.float32)
+    turned = turn[:, ::-1].T.astype(np.float32)
+    if few_rows:
+        tiny = np.finfo(np.float32).tiny
+        directions = turned @ along / np.maximum(spread, tiny)[:, None]
+    else:
+        directions = turned @ patterns.T
+    return directions, spread
 
 
 def varying_channels(vary: tuple[Channel, ...]) -> NDArray[np.int64]:
