@@ -247,15 +247,15 @@ class _Described:
         scale = np.ones(len(mean))
         scale[self._amplitudes_vary * len(self._columns) :] = 1.0 / unit
         axes = leading_directions(covariance * np.outer(scale, scale), most, _EXPLAINED)
-        self._axes = scale[:, None] * axes
-        self._offset = mean @ self._axes
+        self._mean, self._axes = mean.astype(np.float32), (scale[:, None] * axes).astype(np.float32)
         del self._covariance
 
     def score(
         self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
     ) -> None:
         """Score a batch."""
-        self._scores.append(self._rows(amplitudes, moved) @ self._axes - self._offset)
+        scores = (self._rows(amplitudes, moved) - self._mean) @ self._axes
+        self._scores.append(scores.astype(np.float64))
 
     def features(self) -> ParticleFeatures:
         """What the look has seen; nothing of it is held any longer."""
@@ -270,13 +270,14 @@ class _Described:
 
     def _rows(
         self, amplitudes: NDArray[np.floating] | None, moved: NDArray[np.floating] | None
-    ) -> FloatArray:
+    ) -> NDArray[np.float32]:
         """Weighted amplitudes, then displacements, of each particle (n, F)."""
-        blocks = []
+        weight, blocks = self._weight.astype(np.float32), []
         if amplitudes is not None:
-            blocks.append(amplitudes[:, self._columns].astype(np.float64) * self._weight)
+            blocks.append(amplitudes[:, self._columns].astype(np.float32, copy=False) * weight)
         if moved is not None:
-            weighted = moved[:, self._columns].astype(np.float64) * self._weight[:, None]
+            placed = moved[:, self._columns].astype(np.float32, copy=False)
+            weighted = placed * weight[:, None]
             blocks.append(weighted.reshape(len(weighted), -1))
         return np.concatenate(blocks, axis=1)
 
