@@ -72,6 +72,10 @@ def channel_scale(
     for indices in np.array_split(sample, -(-len(sample) // BATCH)):
         gradients = agreement_gradients(forward, objective, neutral, indices)
         squares += gradients.square().mean(dim=1).sum(dim=0)
-    power = squares / len(sample)
-    power[:3] = power[:3].mean()
-    return torch.where(power > 0, power.clamp_min(1e-30).rsqrt(), torch.zeros_like(power))
+    return unit_deviation(squares / len(sample))
+
+
+def unit_deviation(power: Tensor) -> Tensor:
+    """Factors (4,) as of `channel_scale`, from each kind's mean square (4,)."""
+    shared = torch.cat([power[:3].mean().expand(3), power[3:]])
+    return torch.where(shared > 0, shared.clamp_min(1e-30).rsqrt(), torch.zeros_like(shared))

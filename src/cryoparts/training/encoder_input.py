@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from cryoparts.image_model.gradients import BATCH, CHANNELS, agreement_gradients, channel_scale
+from cryoparts.image_model.gradients import (
+    BATCH,
+    CHANNELS,
+    agreement_gradients,
+    channel_scale,
+    unit_deviation,
+)
 from cryoparts.io.array_file import ArrayFile, read_npz
 from cryoparts.io.atomic import write_atomically
 from cryoparts.io.files import reading
@@ -77,10 +83,7 @@ class InputMap:
 
     def of_gradients(self, gradients: Tensor) -> Tensor:
         """Inputs (n, width) of bare gradients (n, N, 4)."""
-        return self.of_scaled(gradients * self.scale)
-
-    def of_scaled(self, scaled: Tensor) -> Tensor:
-        """Inputs (n, width) of scaled gradients (n, N, 4)."""
+        scaled = gradients * self.scale
         return scaled.flatten(1) if self.components is None else self.components.scores(scaled)
 
 
@@ -184,12 +187,11 @@ def compute_encoder_input(
     progress : callable or None
         Told the number of particles done, and their total, after each batch.
     """
-    scale = channel_scale(forward, objective, neutral, training)
-    gradients = GradientInputs(forward, objective, neutral, scale)
+    gradients = GradientInputs(forward, objective, neutral)
     count = len(forward.particles)
     rest = np.arange(count)
     if bare:
-        mapping, known = InputMap(scale, None), None
+        mapping, known = InputMap(channel_scale(forward, objective, neutral, training), None), None
     else:
         channels = varying_channels(vary)
         values = len(neutral.amplitudes) * len(channels)
@@ -197,17 +199,22 @@ def compute_encoder_input(
         rows = np.sort(
             random_for(seed, Purpose.COMPONENTS_SAMPLE).choice(training, size=size, replace=False)
         )
-        sample = np.empty((size, values), dtype=np.float32)
+        sample = np.empty((size, len(neutral.amplitudes), len(channels)), dtype=np.float32)
+        power = np.zeros(CHANNELS)
         wanted = replace(gradients, channels=channels)
         told = told_after(progress, 0, count)
         for place, of_rows in team().sweep(wanted, rows, BATCH, told):
             sample[place] = of_rows
-        components = PrincipalComponents.of(sample, channels, seed)
+            power[channels] += np.square(of_rows).mean(axis=1).sum(axis=0) / size
+        scale = unit_deviation(torch.as_tensor(power, dtype=torch.float32, device=forward.device))
+        sample *= scale.cpu().numpy()[channels]
+        flat = sample.reshape(size, values)
+        components = PrincipalComponents.of(flat, channels, seed)
         mapping = InputMap(scale, components)
         # the sample's gradients are known: none of them is computed a second time
-        known = _scores(components, sample)
+        known = _scores(components, flat)
         rest = np.setdiff1d(rest, rows)
-        del sample
+        del sample, flat
     _write_map(folder / MAP, mapping)
     width = len(neutral.amplitudes) * CHANNELS if known is None else known.shape[1]
     with _new_values(folder, count, width, bare=bare) as stored:
@@ -246,7 +253,7 @@ def in_new_poses(
         if known.components is None
         else len(known.components.directions)
     )
-    gradients = GradientInputs(forward, objective, neutral, known.scale, map=known)
+    gradients = GradientInputs(forward, objective, neutral, map=known)
     with _new_values(folder, len(rows), width, bare=bare) as stored:
         for place, of_rows in team().sweep(gradients, rows, BATCH, progress):
             stored.put(rows[place], of_rows)
@@ -267,23 +274,22 @@ def _new_values(folder: Path, count: int, width: int, *, bare: bool) -> Iterator
 
 @dataclass(frozen=True)
 class GradientInputs:
-    """Scaled gradients of a batch of particles (n, N, 4), or their inputs by a known map."""
+    """Bare gradients of a batch of particles (n, N, C), or their inputs by a known map."""
 
     forward: ForwardModel
     objective: Objective
     neutral: Gaussians
-    scale: Tensor
     channels: NDArray[np.int64] | None = None
-    """Varying channels to keep (n, V), where the map is not known."""
+    """Of the four channels, those that are kept; default: all."""
     map: InputMap | None = None
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Of the particles `rows`."""
-        found = self.scale * agreement_gradients(self.forward, self.objective, self.neutral, rows)
+        found = agreement_gradients(self.forward, self.objective, self.neutral, rows)
         if self.map is not None:
-            found = self.map.of_scaled(found)
+            found = self.map.of_gradients(found)
         elif self.channels is not None:
-            found = found[..., self.channels].flatten(1)
+            found = found[..., self.channels]
         values: NDArray[np.float32] = found.cpu().numpy()
         return values
 

@@ -57,7 +57,7 @@ def null_decoder(
     own = setup.encoder_input.map
     values = np.empty((len(indices), setup.encoder_input.width), dtype=np.float32)
     everyone = np.arange(len(indices))
-    task = GradientInputs(forward, setup.objective, setup.neutral, own.scale, map=own)
+    task = GradientInputs(forward, setup.objective, setup.neutral, map=own)
     for place, inputs in team().sweep(task, everyone, BATCH):
         values[place] = inputs
     encoder_input = EncoderInput(values, own)
