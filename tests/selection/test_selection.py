@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,19 @@ def test_columns_are_joined_by_name_whatever_the_order_of_the_files(columns):
     np.testing.assert_array_equal(columns.column("half"), 1 + ROW % 2)
     np.testing.assert_array_equal(columns.column("defocus"), 10100 + 100 * ROW)
     np.testing.assert_allclose(np.abs(columns.column("component:1")), np.abs(ROW - 19.5))
+
+
+def test_components_of_particles_whose_latent_vectors_are_known(tmp_path):
+    run = make_run(tmp_path / "run")
+    table = pd.read_csv(run.latent_csv_path)
+    table.iloc[2, 1:] = 1e200
+    table.drop(index=4).to_csv(run.latent_csv_path, index=False)
+    found = read_columns(run).column("component:1")
+    assert np.flatnonzero(np.isnan(found)).tolist() == [2, 4]
+    others = np.delete(found, [2, 4])
+    np.testing.assert_allclose(np.abs(others - others.mean()), np.abs(others), atol=1e-9)
+    table[:0].to_csv(run.latent_csv_path, index=False)
+    assert "component:1" not in read_columns(run).values
 
 
 @pytest.mark.parametrize("spelling", ["state:part_2", "state:part2", "state:2", "state:arm"])

@@ -38,6 +38,9 @@ FOCUS_KINDS = {
 }
 """Columns of a part, and what they are called in focus/part_1/particles.csv."""
 
+LARGEST = 1e100
+"""Numbers of a latent vector are smaller, or it is damaged and tells nothing of the others."""
+
 MOTION_KINDS = {"angle": "signed_angle_degrees", "residual": "residual_rms_angstrom"}
 
 MEANING = {
@@ -193,7 +196,7 @@ def read_columns(run: RunDirectory) -> ParticleColumns:
         table = _read(run.latent_csv_path, index)
         for axis, column in enumerate(table.columns, start=1):
             _add(values, f"latent:{axis}", table, str(column))
-        for axis, component in enumerate(principal_scores(table.to_numpy(), 3).T, start=1):
+        for axis, component in enumerate(_components(table.to_numpy()).T, start=1):
             values[f"component:{axis}"] = component
     if run.probability_csv_path.is_file():
         _add(values, "probability", _read(run.probability_csv_path, index), "probability")
@@ -245,6 +248,15 @@ def _read(path: Path, index: pd.Index[Any]) -> pd.DataFrame:
     for column in table.columns:
         table[column] = numbers(table, column, path, cure=cure)
     return table.reindex(index)
+
+
+def _components(vectors: FloatArray) -> FloatArray:
+    """Principal components (P, at most 3); NaN of particles whose vectors are not known."""
+    known = (np.abs(vectors) < LARGEST).all(axis=1)
+    scores = principal_scores(vectors[known], 3) if known.any() else np.zeros((0, 0))
+    components = np.full((len(vectors), scores.shape[1]), np.nan)
+    components[known] = scores
+    return components
 
 
 def _aliases(run: RunDirectory) -> dict[str, str]:

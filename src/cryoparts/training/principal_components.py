@@ -123,7 +123,10 @@ def _leading_directions(
         directions = turned @ along / np.maximum(spread, tiny)[:, None]
     else:
         directions = turned @ patterns.T
-    return directions, spread
+    # which way a component points is left to the solver, and rounding would decide it
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.where(directions[np.arange(rank), largest] < 0, -1.0, 1.0)
+    return directions * signs.astype(np.float32)[:, None], spread
 
 
 def varying_channels(vary: tuple[Channel, ...]) -> NDArray[np.int64]:
