@@ -106,6 +106,18 @@ def usual_place(places: NDArray[np.floating], seen: NDArray[np.floating]) -> NDA
     return mean
 
 
+def mean_square_shown(
+    moved: NDArray[np.floating], seen: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Mean square (N,) of displacements as seen (n, N, 3), over the particles that show each.
+
+    A Gaussian's particles are counted by how much they show of it, squared: one at the least.
+    """
+    shown = np.maximum(np.square(seen, dtype=np.float64).sum(axis=0), 1.0)
+    mean: NDArray[np.float64] = np.square(moved, dtype=np.float64).sum(axis=(0, 2)) / shown
+    return mean
+
+
 def how_much_is_seen(relative_amplitudes: ArrayLike) -> NDArray[np.floating]:
     """Of each Gaussian (n, N): 0 where it is away, 1 where it is there, or more of it is."""
     seen: NDArray[np.floating] = np.clip(relative_amplitudes, 0.0, 1.0)

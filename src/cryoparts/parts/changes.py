@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
-from cryoparts.inference.decoded import how_much_is_seen, usual_place
+from cryoparts.inference.decoded import how_much_is_seen, mean_square_shown, usual_place
 from cryoparts.seeds import Purpose, random_for, seed_for
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ there nearly vanishes has others of 80, and its pattern would be all that is see
 
 FARTHEST = 4.0
 """Displacement of a particle that counts, in medians over the particles, root mean square."""
-
-_FEWEST_SEEN = 1.0
-"""Particles' worth of a Gaussian that its displacement is known from at the least."""
 
 _NEIGHBOURS_OF_LOCAL_FIT = 20
 """Gaussians to which a local rigid motion is fitted: a rotation needs three, noise needs more."""
@@ -152,8 +149,7 @@ def measure_changes(
         if as_seen and relative_amplitudes is not None:
             seen = how_much_is_seen(relative_amplitudes).astype(np.float64)
         moves = _without_outliers(_as_seen(moves, seen))
-        shown = np.maximum((seen**2).sum(axis=0), _FEWEST_SEEN)
-        rms = np.sqrt((moves**2).sum(axis=(0, 2)) / shown)
+        rms = np.sqrt(mean_square_shown(moves, seen))
         unit = max(float(np.quantile(rms, 0.9)), SMALLEST_DISPLACEMENT_UNIT)
         blocks.append(moves / unit)
     stacked = np.concatenate(blocks, axis=2).transpose(1, 2, 0)

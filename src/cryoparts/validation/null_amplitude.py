@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import eigh
 
-from cryoparts.inference.decoded import how_much_is_seen
+from cryoparts.inference.decoded import how_much_is_seen, mean_square_shown
 from cryoparts.parts.changes import SMALLEST_DISPLACEMENT_UNIT
 from cryoparts.parts.part_labels import CORE, UNASSIGNED
 from cryoparts.seeds import Purpose, random_for
@@ -126,12 +126,9 @@ def displacement_rms_angstrom(decoded: Decoded) -> float:
     moved = decoded.displacements_from_usual
     if moved is None:
         return 0.0
-    square = np.einsum("snc,snc->n", moved, moved, dtype=np.float64)
-    shown = np.full(len(square), float(len(moved)))
-    if decoded.relative_amplitudes is not None:
-        seen = how_much_is_seen(decoded.relative_amplitudes)
-        shown = np.maximum(np.einsum("sn,sn->n", seen, seen, dtype=np.float64), 1.0)
-    return float(np.sqrt(np.mean(square / shown)))
+    amplitudes = decoded.relative_amplitudes
+    seen = np.ones(moved.shape[:2]) if amplitudes is None else how_much_is_seen(amplitudes)
+    return float(np.sqrt(mean_square_shown(moved, seen).mean()))
 
 
 @dataclass(frozen=True)
