@@ -13,6 +13,7 @@ from cryoparts.conventions import Aberrations, Poses, with_aberrations
 from cryoparts.errors import InputError
 from cryoparts.particle_files.row_identity import row_names
 from cryoparts.particles.particle_set import ParticleSet
+from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.particles.preprocessing import prepare
 
@@ -81,6 +82,36 @@ def test_rows_of_one_image_share_a_working_image(tmp_path: Path, simulate) -> No
     assert again.image_names.tolist() == table.names[rows].tolist()
     assert again.half_set.tolist() == [1, 2, 1, 1, 2, 1]
     torch.testing.assert_close(again.images([5, 1, 2]), plain.images([3, 0, 3]))
+
+
+def test_some_of_the_particles_keep_all_that_belongs_to_them(tmp_path: Path, simulate) -> None:
+    table = simulate(tmp_path)
+    rows = np.array([3, 0, 3, 1, 0, 3])
+    expanded = replace(
+        table.take(rows), names=row_names(table.names[rows]), image_names=table.names[rows]
+    )
+    config = PreprocessingConfig(box_size=32, contrast="dark")
+    made = prepare(ParticleSet(expanded), tmp_path / "made", config)
+    change = PoseChange(np.full((6, 3), 0.1), np.arange(12.0).reshape(6, 2), PoseSpread(0.1, 1.0))
+    places = np.array([4, 3, 1])
+    for every in (made, made.with_pose_change(change)):
+        few = every.take(places)
+        assert len(few) == 3
+        assert few.names.tolist() == every.names[places].tolist()
+        assert few.image_names is not None
+        assert few.image_names.tolist() == table.names[rows[places]].tolist()
+        assert (few.image.tolist(), few.image_count) == ([0, 1, 0], 2)
+        torch.testing.assert_close(few.images([2, 1]), every.images(places[[2, 1]]))
+        np.testing.assert_array_equal(few.poses.rotation, every.poses.rotation[places])
+        np.testing.assert_array_equal(
+            few.ctf.defocus_u_angstrom, every.ctf.defocus_u_angstrom[places]
+        )
+        assert few.poses_refined == every.poses_refined
+        given = few.with_given_poses().poses
+        np.testing.assert_array_equal(given.shift_angstrom, made.poses.shift_angstrom[places])
+    again = made.take(places).with_pose_change(change.take(places))
+    np.testing.assert_allclose(again.poses.rotation, few.poses.rotation)
+    assert len(PoseChange.nothing().take(places)) == 0
 
 
 def test_rows_whose_mask_lies_elsewhere_have_their_own_working_image(

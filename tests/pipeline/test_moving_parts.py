@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -40,6 +41,22 @@ def test_images_tell_the_part_that_moves_from_one_that_does_not(run):
     assert asked.moving == moving_parts(run, three) == {1}
     # what is right stays as it is, but for Gaussians that hardly show
     assert np.mean(asked.labels.labels == third) > 0.97
+
+
+def test_of_many_particles_a_sample_is_decoded(run, monkeypatch):
+    seen: list[int] = []
+
+    def decode(rows):
+        seen.extend(rows)
+        return run.decoder.decode(rows)
+
+    some = copy(run)
+    some.__dict__["decoder"] = SimpleNamespace(**run.decoder.__dict__ | {"decode": decode})
+    monkeypatch.setattr("cryoparts.pipeline.motion.ASKED_OF", PARTICLES // 2)
+    asked = ask_images(some, run.parts)
+    assert len(set(seen)) == PARTICLES // 2
+    assert asked.moving == {1}
+    assert np.mean(asked.labels.labels == run.parts.labels) > 0.97
 
 
 def test_gaussians_that_stand_still_are_put_back_by_the_images(run):

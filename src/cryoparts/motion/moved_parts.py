@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import Channel
+    from cryoparts.image_model.forward_model import ForwardModel
     from cryoparts.motion.run_motion import RunMotion
     from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from cryoparts.training.setup import TrainingSetup
 
     FloatArray = NDArray[np.float64]
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -182,13 +185,25 @@ class MovedPartsOf:
 
 
 @dataclass(frozen=True)
+class OfChosen(Generic[Answer]):
+    """What is asked of particles by their places among chosen rows of a run."""
+
+    of_rows: Callable[[NDArray[np.int64]], Answer]
+    rows: NDArray[np.int64]
+
+    def __call__(self, places: NDArray[np.int64]) -> Answer:
+        """Of those at these places."""
+        return self.of_rows(self.rows[places])
+
+
+@dataclass(frozen=True)
 class PartsInImages:
     """The images of a run, and what moves in them: the decoder's parts, moved further.
 
     Parameters
     ----------
     motion : RunMotion
-        As decoded.
+        As decoded; of the run's particles `rows`.
     labels : PartLabels
     setup : TrainingSetup
         Of the run: its images and its noise.
@@ -198,6 +213,9 @@ class PartsInImages:
         Channels of the offsets.
     relative_to_core : bool
         Whether motions are as seen from the core, not in the frame of the poses.
+    rows : int array or None
+        The particles of the run that the motion is of and that can be asked; None for all.
+        Elsewhere particles are numbered by their places in the motion.
     deforming : frozenset of int
         Parts that keep what the decoder says beyond their rigid motion. Of a part that turns as
         one it is mostly wrong: Gaussians that look alike stay behind and take each other's place.
@@ -209,6 +227,7 @@ class PartsInImages:
     offsets_of: Callable[[NDArray[np.int64]], Tensor]
     vary: tuple[Channel, ...]
     relative_to_core: bool
+    rows: NDArray[np.int64] | None = None
     deforming: frozenset[int] = frozenset()
 
     def along(
@@ -222,7 +241,7 @@ class PartsInImages:
         setup, device = self.setup, self.setup.forward.device
         start = _tensor(coordinates_of(modes), device)
         likelihood = ParticleRefinement(
-            forward=setup.forward,
+            forward=self._forward,
             objective=setup.objective,
             neutral=setup.neutral,
             decoder=nn.Identity(),  # every batch has its own
@@ -231,7 +250,7 @@ class PartsInImages:
             covariance=torch.eye(start.shape[1], device=device),
         )
         moved_parts = MovedPartsOf(
-            self.offsets_of,
+            self.offsets_of if self.rows is None else OfChosen(self.offsets_of, self.rows),
             self._bodies(modes),
             [_tensor(screws_of(self.motion.parts[part].motions), device) for part in modes],
             start,
@@ -250,7 +269,15 @@ class PartsInImages:
     @cached_property
     def change(self) -> PoseChange:
         """Of the run's poses: read once, it may be of a million particles."""
-        return change_before_motions(self.setup.forward.particles.folder)
+        change = change_before_motions(self.setup.forward.particles.folder)
+        return change if self.rows is None else change.take(self.rows)
+
+    @cached_property
+    def _forward(self) -> ForwardModel:
+        forward = self.setup.forward
+        if self.rows is None:
+            return forward
+        return replace(forward, particles=forward.particles.take(self.rows))
 
     def _bodies(self, modes: dict[int, RigidModes]) -> list[MovedBody]:
         device, bodies = self.setup.forward.device, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -119,6 +119,12 @@ class PoseChange:
 
     def __len__(self) -> int:
         return len(self.turn)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Of some of the particles (n,); nothing of nothing."""
+        if not len(self):
+            return self
+        return replace(self, turn=self.turn[rows], shift_angstrom=self.shift_angstrom[rows])
 
     def applied(self, given: Poses) -> Poses:
         """The refined poses: the turn comes after the given rotation, the shifts are added."""

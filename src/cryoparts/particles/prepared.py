@@ -225,6 +225,25 @@ class PreparedParticles:
         given = self.with_given_poses()
         return replace(given, poses=change.applied(given.poses))
 
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Some of the particles (n,), in this order; their images are numbered anew."""
+        names, given = self.image_names, self._given
+        poses = self.poses.take(rows)
+        if given is not None:
+            given = given.take(rows) if self.poses_refined else poses
+        return replace(
+            self,
+            names=self.names[rows],
+            poses=poses,
+            ctf=self.ctf.take(rows),
+            half_set=self.half_set[rows],
+            optics_group=self.optics_group[rows],
+            image_names=None if names is None else names[rows],
+            _image=pd.factorize(self.image[rows])[0],
+            _working_image=self.working_image[rows],
+            _given=given,
+        )
+
     def with_contrast_sign(self, sign: int) -> Self:
         """The same images with the other or the same contrast sign; rewrites the JSON only."""
         if sign not in (1, -1):

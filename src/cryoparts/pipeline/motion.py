@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cryoparts.config.steps import Frame, MotionOptions
 from cryoparts.export.motion_arrows import ARROWS, write_motion_arrows
 from cryoparts.export.motion_models import write_motion_models
@@ -19,7 +21,7 @@ from cryoparts.motion.motion_files import (
     write_motion_summary,
     write_part_motion,
 )
-from cryoparts.motion.moved_parts import PartsInImages
+from cryoparts.motion.moved_parts import OfChosen, PartsInImages
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.particles.pose_change import MOVED, pose_change_path
@@ -27,11 +29,11 @@ from cryoparts.parts.part_description import describe_motions
 from cryoparts.parts.part_labels import numbers_by_size, with_numbers
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
+from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cryoparts.particles.pose_change import PoseChange
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 OWN_FILES = ("part_*.csv", "part_*_angles.npy", "part_*.cif", "core.csv", MOTIONS, ARROWS)
+
+ASKED_OF = 16_384
+"""Particles in which parts are measured, to ask some hundred of their images: where a part is at
+rest and how it moves on average is known to a hundredth of its motion from as many."""
 
 FEWEST_PARTICLES = 10
 """Fewer have no mean motion whose error could be told."""
@@ -80,7 +86,8 @@ def find_motion(
     if len(run.particles) < FEWEST_PARTICLES:
         LOG.warning("%d particles are too few to tell motions", len(run.particles))
         return None
-    measured = _as_decoded(run, labels, options.frame, counting(progress, "motion"))
+    everyone = np.arange(len(run.particles))
+    measured = _as_decoded(run, labels, options.frame, counting(progress, "motion"), everyone)
     refine = config.refinement_steps > 0 if options.refine is None else options.refine
     if refine:
         measured = refine_motion(
@@ -150,7 +157,7 @@ class PartsByImages:
 def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> PartsByImages:
     """Which parts move, and where their borders are.
 
-    All particles are decoded; a sample of the images is asked.
+    At most `ASKED_OF` particles are decoded; a sample of their images is asked.
 
     Parameters
     ----------
@@ -179,23 +186,29 @@ def _parts_in_images(run: Run, labels: PartLabels, progress: Progress) -> PartsI
     vary = run.training.vary
     if "position" not in vary or len(run.particles) < FEWEST_PARTICLES or not labels.n_parts:
         return None
-    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"))
+    rows = evenly_spaced(np.arange(len(run.particles)), ASKED_OF)
+    decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"), rows)
     return PartsInImages(
-        decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True
+        decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True, rows=rows
     )
 
 
 def _as_decoded(
-    run: Run, labels: PartLabels, frame: Frame, progress: Callable[[int, int], None]
+    run: Run,
+    labels: PartLabels,
+    frame: Frame,
+    progress: Callable[[int, int], None],
+    rows: NDArray[np.int64],
 ) -> RunMotion:
+    """In the particles `rows`."""
     return measure_motion(
         run.model,
         labels,
-        run.decoder.decode,
-        len(run.particles),
+        OfChosen(run.decoder.decode, rows),
+        len(rows),
         mean_displacement=run.decoder.mean_displacement().double().cpu().numpy(),
-        image=run.particles.image,
-        probability=run.particle_weights,
+        image=run.particles.image[rows],
+        probability=run.particle_weights[rows],
         frame=frame,
         seed=run.training.seed,
         progress=progress,
