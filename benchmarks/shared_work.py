@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from cryoparts.inference.latents import refinement
 from cryoparts.motion import image_modes
-from cryoparts.motion.moved_parts import PartsInImages
+from cryoparts.motion.parts_in_images import PartsInImages
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import measure_motion
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes

@@ -14,7 +14,8 @@ from cryoparts.image_model.deformation import POSITION_UNIT_ANGSTROM, displaceme
 from cryoparts.image_model.forward_model import ForwardModel
 from cryoparts.motion import image_modes, rigid_refinement
 from cryoparts.motion.image_modes import modes_by_images
-from cryoparts.motion.moved_parts import CoreMotion, MovedBody, MovedParts, PartsInImages
+from cryoparts.motion.moved_parts import CoreMotion, MovedBody, MovedParts
+from cryoparts.motion.parts_in_images import PartsInImages
 from cryoparts.motion.rigid_refinement import SAMPLE, refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.particles.pose_change import (

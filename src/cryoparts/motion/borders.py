@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cryoparts.config import Channel
-    from cryoparts.motion.moved_parts import PartsInImages
+    from cryoparts.motion.parts_in_images import PartsInImages
     from cryoparts.refinement.particle_refinement import OffsetSlopes
     from cryoparts.rigid.rigid_modes import RigidModes
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cryoparts.motion.moved_parts import columns_of
+from cryoparts.motion.parts_in_images import columns_of
 from cryoparts.rigid.rigid_modes import MOST_MODES, six_ways
 from cryoparts.statistics.hidden_normal import hidden_normal
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryoparts.motion.moved_parts import PartsInImages
+    from cryoparts.motion.parts_in_images import PartsInImages
     from cryoparts.rigid.rigid_modes import RigidModes
 
     FloatArray = NDArray[np.float64]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.motion.image_modes import modes_by_images
-from cryoparts.motion.moved_parts import PartsInImages, columns_of, coordinates_of
+from cryoparts.motion.parts_in_images import PartsInImages, columns_of, coordinates_of
 from cryoparts.rigid.motion_statistics import mean_screw
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.statistics.evenly_spaced import evenly_spaced

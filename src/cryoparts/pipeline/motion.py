@@ -21,7 +21,7 @@ from cryoparts.motion.motion_files import (
     write_motion_summary,
     write_part_motion,
 )
-from cryoparts.motion.moved_parts import OfChosen, PartsInImages
+from cryoparts.motion.parts_in_images import OfChosen, PartsInImages
 from cryoparts.motion.rigid_refinement import refine_motion
 from cryoparts.motion.run_motion import RunMotion, measure_motion, summarise
 from cryoparts.particles.pose_change import MOVED, pose_change_path

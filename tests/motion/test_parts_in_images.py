@@ -10,7 +10,7 @@ import torch
 
 from cryoparts.image_model.deformation import moved_further
 from cryoparts.inference.decoded import Decoded
-from cryoparts.motion.moved_parts import OfChosen, PartsInImages
+from cryoparts.motion.parts_in_images import OfChosen, PartsInImages
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.particles.pose_change import FINAL, PoseChange, PoseSpread, pose_change_path
 from cryoparts.parts.part_labels import PartLabels
