@@ -15,6 +15,7 @@ that of all particles.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -61,7 +62,7 @@ class StandIn:
 
     def __call__(self, method, own, rows, *more, **named):
         # null particles are decoded by the same method: nothing of the data stands in for them
-        began, key = time.process_time(), (id(own), len(rows), str(named))
+        began, key = time.process_time(), (id(own), len(rows), told_apart(more, named))
         if self.done < self.share or key not in self.kept:
             answer = self.kept[key] = method(own, rows, *more, **named)
             self.done += len(rows)
@@ -92,13 +93,20 @@ class StandIn:
         return others * self.seconds / max(self.done, 1) - self.others_seconds
 
 
+def told_apart(more: tuple[Any, ...], named: dict[str, Any]) -> str:
+    """Other words of a call, as text: whole arrays, which `str` would shorten."""
+    words = [*more, *sorted(named.items())]
+    with np.printoptions(threshold=sys.maxsize):
+        return hashlib.sha256(str(words).encode()).hexdigest()
+
+
 def work(verb: str, run: Path, share: int, said: Path) -> None:
     """One verb in this process, with others standing in beyond the share."""
     from cryoparts.cli.main import main as cryoparts
     from cryoparts.inference.decode import TrainedDecoder
     from cryoparts.occupancy.image_amplitudes import PartsFit
 
-    stands = [StandIn(TrainedDecoder, "decode", share), StandIn(PartsFit, "solve", share)]
+    stands = [StandIn(TrainedDecoder, "_decoded", share), StandIn(PartsFit, "solve", share)]
     cryoparts([verb, str(run), "--processes", "1"])  # others would not let these stand in
     # decoding within a fit is in the fit's time
     counted = stands[1:] if stands[1].done else stands[:1]

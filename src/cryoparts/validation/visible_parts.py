@@ -27,6 +27,8 @@ from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -108,8 +110,10 @@ def visible_parts(
     images = WhitenedImages.of(setup.forward, setup.objective)
     strength = _strength(images, trained, setup, chunks)
     whole = _whole(trained, setup.neutral)
-    pieces = [piece for share in SHARES for piece in _pieces(whole, share, seed)]
     others = _regions(whole, seed)
+    pieces = [
+        _by_region(piece, others) for share in SHARES for piece in _pieces(whole, share, seed)
+    ]
     task = _Called(images, setup, whole, pieces, others, strength)
     called = np.concatenate([of for _, of in team().sweep(task, chosen, BATCH, worth_sending=2)])
     by_piece = called.mean(axis=0).reshape(len(SHARES), PIECES)
@@ -150,6 +154,12 @@ def _regions(neutral: Gaussians, seed: int) -> list[Tensor]:
     found = KMeans(count, n_init=1, random_state=random_state).fit_predict(positions)
     device = neutral.positions.device
     return [torch.as_tensor(np.flatnonzero(found == k), device=device) for k in range(count)]
+
+
+def _by_region(piece: Tensor, regions: list[Tensor]) -> dict[int, Tensor]:
+    """Members of a piece, by the regions that have any of them."""
+    shared = {number: piece[torch.isin(piece, region)] for number, region in enumerate(regions)}
+    return {number: members for number, members in shared.items() if len(members)}
 
 
 def _strength(
@@ -196,7 +206,8 @@ class _Called:
     images: WhitenedImages
     setup: TrainingSetup
     whole: Gaussians
-    pieces: list[Tensor]
+    pieces: list[dict[int, Tensor]]
+    """Members of each piece by the region that they are in."""
     others: list[Tensor]
     strength: Tensor
 
@@ -204,26 +215,54 @@ class _Called:
     def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
         """Probability (n, pieces) of calling each piece rightly in each particle."""
         batch = self.setup.forward.batch(rows)
-        regions = [self._image(members, batch) for members in self.others]
+        regions = self._images(self.others, batch)
+        of_regions = regions @ regions.transpose(1, 2)
         found = []
-        for members in self.pieces:
-            image, rest = torch.zeros_like(regions[0]), []
-            for region, known in zip(self.others, regions, strict=True):
-                shared = members[torch.isin(members, region)]
-                if len(shared):
-                    in_region = self._image(shared, batch)
-                    image, known = image + in_region, known - in_region
-                rest.append(known)
+        for piece in self.pieces:
+            inside = self._images(piece.values(), batch)
             # how much there is of all else is not known either
-            basis = torch.linalg.qr(torch.stack(rest, dim=2)).Q
-            alone = image - (basis @ (basis.transpose(1, 2) @ image[..., None]))[..., 0]
-            found.append(self.strength * alone.norm(dim=1))
+            alone = _left_over(inside, list(piece), regions, of_regions)
+            found.append(self.strength * alone)
         distance = torch.stack(found, dim=1).cpu().double().numpy()
         called: FloatArray = norm.cdf(0.5 * distance)
         return called
 
-    def _image(self, members: Tensor, batch: ParticleBatch) -> Tensor:
-        """Whitened images of some of the Gaussians."""
+    def _images(self, several: Iterable[Tensor], batch: ParticleBatch) -> Tensor:
+        """Whitened images (B, K, M) of K groups of Gaussians, in double precision."""
         whole = self.whole
-        some = Gaussians(whole.positions[members], whole.amplitudes[members], whole.widths[members])
-        return self.images.of_gaussians(some, batch)
+        groups = [
+            Gaussians(whole.positions[of], whole.amplitudes[of], whole.widths[of]) for of in several
+        ]
+        images = [self.images.of_gaussians(some, batch).double() for some in groups]
+        return torch.stack(images, dim=1)
+
+
+def _left_over(inside: Tensor, among: list[int], regions: Tensor, of_regions: Tensor) -> Tensor:
+    """Length (B,) of a piece's images beside all sums of the regions less what is in the piece.
+
+    Parameters
+    ----------
+    inside : Tensor, shape (B, k, M)
+        Images of what is of the piece in each of k regions.
+    among : list of int
+        Their numbers among the regions.
+    regions : Tensor, shape (B, K, M)
+        Images of all.
+    of_regions : Tensor, shape (B, K, K)
+        Scalar products of the regions.
+    """
+    own = inside @ inside.transpose(1, 2)
+    shared = inside @ regions.transpose(1, 2)
+    crossed = torch.zeros_like(of_regions)
+    crossed[:, among] = shared
+    # less the piece: (r - p)(r - p)^T of its images p in the regions r, and (r - p) sum(p)^T
+    normal = of_regions - crossed - crossed.transpose(1, 2)
+    normal[:, torch.as_tensor(among)[:, None], among] += own
+    right = shared.sum(dim=1)
+    right[:, among] -= own.sum(dim=1)
+    # of a region that is all in the piece nothing is left
+    size = normal.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-30)
+    regular = normal + 1e-9 * size[:, None, None] * torch.eye(len(normal[0])).to(normal)
+    explained = (right * torch.linalg.solve(regular, right)).sum(dim=1)
+    length: Tensor = (own.sum(dim=(1, 2)) - explained).clamp_min(0.0).sqrt()
+    return length
