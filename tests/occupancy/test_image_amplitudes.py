@@ -135,7 +135,7 @@ def test_where_the_fit_rests_no_part_is_wanted_more_or_less_as_a_whole(imaged):
     seen = imaged.noisy(1.0)
     fit = PartsFit(seen.particles(), seen.model, seen.labels, CONFIG, None)
     every = np.arange(PARTICLES)
-    slopes = fit.slopes(every, fit.measure_noise(every)).numpy()
+    slopes = fit.slopes(every, fit.measure_weights(every)).numpy()
     single = np.abs(slopes).mean()
     for group in fit.members:
         assert np.abs(slopes[:, group].sum(axis=1)).max() < 1e-2 * single
@@ -149,7 +149,7 @@ def test_a_gaussian_that_the_fit_lacks_is_wanted(imaged):
     seen = imaged.showing(render(imaged.model, amplitudes, imaged.poses, imaged.ctf)).noisy(0.05)
     fit = PartsFit(seen.particles(), seen.model, seen.labels, CONFIG, None)
     every = np.arange(PARTICLES)
-    slopes = fit.slopes(every, fit.measure_noise(every)).numpy().mean(axis=0)
+    slopes = fit.slopes(every, fit.measure_weights(every)).numpy().mean(axis=0)
     assert slopes.argmax() == missing
 
 

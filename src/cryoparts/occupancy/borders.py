@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from cryoparts.occupancy.image_amplitudes import FitNoise, PartsFit
+    from cryoparts.occupancy.image_amplitudes import PartsFit
     from cryoparts.occupancy.presence_in_images import PresenceInImages
 
     FloatArray = NDArray[np.float64]
@@ -53,10 +53,11 @@ def borders_by_presence(asked: PresenceInImages) -> IntArray:
     if not len(seen.parts):
         return given
     near = neighbours(asked.model.positions, NEAR)
+    # what some Gaussians at borders explain in other parts is nothing beside the noise
+    weights = asked.fit(asked.labels).measure_weights(asked.rows[asked.counted])
 
     def drawn(now: IntArray) -> _Drawn:
-        fit = asked.fit(replace(asked.labels, labels=now))
-        return _Drawn.of(fit, fit.measure_noise(asked.rows[asked.counted]), seen)
+        return _Drawn.of(asked.fit(replace(asked.labels, labels=now)), weights, seen)
 
     now = given
     for _ in range(ROUNDS):
@@ -121,12 +122,12 @@ class _Slopes:
     """
 
     fit: PartsFit
-    noise: FitNoise
+    weights: Tensor
     seen: _Seen
 
     def __call__(self, places: IntArray) -> tuple[Tensor, Tensor]:
         """(1 + K, N) and (N,)."""
-        slope = self.fit.slopes(self.seen.rows[places], self.noise).double()
+        slope = self.fit.slopes(self.seen.rows[places], self.weights).double()
         design = torch.as_tensor(self.seen.design[places], device=slope.device)
         return (design.T @ slope).cpu(), (design[:, :1] * slope.square()).sum(dim=0).cpu()
 
@@ -149,11 +150,11 @@ class _Drawn:
     errors: FloatArray
 
     @classmethod
-    def of(cls, fit: PartsFit, noise: FitNoise, seen: _Seen) -> _Drawn:
+    def of(cls, fit: PartsFit, weights: Tensor, seen: _Seen) -> _Drawn:
         """By the images of the particles that are asked."""
         places = np.arange(len(seen.rows))
         products, squares = (
-            of.numpy() for of in team().total(_Slopes(fit, noise, seen), places, BATCH)
+            of.numpy() for of in team().total(_Slopes(fit, weights, seen), places, BATCH)
         )
         inverse = np.linalg.inv(seen.design.T @ seen.design)
         found = inverse @ products

@@ -196,15 +196,15 @@ class PartsFit:
         self.amplitudes = torch.as_tensor(model.amplitudes, device=device)
         self.widths = torch.as_tensor(model.widths, device=device)
 
-    def slopes(self, rows: NDArray[np.int64], noise: FitNoise) -> Tensor:
+    def slopes(self, rows: NDArray[np.int64], weights: Tensor) -> Tensor:
         """Of each image's log-likelihood (B, N), by the amplitude of each Gaussian.
 
         Where the parts' amplitudes are those that fit the image best; in units of the
-        neutral model's.
+        neutral model's. Frequencies have `weights` (M,).
         """
         batch, positions = self.forward.batch(rows), self._placed(rows)
         images, templates = self._fitted(batch, positions)
-        residual = _least_squares(images, templates, noise.weights)[2]
+        residual = _least_squares(images, templates, weights)[2]
         shape = (len(rows), len(self.amplitudes))
         relative = torch.ones(shape, device=positions.device, requires_grad=True)
         whole = project(
@@ -216,7 +216,7 @@ class PartsFit:
             self.pixel,
         )
         seen = (whole * batch.ctf).flatten(1)[:, self.inside]
-        agreement = (residual.conj() * seen).real * noise.weights
+        agreement = (residual.conj() * seen).real * weights
         return torch.autograd.grad(agreement.sum(), relative)[0]
 
     def _placed(self, rows: NDArray[np.int64]) -> Tensor:
@@ -250,7 +250,12 @@ class PartsFit:
         return batch.data.flatten(1)[:, self.inside], templates.flatten(2)[:, :, self.inside]
 
     def measure_noise(self, usual: NDArray[np.int64]) -> FitNoise:
-        """Noise power of each ring, from what an unweighted fit leaves over of these particles."""
+        """Of these particles, and how much surer a fit looks than it is."""
+        weights = self.measure_weights(usual)
+        return FitNoise(weights, self._inflation(evenly_spaced(usual, NOISE_SAMPLE), weights))
+
+    def measure_weights(self, usual: NDArray[np.int64]) -> Tensor:
+        """Inverse noise power (M,), by what an unweighted fit of these particles leaves over."""
         sample = evenly_spaced(usual, NOISE_SAMPLE)
         rings = ring_count(self.box)
         power, number = torch.zeros(2, rings, dtype=torch.float64, device=self.pairs.device)
@@ -258,8 +263,8 @@ class PartsFit:
         number.index_add_(0, self.ring, self.pairs.double() * len(sample))
         mean = power / number.clamp_min(1.0)
         floor = 1e-6 * float(mean.max()) + 1e-30
-        weights = (self.pairs / mean.clamp_min(floor)[self.ring]).float()
-        return FitNoise(weights, self._inflation(sample, weights))
+        weights: Tensor = (self.pairs / mean.clamp_min(floor)[self.ring]).float()
+        return weights
 
     def _left_over(self, rows: NDArray[np.int64]) -> Tensor:
         """Power (M,) that an unweighted fit leaves over, summed over the particles."""
