@@ -17,7 +17,7 @@ from cryoparts.particles.pose_change import PoseChange, PoseSpread
 from cryoparts.particles.prepared import PreparedParticles
 from cryoparts.refinement.least_squares import LeastSquares
 from cryoparts.refinement.particle_refinement import ParticleRefinement
-from cryoparts.refinement.pose_spread import LOOSE, WORTH_FROM_CORE, learned_spread
+from cryoparts.refinement.pose_spread import LOOSE, learned_spread
 from cryoparts.training.core_held_decoder import CoreHeldDecoder
 from cryoparts.training.setup import prepare_training
 from training_example import PARTICLES, QUICK, make_example
@@ -157,10 +157,9 @@ def test_errors_of_poses_that_a_decoder_has_learned_to_make_up_for_are_seen(case
     )
     assert learned_spread(made_up, latent, EVERYONE) is None
     held = replace(made_up, decoder=CoreHeldDecoder(decoder, off.neutral, vary))
-    spread = learned_spread(held, latent, EVERYONE, WORTH_FROM_CORE)
+    spread = learned_spread(held, latent, EVERYONE)
     assert spread is not None
     assert np.rad2deg(spread.turn) == pytest.approx(TURN_DEGREES, rel=0.3)
-    assert learned_spread(held, latent, EVERYONE, worth=1e9) is None
 
 
 class Swing(torch.nn.Module):
@@ -186,6 +185,27 @@ def test_shapes_that_the_encoder_has_not_hit_are_no_errors_of_poses(case):
     as_encoded = replace(missed, pose_spread=LOOSE).solve(latent, EVERYONE, steps_a_tangent=3)
     assert as_encoded.pose[:, 3:].std() > 1.0
     assert learned_spread(missed, latent, EVERYONE) is None
+
+
+@pytest.mark.parametrize("kind", ["turn", "shift"])
+def test_what_moves_along_an_axis_of_the_molecule_is_no_error_of_poses(case, kind):
+    exact, latent, turn, shift = case
+    rotation = exact.forward.particles.poses.rotation
+    axis = rotation @ np.array([0.48, 0.6, 0.64])
+    amount = np.random.default_rng(11).normal(size=(PARTICLES, 1))
+    turned = axis * amount * np.deg2rad(2 * TURN_DEGREES) * (kind == "turn")
+    shifted = axis[:, :2] * amount * 3 * SHIFT_ANGSTROM * (kind == "shift")
+    # the molecule that is turned about its axis looks as if its pose were
+    moving = with_errors(exact, turned, shifted)
+    held = replace(moving, pose_spread=LOOSE).solve(latent, EVERYONE, steps_a_tangent=3)
+    found = held.pose[:, :3] if kind == "turn" else held.pose[:, 3:]
+    assert (
+        np.corrcoef(found.numpy().ravel(), (turned if kind == "turn" else shifted).ravel())[0, 1]
+        > 0.8
+    )
+    assert learned_spread(moving, latent, EVERYONE) is None
+    wrong = with_errors(exact, turn * (kind == "turn"), shift * (kind == "shift"))
+    assert learned_spread(wrong, latent, EVERYONE) is not None
 
 
 def test_exact_poses_are_not_worth_refining(case):

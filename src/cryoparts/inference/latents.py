@@ -19,7 +19,7 @@ from cryoparts.refinement.pose_spread import about_given_poses, learned_spread, 
 from cryoparts.statistics.junk_mixture import FEWEST, probability_of_fit
 from cryoparts.statistics.trusted import only_trusted
 from cryoparts.training.particle_agreement import BANDS, AgreementMeasure
-from cryoparts.training.pose_rounds import change_of, start_of, worth_refining
+from cryoparts.training.pose_rounds import change_of, start_of
 from cryoparts.training.region_amounts import regions_of
 from cryoparts.training.split import rows_of_half
 
@@ -124,7 +124,7 @@ def _pose_spread(
     if not config.pose_rounds or config.refinement_steps == 0:
         return None
     rows = spread_sample(setup.split.training)
-    return learned_spread(about_given_poses(problem), encoded[rows], rows, worth_refining(config))
+    return learned_spread(about_given_poses(problem), encoded[rows], rows)
 
 
 def _probabilities(

@@ -28,8 +28,6 @@ from cryoparts.particles.pose_change import (
 from cryoparts.refinement.least_squares import TURNS
 from cryoparts.refinement.particle_refinement import ParticleRefinement
 from cryoparts.refinement.pose_spread import (
-    WORTH,
-    WORTH_FROM_CORE,
     about_given_poses,
     learned_spread,
     spread_sample,
@@ -83,7 +81,7 @@ def refine_poses(
     networks = networks.held_to_core(setup.neutral, config.vary)
     refinement = about_given_poses(poses_alone(setup, networks, config, latent))
     sample = spread_sample(setup.split.training)
-    spread = learned_spread(refinement, latent[sample], sample, worth_refining(config))
+    spread = learned_spread(refinement, latent[sample], sample)
     if spread is None:
         return setup
     known = current_change(particles.folder)
@@ -139,11 +137,6 @@ def poses_alone(
         latent.T.cov(correction=0).reshape(latent.shape[1], -1),
         latent_held=True,
     )
-
-
-def worth_refining(config: TrainingConfig) -> float:
-    """Scatter of the given poses, in errors of one image, from which on they are refined."""
-    return WORTH_FROM_CORE if "position" in config.vary else WORTH
 
 
 def networks_in(setup: TrainingSetup, networks: Networks, config: TrainingConfig) -> Networks:
