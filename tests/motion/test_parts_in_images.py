@@ -13,11 +13,10 @@ from cryoparts.inference.decoded import Decoded
 from cryoparts.motion.parts_in_images import OfChosen, PartsInImages
 from cryoparts.motion.run_motion import RunMotion, measure_motion
 from cryoparts.particles.pose_change import FINAL, PoseChange, PoseSpread, pose_change_path
-from cryoparts.parts.part_labels import PartLabels
 from cryoparts.rigid.rigid_modes import find_modes
 from cryoparts.training.setup import prepare_training
 from moving_parts import turn
-from training_example import PARTICLES, QUICK, make_example
+from training_example import PARTICLES, QUICK, core_and_part, make_example
 
 VARY = ("position",)
 AXIS, PIVOT = np.array([0.0, 0.6, 0.8]), np.array([0.0, 5.0, -3.0])
@@ -59,12 +58,7 @@ def test_particles_answer_among_some_as_among_all(tmp_path, poses_refined):
     setup = prepare_training(example.run, config)
     decoded = displaced(setup.model.positions, example.optional).astype(np.float32)
     decoded += random.normal(size=(PARTICLES, 1, 1)).astype(np.float32)  # the core moves, too
-    names = ("core", "part_1")
-    still = np.zeros(40)
-    labels = PartLabels(
-        example.optional.astype(int), np.zeros((40, 2)), setup.model.positions, still, still,
-        "pca", names,
-    )  # fmt: skip
+    labels = core_and_part(example.optional, setup.model.positions)
 
     def decode(rows):
         return Decoded(rows.astype(str), None, decoded[rows])

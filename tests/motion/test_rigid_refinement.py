@@ -26,14 +26,13 @@ from cryoparts.particles.pose_change import (
     changed,
     pose_change_path,
 )
-from cryoparts.parts.part_labels import PartLabels
 from cryoparts.pipeline.motion import MotionFound
 from cryoparts.refinement.particle_refinement import STEPS_A_TANGENT
 from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
 from cryoparts.rigid.rigid_motion import fit_rigid_motions, without_core_motion
 from cryoparts.training.setup import prepare_training
 from moving_parts import axis_error, hinged, turn
-from training_example import PARTICLES, QUICK, make_example
+from training_example import PARTICLES, QUICK, core_and_part, make_example
 
 AXIS, PIVOT = np.array([0.0, 0.6, 0.8]), np.array([0.0, 5.0, -3.0])
 VARY = ("position",)
@@ -44,15 +43,6 @@ CONFIG = replace(QUICK, vary=VARY)
 class Decoded:
     relative_amplitudes: np.ndarray | None
     displacements: np.ndarray
-
-
-def core_and_part(optional, positions):
-    """Labels of an example's Gaussians: the optional half is the part."""
-    still = np.zeros(40)
-    names = ("core", "part_1")
-    return PartLabels(
-        optional.astype(int), np.zeros((40, 2)), positions, still, still, "pca", names
-    )
 
 
 def fitted(case):

@@ -198,11 +198,8 @@ def test_what_moves_along_an_axis_of_the_molecule_is_no_error_of_poses(case, kin
     # the molecule that is turned about its axis looks as if its pose were
     moving = with_errors(exact, turned, shifted)
     held = replace(moving, pose_spread=LOOSE).solve(latent, EVERYONE, steps_a_tangent=3)
-    found = held.pose[:, :3] if kind == "turn" else held.pose[:, 3:]
-    assert (
-        np.corrcoef(found.numpy().ravel(), (turned if kind == "turn" else shifted).ravel())[0, 1]
-        > 0.8
-    )
+    found, made = (held.pose[:, :3], turned) if kind == "turn" else (held.pose[:, 3:], shifted)
+    assert np.corrcoef(found.numpy().ravel(), made.ravel())[0, 1] > 0.8
     assert learned_spread(moving, latent, EVERYONE) is None
     wrong = with_errors(exact, turn * (kind == "turn"), shift * (kind == "shift"))
     assert learned_spread(wrong, latent, EVERYONE) is not None

@@ -18,6 +18,7 @@ from cryoparts.imaging.ctf import contrast_transfer
 from cryoparts.imaging.fourier import inverse_transform, shift_phases
 from cryoparts.imaging.projection import project
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.part_labels import PartLabels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +117,12 @@ class Silent:
 
     def epoch(self, row, epochs) -> None:
         assert row["epoch"] <= epochs
+
+
+def core_and_part(optional, positions):
+    """Labels of an example's Gaussians: the optional half is the part."""
+    still = np.zeros(40)
+    names = ("core", "part_1")
+    return PartLabels(
+        optional.astype(int), np.zeros((40, 2)), positions, still, still, "pca", names
+    )

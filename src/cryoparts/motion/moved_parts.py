@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from cryoparts.config import Channel
 
-    FloatArray = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class MovedBody:

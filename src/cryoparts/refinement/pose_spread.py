@@ -42,8 +42,9 @@ WORTH = 1.0
 """Scatter of the given poses, in deviations of what one image tells of its pose and along the
 molecule's axis where it is least, from which on the poses are asked together with the latent
 vectors. Below, a refined pose is hardly better than the given one. Exact poses show up to 0.9
-where positions vary (3,200 or 4,000 particles, SNR 0.1; with amplitudes alone 1.1); poses that are
-off by 2° and 1.5 Å show 1.2 (composition, SNR 0.05), 1.9 (SNR 0.1) and more, of turns or shifts."""
+where positions vary (3,200 or 4,000 particles, SNR 0.1; a bend at SNR 0.5 shows 1.0, amplitudes
+alone 1.1); poses that are off by 2° and 1.5 Å show 1.2 (composition, SNR 0.05), 1.9 (SNR 0.1) and
+more, of turns or shifts."""
 
 WORTH_TOGETHER = 0.7
 """The same asked together with the latent vectors, from which on they are refined. Exact poses

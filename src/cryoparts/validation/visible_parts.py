@@ -223,7 +223,7 @@ class _Called:
             # how much there is of all else is not known either
             alone = _left_over(inside, list(piece), regions, of_regions)
             found.append(self.strength * alone)
-        distance = torch.stack(found, dim=1).cpu().double().numpy()
+        distance = torch.stack(found, dim=1).cpu().numpy()
         called: FloatArray = norm.cdf(0.5 * distance)
         return called
 
