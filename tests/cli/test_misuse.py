@@ -21,6 +21,8 @@ from cryoparts.cli.main import main
         ),
         ("simulate motion -o new", "simulate motion: STRUCTURE is missing", "motion STRUCTURE"),
         ("run p.star --modle m.mrc", "--model is missing: Map", "--model in place of --modle"),
+        ("parts runs/first two", "cryoparts parts: no option says what two is", "parts --help"),
+        ("check p.star --modle m.mrc", "check: Unknown option: --modle", "check --help"),
         ("frobnicate", 'Unknown command "frobnicate"', "cryoparts --help"),
     ],
 )

@@ -11,9 +11,14 @@ GENERAL = "Run `cryoparts --help`, or a verb with --help, for the options."
 
 def misuse(error: cyclopts.CycloptsError) -> tuple[str, str]:
     """The problem and its cure, of a command line that could not be read."""
+    verb = " ".join(("cryoparts", *(error.command_chain or ())))
+    listed = f"`{verb} --help` lists the options."
+    if isinstance(error, cyclopts.UnusedCliTokensError) and error.command_chain:
+        words = " ".join(error.unused_tokens or ())
+        return f"{verb}: no option says what {words} is", f"Name it, as --option {words}; {listed}"
     if not isinstance(error, cyclopts.MissingArgumentError) or error.argument is None:
-        return str(error), GENERAL
-    argument, verb = error.argument, " ".join(("cryoparts", *(error.command_chain or ())))
+        return (f"{verb}: {error}", listed) if error.command_chain else (str(error), GENERAL)
+    argument = error.argument
     option = argument.name
     value = option.removeprefix("--").replace("-", "_").upper()
     name, given, near = option, f"{option} {value}", []
@@ -26,4 +31,4 @@ def misuse(error: cyclopts.CycloptsError) -> tuple[str, str]:
     if argument.parameter.help:
         problem += f": {argument.parameter.help.strip().rstrip('.')}"
     cure = f"Write {option} in place of {near[0]}" if near else f"Give `{verb} {given}`"
-    return problem, f"{cure}; `{verb} --help` lists the options."
+    return problem, f"{cure}; {listed}"
