@@ -197,6 +197,25 @@ def test_images_correct_the_angles(images, from_core):
     assert refined.core is motion.core
 
 
+def test_ways_that_images_do_not_show_are_left_out(images):
+    """A decoder whose axis is 30 degrees off tilts the one that is found no more."""
+    setup, labels, _, _, angles = images
+    off = AXIS * np.cos(np.deg2rad(30)) + np.array([np.sin(np.deg2rad(30)), 0, 0])
+    members = labels.members(1)
+    moved = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
+    moved[:, members] = turn(setup.model.positions[members].astype(float), off, PIVOT, angles)
+    motion = measure_motion(setup.model, labels, lambda rows: Decoded(None, moved[rows]), PARTICLES)
+
+    def offsets_of(rows):
+        return moved_further(torch.zeros(len(rows), 40, 3), torch.as_tensor(moved[rows]), VARY)
+
+    refined = refine_motion(motion, labels, setup, offsets_of, VARY).parts[1]
+    assert axis_error(motion.parts[1].screw.axis, off) < 1
+    error = axis_error(refined.screw.axis, AXIS)
+    assert error < 3
+    assert error < refined.screw.axis_error_degrees < 10
+
+
 def test_poses_are_asked_along_with_the_motions(images):
     setup, labels, motion, offsets_of, angles = images
     random, particles = np.random.default_rng(8), setup.forward.particles
@@ -395,5 +414,5 @@ def test_a_part_keeps_its_deformation_where_images_show_it(tmp_path, truly):
     images = PartsInImages(motion, labels, setup, offsets_of, VARY, relative_to_core=True)
     part = motion.parts[1]
     modes = {1: find_modes(part.motions, part.present)}
-    found = rigid_refinement._deforming(images, modes, np.arange(PARTICLES))
+    found = rigid_refinement._deforming(images, modes, motion, np.arange(PARTICLES))
     assert found == (frozenset({1}) if truly else frozenset())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryoparts.rigid.motion_statistics import distribution, mean_screw
+from cryoparts.rigid.motion_statistics import ScrewError, distribution, mean_screw
 from cryoparts.rigid.rigid_motion import fit_rigid_motions
 from moving_parts import axis_error, hinged, off_axis, turn
 
@@ -103,3 +103,25 @@ def test_distribution_and_refusal():
     case = hinged(np.random.default_rng(6), particles=2)
     with pytest.raises(ValueError, match="at least 3"):
         mean_screw(fit_rigid_motions(case.positions, case.displacements, case.masses))
+
+
+def test_the_error_of_a_screw_is_that_of_what_it_was_found_from():
+    """The jackknife of a mean is its standard error, here of two directions across the axis."""
+    rng = np.random.default_rng(7)
+    vectors = np.array([0, 0, 1.0, 0, 5.0, 0]) + 0.1 * rng.normal(size=(400, 6))
+    without = (vectors.sum(axis=0) - vectors) / 399
+    found = ScrewError.of(vectors.mean(axis=0), without)
+    across = np.sqrt(-np.log(0.05)) * np.sqrt(2) * 0.1 / np.sqrt(400)
+    assert found.axis_degrees == pytest.approx(np.rad2deg(across), rel=0.1)
+    # the axis lies 5 Å off: it is displaced by the shift, and by what the turn is long
+    assert found.pivot_angstrom == pytest.approx(across * np.sqrt(1 + 5**2 / 2), rel=0.2)
+    assert ScrewError.of(vectors[0], vectors[:1].repeat(10, 0)) == ScrewError(0.0, 0.0)
+
+
+def test_an_error_from_beside_is_added():
+    case = hinged(np.random.default_rng(8), noise=1.0)
+    motions = fit_rigid_motions(case.positions, case.displacements, case.masses)
+    alone, beside = mean_screw(motions), mean_screw(motions, beside=ScrewError(3.0, 4.0))
+    assert beside.axis_error_degrees == pytest.approx(np.hypot(alone.axis_error_degrees, 3.0))
+    assert beside.pivot_error_angstrom == pytest.approx(np.hypot(alone.pivot_error_angstrom, 4.0))
+    np.testing.assert_array_equal(alone.axis, beside.axis)

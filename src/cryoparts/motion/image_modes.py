@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from cryoparts.motion.parts_in_images import columns_of
+from cryoparts.rigid.motion_statistics import ScrewError
 from cryoparts.rigid.rigid_modes import MOST_MODES, six_ways
 from cryoparts.statistics.hidden_normal import hidden_normal
 
@@ -49,6 +50,10 @@ FEWEST = 40
 STANDS_OUT = 1.0
 """Gain (`HiddenNormal`) from which on a way of moving is one. Simulated motions of 1.8 to 4 Å
 have 4 to 35; what parts that stand still show, in poses that are a degree off, at most 0.2."""
+
+GROUPS = 10
+"""Of the particles that have a part: without each of them in turn, its strongest way of moving is
+found again, which tells the error of its axis."""
 
 LEAST_ANGSTROM = 0.5
 """Root mean square displacement from which on it is one."""
@@ -99,4 +104,13 @@ def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> Rigid
     stands = (found.gain > STANDS_OUT) & (found.deviation > LEAST_ANGSTROM)
     kept = np.flatnonzero(stands)[:MOST_MODES]
     about_mean = replace(ways, coordinates=ways.coordinates - found.mean)
-    return about_mean.along(found.axes[:, kept], found.deviation[kept])
+    modes = about_mean.along(found.axes[:, kept], found.deviation[kept])
+    if not len(kept):
+        return modes
+    group = np.arange(len(told)) % GROUPS
+    without = [
+        hidden_normal(told[group != one], information[group != one], start=LOOSE_ANGSTROM)
+        for one in range(GROUPS)
+    ]
+    strongest = np.array([other.axes[:, 0] for other in without])
+    return replace(modes, error=ScrewError.of(modes.modes[0], strongest @ ways.modes))

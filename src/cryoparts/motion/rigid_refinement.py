@@ -11,7 +11,7 @@ brings in no coordination; where the images themselves tell it, theirs (`image_m
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from cryoparts.motion.image_modes import modes_by_images
 from cryoparts.motion.parts_in_images import PartsInImages, columns_of, coordinates_of
 from cryoparts.rigid.motion_statistics import mean_screw
-from cryoparts.rigid.rigid_modes import find_modes, rotations_of, screws_of
+from cryoparts.rigid.rigid_modes import find_modes, mean_square, rotations_of, screws_of
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 from cryoparts.training.pose_rounds import change_of
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cryoparts.motion.run_motion import RunMotion
     from cryoparts.particles.pose_change import PoseChange
     from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.rigid.motion_statistics import ScrewError
     from cryoparts.rigid.rigid_modes import RigidModes
     from cryoparts.rigid.rigid_motion import RigidMotions
     from cryoparts.training.setup import TrainingSetup
@@ -60,8 +61,8 @@ a unit a dimension, and no truer: more must be gained than twice that of eight (
 Trans. Autom. Control 19, 716)."""
 
 LEFT = 0.02
-"""Share of a part's mean square motion that is beyond its rigid motion, from which on images are
-asked whether it is true."""
+"""Share of a part's mean square motion that is beyond its modes, from which on images are asked
+whether it is true."""
 
 MOST_COORDINATES = 16
 """Of all parts together: of more, those that move most."""
@@ -100,30 +101,55 @@ def refine_motion(
     """
     images = PartsInImages(motion, labels, setup, offsets_of, vary, relative_to_core)
     decoded = {part: find_modes(m.motions, m.present) for part, m in motion.parts.items()}
-    modes = _chosen(decoded | modes_by_images(images))
+    by_images = modes_by_images(images)
+    modes = _chosen(decoded | by_images)
     if not modes:
         return motion
-    refined, asked, change = _refined(images, modes, progress)
-    moved = refined - coordinates_of(modes)
     parts = dict(motion.parts)
-    for (part, found), columns in zip(modes.items(), columns_of(modes), strict=True):
-        if asked[columns].any():
-            along = moved[:, columns] @ found.modes
-            parts[part] = _moved(parts[part], along, setup.forward.particles.image, seed)
+    alone = {part: _alone(parts[part], found) for part, found in by_images.items()}
+    images = replace(images, motion=replace(motion, parts=parts | alone))
+    found = _refined(images, modes, motion, progress)
+    moved = found.coordinates - coordinates_of(modes)
+    for (part, ways), columns in zip(modes.items(), columns_of(modes), strict=True):
+        if found.asked[columns].any():
+            start = motion if part in found.deforming else images.motion
+            along = moved[:, columns] @ ways.modes
+            image = setup.forward.particles.image
+            parts[part] = _moved(start.parts[part], along, ways.error, image, seed)
         else:
             parts[part] = _at_rest(parts[part])
-    return replace(motion, parts=parts, by_images=True, pose_change=change)
+    return replace(motion, parts=parts, by_images=True, pose_change=found.change)
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """What images say of the parts' motions.
+
+    Parameters
+    ----------
+    coordinates : array, shape (P, m)
+        The most probable ones, of modes in their order; 0 of those that are not asked for.
+    asked : bool array, shape (m,)
+        Of which modes images tell anything.
+    deforming : frozenset of int
+        Parts that move as decoded beyond their modes.
+    change : PoseChange or None
+        Poses that were found along with them.
+    """
+
+    coordinates: FloatArray
+    asked: NDArray[np.bool_]
+    deforming: frozenset[int]
+    change: PoseChange | None
 
 
 def _refined(
     images: PartsInImages,
     modes: dict[int, RigidModes],
+    decoded: RunMotion,
     progress: Callable[[int, int], None] | None,
-) -> tuple[FloatArray, NDArray[np.bool_], PoseChange | None]:
-    """The most probable coordinates (P, m) of modes, in their order, and poses along with them.
-
-    Of modes that images are not asked for (m,), since they tell nothing, coordinates are 0.
-    """
+) -> _Refined:
+    """The most probable coordinates of modes, and poses along with them."""
     likelihood, moved_parts, pose = images.along(modes)
     everyone = np.arange(len(images.setup.forward.particles))
     told = likelihood.information_each(
@@ -131,22 +157,25 @@ def _refined(
     )
     asked = (told.amax(dim=0) > TOLD).cpu().numpy()
     refined = np.zeros((len(everyone), len(asked)))  # the prior's mean
-    change = None
+    deforming, change = frozenset[int](), None
     if asked.any():
         those = _those(modes, [asked[columns] for columns in columns_of(modes)])
-        deforming = _deforming(images, those, evenly_spaced(everyone, SAMPLE))
+        deforming = _deforming(images, those, decoded, evenly_spaced(everyone, SAMPLE))
         likelihood, moved_parts, pose = replace(images, deforming=deforming).along(those)
         found = likelihood.refine_each(moved_parts.start, moved_parts, STEPS, progress, pose=pose)
         refined[:, asked] = found.latent.cpu().numpy()
         if pose is not None:
             change = change_of(found, images.change.spread)
-    return refined, asked, change
+    return _Refined(refined, asked, deforming, change)
 
 
 def _deforming(
-    images: PartsInImages, modes: dict[int, RigidModes], rows: NDArray[np.int64]
+    images: PartsInImages,
+    modes: dict[int, RigidModes],
+    decoded: RunMotion,
+    rows: NDArray[np.int64],
 ) -> frozenset[int]:
-    """Parts of which the images of `rows` say that they move as decoded beyond a rigid motion."""
+    """Parts of which the images of `rows` say that they move as decoded beyond their modes."""
 
     def told(deforming: frozenset[int]) -> FloatArray:
         likelihood, moved_parts, pose = replace(images, deforming=deforming).along(modes)
@@ -156,9 +185,10 @@ def _deforming(
     found: frozenset[int] = frozenset()
     before = None
     for part in modes:
-        motions = images.motion.parts[part].motions.take(rows)
-        left, moved = motions.residual_rms_angstrom, motions.displacement_rms_angstrom
-        if (left**2).mean() > LEFT * (moved**2).mean():
+        motions = decoded.parts[part].motions.take(rows)
+        apart = screws_of(motions) - screws_of(images.motion.parts[part].motions.take(rows))
+        square = motions.residual_rms_angstrom**2 + mean_square(apart, motions.second)
+        if square.mean() > LEFT * (motions.displacement_rms_angstrom**2).mean():
             before = told(found) if before is None else before
             after = told(found | {part})
             if np.median(after - before) > DEFORMS:
@@ -189,6 +219,11 @@ def _those(
     }
 
 
+def _alone(part: PartMotion, modes: RigidModes) -> PartMotion:
+    """The part, moving in these ways alone: what was decoded beyond them, images do not show."""
+    return replace(part, motions=_changed(part.motions, -modes.beyond(part.motions, part.present)))
+
+
 def _at_rest(part: PartMotion) -> PartMotion:
     """The part without its rigid motion: the axis is of what was decoded, and means nothing."""
     return replace(
@@ -200,10 +235,16 @@ def _at_rest(part: PartMotion) -> PartMotion:
     )
 
 
-def _moved(part: PartMotion, change: FloatArray, image: NDArray[np.int64], seed: int) -> PartMotion:
+def _moved(
+    part: PartMotion,
+    change: FloatArray,
+    error: ScrewError,
+    image: NDArray[np.int64],
+    seed: int,
+) -> PartMotion:
     """The part's motion with rotation vectors and shifts (P, 6) changed."""
-    motions = _changed(part.motions, change)
-    screw = mean_screw(motions.take(part.present), image=image[part.present], seed=seed)
+    motions, image = _changed(part.motions, change), image[part.present]
+    screw = mean_screw(motions.take(part.present), image=image, seed=seed, beside=error)
     return replace(
         part,
         motions=motions,

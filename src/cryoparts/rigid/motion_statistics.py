@@ -11,7 +11,7 @@ well-known shift of the centre helps to place the axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -62,7 +62,9 @@ class MeanScrew:
         does; the rest is the shift of the centre.
     axis_error_degrees, pivot_error_angstrom : float
         95% of the axes of resampled particles are within this angle of the axis,
-        and pass the pivot within this distance.
+        and pass the pivot within this distance; where images of a sample told how the part
+        moves, with the error of that (`ScrewError`). Whether the decoder is right, or the
+        part is what moves, no resampling tells.
     turns : bool
         False where the screw is a mere shift, and axis and pivot mean no rotation.
     """
@@ -90,12 +92,46 @@ class MeanScrew:
         }
 
 
+@dataclass(frozen=True)
+class ScrewError:
+    """How far a screw that particles have in common is off, with 95% confidence.
+
+    Parameters
+    ----------
+    axis_degrees, pivot_angstrom : float
+    """
+
+    axis_degrees: float = 0.0
+    pivot_angstrom: float = 0.0
+
+    @classmethod
+    def of(cls, screw: FloatArray, without: FloatArray) -> Self:
+        """By a jackknife (Quenouille 1956, Biometrika 43, 353).
+
+        Parameters
+        ----------
+        screw : array, shape (6,)
+            Rotation vector and shift, found from all particles.
+        without : array, shape (G, 6)
+            Found without one of G groups of them at a time.
+        """
+        centre = np.zeros(3)
+        axis, pivot, _, _ = (found[0] for found in _decompose(screw[None], centre))
+        axes, pivots, _, _ = _decompose(without, centre)
+        # of two directions each, so that 95% of a normal distribution in the plane is within
+        scale = (len(without) - 1) * -np.log(1.0 - _CONFIDENCE)
+        return cls(
+            *(float(np.sqrt(scale * np.mean(off**2))) for off in _apart(axis, pivot, axes, pivots))
+        )
+
+
 def mean_screw(
     motions: RigidMotions,
     *,
     image: NDArray[np.int64] | None = None,
     seed: int = 0,
     resamples: int = BOOTSTRAP,
+    beside: ScrewError | None = None,
 ) -> MeanScrew:
     """The screw that explains most of a part's rigid motion about its mean place.
 
@@ -111,12 +147,16 @@ def mean_screw(
     seed : int
         Of the bootstrap over the particles.
     resamples : int
+    beside : ScrewError
+        Of the ways in which the part moves, where the motions are along ways that were found
+        from other particles.
 
     Raises
     ------
     ValueError
         If there are fewer than 3 particles.
     """
+    beside = beside or ScrewError()
     count = len(motions)
     if count < _FEWEST:
         raise ValueError(f"a mean motion needs at least {_FEWEST} particles, got {count}")
@@ -150,8 +190,8 @@ def mean_screw(
         slide_angstrom_per_degree=float(np.deg2rad(slide)),
         share=float(variance[-1]) / total if variance[-1] > 0 else 0.0,
         turning_share=float((patterns[:3, -1] ** 2).sum()),
-        axis_error_degrees=axis_error,
-        pivot_error_angstrom=pivot_error,
+        axis_error_degrees=float(np.hypot(axis_error, beside.axis_degrees)),
+        pivot_error_angstrom=float(np.hypot(pivot_error, beside.pivot_angstrom)),
         turns=bool(rotates),
     )
 
@@ -219,7 +259,15 @@ def _bootstrap(
     covariance = (drawn @ products).reshape(-1, 6, 6) - means[:, :, None] * means[:, None, :]
     leading = np.linalg.eigh(covariance)[1][:, :, -1] @ inverse_root.T
     axes, pivots, _, _ = _decompose(leading, centre)
+    angles, distance = _apart(axis, pivot, axes, pivots)
+    return float(np.quantile(angles, _CONFIDENCE)), float(np.quantile(distance, _CONFIDENCE))
+
+
+def _apart(
+    axis: FloatArray, pivot: FloatArray, axes: FloatArray, pivots: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Angles (B,) of axes with an axis, degrees, and distances (B,) in which they pass a pivot."""
     angles = np.rad2deg(np.arccos(np.clip(np.abs(axes @ axis), 0.0, 1.0)))
     apart = pivot - pivots
     distance = np.linalg.norm(apart - (apart * axes).sum(axis=1, keepdims=True) * axes, axis=1)
-    return float(np.quantile(angles, _CONFIDENCE)), float(np.quantile(distance, _CONFIDENCE))
+    return angles, distance

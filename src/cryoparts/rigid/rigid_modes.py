@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryoparts.rigid.motion_statistics import displacement_metric
+from cryoparts.rigid.motion_statistics import ScrewError, displacement_metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +40,14 @@ class RigidModes:
     coordinates : array, shape (P, m)
     rms_angstrom : array, shape (m,)
         Root mean square displacement that each mode causes, the strongest first.
+    error : ScrewError
+        Of the strongest, where it was found from fewer particles than have coordinates.
     """
 
     modes: FloatArray
     coordinates: FloatArray
     rms_angstrom: FloatArray
+    error: ScrewError = field(default_factory=ScrewError)
 
     def along(self, axes: FloatArray, rms_angstrom: FloatArray) -> RigidModes:
         """Modes along orthonormal combinations of these, of unit coordinates of other size.
@@ -61,10 +64,38 @@ class RigidModes:
             rms_angstrom,
         )
 
+    def beyond(self, motions: RigidMotions, present: NDArray[np.bool_]) -> FloatArray:
+        """Rotation vectors and shifts (P, 6) by which P particles move in other ways.
+
+        Parameters
+        ----------
+        motions : RigidMotions
+            That the coordinates are of.
+        present : bool array, shape (P,)
+            Particles whose mean motion is 0.
+        """
+        screws = screws_of(motions)
+        along = self.coordinates - self.coordinates[present].mean(axis=0)
+        other: FloatArray = screws - screws[present].mean(axis=0) - along @ self.modes
+        return other
+
 
 def screws_of(motions: RigidMotions) -> FloatArray:
     """Rotation vectors and shifts of P particles, shape (P, 6)."""
     return np.concatenate([motions.rotation_vectors, motions.shift_angstrom], axis=1)
+
+
+def mean_square(screws: FloatArray, second: FloatArray) -> FloatArray:
+    """Mean square displacement (P,) by rotation vectors and shifts (P, 6), Å^2.
+
+    Parameters
+    ----------
+    screws : array, shape (P, 6)
+    second : array, shape (3, 3)
+        As in `displacement_metric`.
+    """
+    square: FloatArray = ((screws @ displacement_metric(second)[0]) ** 2).sum(axis=1)
+    return square
 
 
 def rotations_of(screws: FloatArray) -> FloatArray:
