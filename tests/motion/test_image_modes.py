@@ -18,7 +18,7 @@ def asked(error: float, seed: int) -> tuple[RigidModes, np.ndarray, np.ndarray]:
     ways = np.diag([1 / RADIUS] * 3 + [1.0] * 3)
     screw = np.array([0, 0, 1, *np.cross([0, 0, 1], [0, -10, 0])]) @ np.linalg.inv(ways)
     true = 3 * random.normal(size=(PARTICLES, 1)) * screw / np.linalg.norm(screw)
-    deviation = error * random.uniform(0.5, 2.0, true.shape[:1] + (6,))
+    deviation = error * random.uniform(0.5, 2.0, (PARTICLES, 6))
     seen = true + deviation * random.normal(size=deviation.shape)
     information = deviation[..., None] ** -2 * np.eye(6)
     modes = RigidModes(ways, np.zeros((PARTICLES, 6)), np.ones(6))

@@ -216,6 +216,17 @@ def test_ways_that_images_do_not_show_are_left_out(images):
     assert error < refined.screw.axis_error_degrees < 10
 
 
+def test_more_images_are_asked_where_an_axis_is_not_sure(images, monkeypatch):
+    setup, labels, motion, offsets_of, _ = images
+    monkeypatch.setattr(image_modes, "SAMPLE", 45)
+    monkeypatch.setattr(image_modes, "SURE_DEGREES", 0.1)
+    seen = PartsInImages(motion, labels, setup, offsets_of, VARY, relative_to_core=True)
+    few, more = (modes_by_images(seen, surely=surely)[1].error for surely in (False, True))
+    assert 0 < more.axis_degrees < few.axis_degrees
+    monkeypatch.setattr(image_modes, "SURE_DEGREES", few.axis_degrees)
+    assert modes_by_images(seen, surely=True)[1].error == few
+
+
 def test_poses_are_asked_along_with_the_motions(images):
     setup, labels, motion, offsets_of, angles = images
     random, particles = np.random.default_rng(8), setup.forward.particles
@@ -268,7 +279,7 @@ def test_the_strongest_modes_are_kept(monkeypatch):
 
 def test_nothing_to_refine_changes_nothing(images, monkeypatch):
     setup, labels, _, offsets_of, _ = images
-    monkeypatch.setattr(rigid_refinement, "modes_by_images", lambda images: {})
+    monkeypatch.setattr(rigid_refinement, "modes_by_images", lambda images, **_: {})
     still = np.zeros((PARTICLES, 40, 3), dtype=np.float32)
     unmoved = measure_motion(
         setup.model, labels, lambda rows: Decoded(None, still[rows]), PARTICLES

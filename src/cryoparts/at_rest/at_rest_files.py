@@ -103,6 +103,7 @@ def region_row(judged: JudgedRegion, local: tuple[float, float]) -> dict[str, An
         "kept": judged.kept,
         "resolution_angstrom": judged.after.resolution_angstrom,
         "gained_shells": judged.gained_shells,
+        "times_particles": judged.times_particles,
         "local_before_angstrom": local[0],
         "local_after_angstrom": local[1],
         "b_factor_before": judged.before.b_factor,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cryoparts.at_rest.ownership import blended
-from cryoparts.at_rest.regions import Quality, Volumes, gained_shells, is_better, shown
+from cryoparts.at_rest.regions import (
+    Quality,
+    TimesParticles,
+    Volumes,
+    gained_shells,
+    is_better,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +63,8 @@ class JudgedRegion:
     kept : {"consensus", "rigid", "deformable"}
     gained_shells : float
         Of the kept map over the consensus.
+    times_particles : float
+        By how many times more particles the consensus would be as good (`TimesParticles`).
     effective_particles : float
         Particles of equal weight that the part's own map has.
     """
@@ -65,6 +74,7 @@ class JudgedRegion:
     qualities: dict[Kind, Quality]
     kept: Kind
     gained_shells: float
+    times_particles: float
     effective_particles: float
 
     @property
@@ -98,19 +108,27 @@ def judge_region(
         Of the random phases: every kind has the same.
     """
     box = len(region.mask)
-    measured: dict[Kind, Quality] = {
-        kind: Quality.of(each, region.mask, pixel_size_angstrom, seed)
+    before = Quality.of(volumes[CONSENSUS], region.mask, pixel_size_angstrom, seed)
+    measured: dict[Kind, Quality] = {CONSENSUS: before} | {
+        kind: Quality.of(each, region.mask, pixel_size_angstrom, seed, beside=before)
         for kind, each in volumes.items()
+        if kind != CONSENSUS
     }
-    before = measured[CONSENSUS]
-    better = {
-        kind: gained_shells(before, after, box, pixel_size_angstrom)
+    better = [
+        kind
         for kind, after in measured.items()
         if kind != CONSENSUS and is_better(before, after, box, pixel_size_angstrom)
-    }
-    kept = max(better, key=lambda kind: better[kind]) if better else CONSENSUS
+    ]
+    times = {kind: TimesParticles.of(before, after).mean for kind, after in measured.items()}
+    kept = max(better, key=lambda kind: times[kind], default=CONSENSUS)
     return JudgedRegion(
-        region.name, region.label, measured, kept, better.get(kept, 0.0), effective_particles
+        region.name,
+        region.label,
+        measured,
+        kept,
+        gained_shells(before, measured[kept], box, pixel_size_angstrom),
+        times[kept],
+        effective_particles,
     )
 
 

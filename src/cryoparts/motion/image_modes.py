@@ -23,7 +23,7 @@ from cryoparts.rigid.rigid_modes import MOST_MODES, six_ways
 from cryoparts.statistics.hidden_normal import hidden_normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 SAMPLE = 256
-"""Particles that are asked."""
+"""Particles that are asked whether parts move."""
+
+MOST = 1024
+"""Particles that are asked along which axis, at most."""
+
+SURE_DEGREES = 1.5
+"""Error of an axis (95%) from which on no more are asked."""
 
 STEPS = 2
 """How often the images' slopes are taken: a part may start 10 Å from where it is."""
@@ -59,24 +65,39 @@ LEAST_ANGSTROM = 0.5
 """Root mean square displacement from which on it is one."""
 
 
-def modes_by_images(images: PartsInImages) -> dict[int, RigidModes]:
+def modes_by_images(images: PartsInImages, *, surely: bool = False) -> dict[int, RigidModes]:
     """Ways in which the images say that parts move; parts of which they say none are left out.
 
     Parameters
     ----------
     images : PartsInImages
+    surely : bool
+        Whether more images are asked where the axis of a part that moves is not sure.
     """
-    parts = images.motion.parts
-    rows = images.sample(SAMPLE)
+    found = _found(images, images.motion.parts, images.sample(SAMPLE))
+    if surely and found:
+        unsure = max(modes.error.axis_degrees for modes in found.values())
+        wanted = int(min(SAMPLE * (unsure / SURE_DEGREES) ** 2, MOST))
+        rows = images.sample(max(wanted, SAMPLE))
+        if len(rows) > SAMPLE:
+            # of what does not move, more images would say no more
+            return found | _found(images, found, rows)
+    return found
+
+
+def _found(
+    images: PartsInImages, parts: Iterable[int], rows: NDArray[np.int64]
+) -> dict[int, RigidModes]:
+    """Of some parts, by the images of `rows`."""
     if len(rows) < FEWEST:
         return {}
-    numbers = list(parts)
+    motions, numbers = images.motion.parts, list(parts)
     found: dict[int, RigidModes] = {}
     for first in range(0, len(numbers), AT_ONCE):
         several = numbers[first : first + AT_ONCE]
-        every = {part: six_ways(parts[part].motions, parts[part].present) for part in several}
+        every = {part: six_ways(motions[part].motions, motions[part].present) for part in several}
         for part, told, information in _asked(images, every, rows):
-            there = parts[part].present[rows]
+            there = motions[part].present[rows]
             if there.sum() >= FEWEST:
                 modes = _modes(every[part], told[there], information[there])
                 if len(modes.rms_angstrom):

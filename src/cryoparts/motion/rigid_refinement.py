@@ -101,7 +101,7 @@ def refine_motion(
     """
     images = PartsInImages(motion, labels, setup, offsets_of, vary, relative_to_core)
     decoded = {part: find_modes(m.motions, m.present) for part, m in motion.parts.items()}
-    by_images = modes_by_images(images)
+    by_images = modes_by_images(images, surely=True)
     modes = _chosen(decoded | by_images)
     if not modes:
         return motion

@@ -63,7 +63,12 @@ class FscCurves:
 
 
 def fsc_curves(
-    half1: ArrayLike, half2: ArrayLike, mask: ArrayLike | None = None, *, seed: int = 0
+    half1: ArrayLike,
+    half2: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    randomised_from: int | None = None,
 ) -> FscCurves:
     """FSC without and with a mask, and corrected for the mask by phase randomisation.
 
@@ -79,12 +84,20 @@ def fsc_curves(
         Soft, between 0 and 1. Without it all curves are the unmasked one.
     seed : int
         Of the random phases.
+    randomised_from : int, optional
+        That shell, where curves of several maps are compared. Default: as above.
     """
-    return fsc_in_masks(half1, half2, [mask], seed=seed)[0]
+    given = randomised_from
+    return fsc_in_masks(half1, half2, [mask], seed=seed, randomised_from=given)[0]
 
 
 def fsc_in_masks(
-    half1: ArrayLike, half2: ArrayLike, masks: Sequence[ArrayLike | None], *, seed: int = 0
+    half1: ArrayLike,
+    half2: ArrayLike,
+    masks: Sequence[ArrayLike | None],
+    *,
+    seed: int = 0,
+    randomised_from: int | None = None,
 ) -> list[FscCurves]:
     """`fsc_curves` in each of several masks: phases are drawn once for all of them.
 
@@ -95,10 +108,13 @@ def fsc_in_masks(
     masks : sequence of (array, shape (D, D, D), or None)
     seed : int
         Of the random phases.
+    randomised_from : int, optional
+        As in `fsc_curves`.
     """
-    unmasked = half_map_fsc(half1, half2)
-    below = np.flatnonzero(unmasked[1:] < RANDOMISED_BELOW)
-    start = int(below[0]) + 1 if len(below) else None
+    unmasked, start = half_map_fsc(half1, half2), randomised_from
+    if start is None:
+        below = np.flatnonzero(unmasked[1:] < RANDOMISED_BELOW)
+        start = int(below[0]) + 1 if len(below) else None
     asked = [mask for mask in masks if mask is not None]
     by_mask = iter(
         _agreement_of_random_phases(half1, half2, asked, start, seed)

@@ -145,10 +145,16 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         _angstrom(row["consensus_angstrom"]),
         _angstrom(min(found) if found else None),
         "as in the consensus" if row["kept"] == "consensus" else f"{row['kept']}, at rest",
-        f"{row['gained_shells']:+.1f}" if row["kept"] != "consensus" else DASH,
+        _gained(row) if row["kept"] != "consensus" else DASH,
         f"{row['local_before_angstrom']:.1f} → {row['local_after_angstrom']:.1f} Å",
         f"{_number(row['b_factor_before'])} → {_number(row['b_factor_after'])}",
     )
+
+
+def _gained(row: dict[str, Any]) -> str:
+    """Shells, and as by how many times more particles; earlier versions did not say the latter."""
+    times = row.get("times_particles")
+    return f"{row['gained_shells']:+.1f}" + ("" if times is None else f", × {times:.1f}")
 
 
 def _row_of_whole(summary: dict[str, Any]) -> tuple[str, ...]:

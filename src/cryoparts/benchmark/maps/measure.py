@@ -162,6 +162,7 @@ def _judged(one: JudgedRegion, box: int) -> dict[str, Any]:
         "region": one.name,
         "kept": one.kept,
         "gained_shells": one.gained_shells,
+        "times_particles": one.times_particles,
         "kinds": {kind: _quality(quality, box) for kind, quality in one.qualities.items()},
     }
 

@@ -128,7 +128,7 @@ def show_at_rest(made: AtRestResult | None) -> None:
     if made is None:
         return
     rows = [_region(one) for one in made.regions]
-    header = ["", "consensus", "at rest", "kept", "gained, shells"]
+    header = ["", "consensus", "at rest", "kept", "gained, shells", "particles"]
     table(f"Maps at rest, {made.box_size} px of {made.pixel_size_angstrom:.3g} Å", header, rows)
     better = sum(one.kept != "consensus" for one in made.regions)
     kept = "no region is better at rest" if not better else f"{better} of {len(rows)} better"
@@ -145,6 +145,7 @@ def _region(one: JudgedRegion) -> list[str]:
         _angstrom(min(found, default=None)),
         one.kept,
         f"{one.gained_shells:+.1f}",
+        f"× {one.times_particles:.1f}",
     ]
 
 
