@@ -40,7 +40,7 @@ class Region:
     label : str
         What the user calls it.
     mask : float32 array, shape (D, D, D)
-        Soft mask around its Gaussians, in which maps are judged.
+        Soft mask around its Gaussians, in which resolutions are measured.
     share : float32 array, shape (D, D, D)
         How much each voxel belongs to it.
     """
@@ -62,7 +62,7 @@ class JudgedRegion:
         Of the consensus first, then of each other kind that there is.
     kept : {"consensus", "rigid", "deformable"}
     gained_shells : float
-        Of the kept map over the consensus.
+        Of the kept map over the consensus, where the region owns the voxels.
     times_particles : float
         By how many times more particles the consensus would be as good (`TimesParticles`).
     effective_particles : float
@@ -97,6 +97,9 @@ def judge_region(
 ) -> JudgedRegion:
     """Measure every kind of map within the region; keep the best that is better than consensus.
 
+    What is better is asked where the region owns the voxels, which alone the composite takes: in
+    the part's own map all that is beside the part is smeared, and some of it is in its mask.
+
     Parameters
     ----------
     region : Region
@@ -107,26 +110,28 @@ def judge_region(
     seed : int
         Of the random phases: every kind has the same.
     """
-    box = len(region.mask)
-    before = Quality.of(volumes[CONSENSUS], region.mask, pixel_size_angstrom, seed)
-    measured: dict[Kind, Quality] = {CONSENSUS: before} | {
-        kind: Quality.of(each, region.mask, pixel_size_angstrom, seed, beside=before)
-        for kind, each in volumes.items()
-        if kind != CONSENSUS
-    }
+    masks, box = [region.mask, region.mask * region.share], len(region.mask)
+    before, own = Quality.in_masks(volumes[CONSENSUS], masks, pixel_size_angstrom, seed)
+    measured: dict[Kind, Quality] = {CONSENSUS: before}
+    owned: dict[Kind, Quality] = {CONSENSUS: own}
+    for kind, each in volumes.items():
+        if kind != CONSENSUS:
+            measured[kind], owned[kind] = Quality.in_masks(
+                each, masks, pixel_size_angstrom, seed, beside=before
+            )
     better = [
         kind
-        for kind, after in measured.items()
-        if kind != CONSENSUS and is_better(before, after, box, pixel_size_angstrom)
+        for kind, after in owned.items()
+        if kind != CONSENSUS and is_better(own, after, box, pixel_size_angstrom)
     ]
-    times = {kind: TimesParticles.of(before, after).mean for kind, after in measured.items()}
+    times = {kind: TimesParticles.of(own, after).mean for kind, after in owned.items()}
     kept = max(better, key=lambda kind: times[kind], default=CONSENSUS)
     return JudgedRegion(
         region.name,
         region.label,
         measured,
         kept,
-        gained_shells(before, measured[kept], box, pixel_size_angstrom),
+        gained_shells(own, owned[kept], box, pixel_size_angstrom),
         times[kept],
         effective_particles,
     )

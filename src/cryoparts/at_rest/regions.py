@@ -9,10 +9,12 @@ import numpy as np
 
 from cryoparts.reconstruction.fourier_filters import by_shell, filtered
 from cryoparts.reconstruction.fsc import HALF_MAP_THRESHOLD, resolution_at
-from cryoparts.reconstruction.phase_randomisation import FscCurves, fsc_curves
+from cryoparts.reconstruction.phase_randomisation import FscCurves, fsc_in_masks
 from cryoparts.reconstruction.sharpening import guinier_plot, sharpened_map
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cryoparts.reconstruction.half_maps import HalfMaps
@@ -92,13 +94,28 @@ class Quality:
         beside : Quality, optional
             What it is compared with: phases are random from the same shell on.
         """
+        return cls.in_masks(volumes, [mask], pixel_size_angstrom, seed, beside)[0]
+
+    @classmethod
+    def in_masks(
+        cls,
+        volumes: Volumes,
+        masks: Sequence[Map],
+        pixel_size_angstrom: float,
+        seed: int,
+        beside: Quality | None = None,
+    ) -> list[Self]:
+        """As `of`, within each of several masks."""
         start = None if beside is None else beside.curves.randomised_from
-        halves = volumes.half1, volumes.half2
-        curves = fsc_curves(*halves, mask, seed=seed, randomised_from=start)
-        mean = 0.5 * (volumes.half1 + volumes.half2)
-        guinier = guinier_plot(mean, mask, curves.corrected, pixel_size_angstrom)
-        resolution = resolution_at(curves.corrected, len(mask), pixel_size_angstrom)
-        return cls(curves, resolution, guinier.b_factor)
+        halves, mean = (volumes.half1, volumes.half2), 0.5 * (volumes.half1 + volumes.half2)
+        measured = []
+        for mask, curves in zip(
+            masks, fsc_in_masks(*halves, masks, seed=seed, randomised_from=start), strict=True
+        ):
+            guinier = guinier_plot(mean, mask, curves.corrected, pixel_size_angstrom)
+            resolution = resolution_at(curves.corrected, len(mask), pixel_size_angstrom)
+            measured.append(cls(curves, resolution, guinier.b_factor))
+        return measured
 
     def shells(self, box_size: int, pixel_size_angstrom: float) -> float:
         """The resolution as a number of shells; 0 where there is none."""
