@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from cryoparts.motion.image_modes import _modes
 from cryoparts.rigid.rigid_modes import RigidModes
@@ -12,7 +15,7 @@ PARTICLES = 120
 RADIUS = 20.0  # Å: a turn by an angle displaces by this times it, as a shift does by itself
 
 
-def asked(error: float, seed: int) -> tuple[RigidModes, np.ndarray, np.ndarray]:
+def asked(error: float, seed: int) -> tuple[RigidModes, np.ndarray, np.ndarray, np.ndarray]:
     """Six ways, and what images tell of a part that turns by 3 Å about z through (0, 10, 0)."""
     random = np.random.default_rng(seed)
     ways = np.diag([1 / RADIUS] * 3 + [1.0] * 3)
@@ -22,7 +25,7 @@ def asked(error: float, seed: int) -> tuple[RigidModes, np.ndarray, np.ndarray]:
     seen = true + deviation * random.normal(size=deviation.shape)
     information = deviation[..., None] ** -2 * np.eye(6)
     modes = RigidModes(ways, np.zeros((PARTICLES, 6)), np.ones(6))
-    return modes, (information @ seen[..., None])[..., 0], information
+    return modes, (information @ seen[..., None])[..., 0], information, np.arange(PARTICLES)
 
 
 def test_the_error_that_is_told_covers_the_axis():
@@ -47,5 +50,13 @@ def test_the_better_images_tell_the_smaller_the_error():
 
 
 def test_without_a_motion_there_is_no_mode():
-    ways, told, information = asked(1.0, 1)
-    assert len(_modes(ways, 0 * told, information).modes) == 0
+    ways, told, information, image = asked(1.0, 1)
+    assert len(_modes(ways, 0 * told, information, image).modes) == 0
+
+
+def test_copies_of_an_image_tell_no_more_than_it():
+    ways, *told, image = asked(1.0, 2)
+    once = _modes(ways, *told, image).error
+    copied = replace(ways, coordinates=np.tile(ways.coordinates, (3, 1)))
+    thrice = [np.concatenate(3 * [of]) for of in (*told, image)]
+    assert _modes(copied, *thrice).error.axis_degrees == pytest.approx(once.axis_degrees, rel=0.05)

@@ -58,7 +58,7 @@ STANDS_OUT = 1.0
 have 4 to 35; what parts that stand still show, in poses that are a degree off, at most 0.2."""
 
 GROUPS = 10
-"""Of the particles that have a part: without each of them in turn, its strongest way of moving is
+"""Of the images that have a part: without each of them in turn, its strongest way of moving is
 found again, which tells the error of its axis."""
 
 LEAST_ANGSTROM = 0.5
@@ -99,7 +99,8 @@ def _found(
         for part, told, information in _asked(images, every, rows):
             there = motions[part].present[rows]
             if there.sum() >= FEWEST:
-                modes = _modes(every[part], told[there], information[there])
+                image = images.image_numbers(rows[there])
+                modes = _modes(every[part], told[there], information[there], image)
                 if len(modes.rms_angstrom):
                     found[part] = modes
     return found
@@ -119,7 +120,9 @@ def _asked(
         yield part, told.cpu().numpy(), (precision - prior).cpu().numpy()
 
 
-def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> RigidModes:
+def _modes(
+    ways: RigidModes, told: FloatArray, information: FloatArray, image: NDArray[np.int64]
+) -> RigidModes:
     """What stands out of the images' errors, on scales of its deviation."""
     found = hidden_normal(told, information, start=LOOSE_ANGSTROM)
     stands = (found.gain > STANDS_OUT) & (found.deviation > LEAST_ANGSTROM)
@@ -128,7 +131,7 @@ def _modes(ways: RigidModes, told: FloatArray, information: FloatArray) -> Rigid
     modes = about_mean.along(found.axes[:, kept], found.deviation[kept])
     if not len(kept):
         return modes
-    group = np.arange(len(told)) % GROUPS
+    group = np.unique(image, return_inverse=True)[1] % GROUPS  # copies of an image go together
     without = [
         hidden_normal(told[group != one], information[group != one], start=LOOSE_ANGSTROM)
         for one in range(GROUPS)

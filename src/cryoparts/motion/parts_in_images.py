@@ -120,6 +120,11 @@ class PartsInImages:
         anyone = np.any([motion.present for motion in self.motion.parts.values()], axis=0)
         return evenly_spaced(np.flatnonzero(anyone), most)
 
+    def image_numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of the particles `rows`: copies of one image, as of symmetry, have the same."""
+        numbers: NDArray[np.int64] = self._forward.particles.image[rows]
+        return numbers
+
     @cached_property
     def change(self) -> PoseChange:
         """Of the run's poses: read once, it may be of a million particles."""
