@@ -63,7 +63,7 @@ def show_parts(found: PartsFound) -> None:
         rows.append([name, one.gaussians, share, kind, in_brief(one.chains, most=3)])
     count = found.labels.n_parts
     title = f"{count} parts" if count > 1 else "1 part"
-    table(title, ["", "Gaussians", "mass", "change", "chains"], rows)
+    table(title, ["", "Gaussians", "mass", "change, as decoded", "chains"], rows)
 
 
 def tell_downstream(told: Downstream) -> None:
