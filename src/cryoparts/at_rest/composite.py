@@ -112,24 +112,19 @@ def judge_region(
     """
     masks, box = [region.mask, region.mask * region.share], len(region.mask)
     before, own = Quality.in_masks(volumes[CONSENSUS], masks, pixel_size_angstrom, seed)
-    measured: dict[Kind, Quality] = {CONSENSUS: before}
-    owned: dict[Kind, Quality] = {CONSENSUS: own}
-    for kind, each in volumes.items():
-        if kind != CONSENSUS:
-            measured[kind], owned[kind] = Quality.in_masks(
-                each, masks, pixel_size_angstrom, seed, beside=before
-            )
-    better = [
-        kind
-        for kind, after in owned.items()
-        if kind != CONSENSUS and is_better(own, after, box, pixel_size_angstrom)
-    ]
+    pairs: dict[Kind, Sequence[Quality]] = {CONSENSUS: (before, own)} | {
+        kind: Quality.in_masks(each, masks, pixel_size_angstrom, seed, beside=before)
+        for kind, each in volumes.items()
+        if kind != CONSENSUS
+    }
+    owned = {kind: after for kind, (_, after) in pairs.items()}
     times = {kind: TimesParticles.of(own, after).mean for kind, after in owned.items()}
+    better = [k for k, after in owned.items() if is_better(own, after, box, pixel_size_angstrom)]
     kept = max(better, key=lambda kind: times[kind], default=CONSENSUS)
     return JudgedRegion(
         region.name,
         region.label,
-        measured,
+        {kind: within for kind, (within, _) in pairs.items()},
         kept,
         gained_shells(own, owned[kept], box, pixel_size_angstrom),
         times[kept],

@@ -63,12 +63,7 @@ class FscCurves:
 
 
 def fsc_curves(
-    half1: ArrayLike,
-    half2: ArrayLike,
-    mask: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    randomised_from: int | None = None,
+    half1: ArrayLike, half2: ArrayLike, mask: ArrayLike | None = None, *, seed: int = 0
 ) -> FscCurves:
     """FSC without and with a mask, and corrected for the mask by phase randomisation.
 
@@ -84,11 +79,8 @@ def fsc_curves(
         Soft, between 0 and 1. Without it all curves are the unmasked one.
     seed : int
         Of the random phases.
-    randomised_from : int, optional
-        That shell, where curves of several maps are compared. Default: as above.
     """
-    given = randomised_from
-    return fsc_in_masks(half1, half2, [mask], seed=seed, randomised_from=given)[0]
+    return fsc_in_masks(half1, half2, [mask], seed=seed)[0]
 
 
 def fsc_in_masks(
@@ -109,7 +101,7 @@ def fsc_in_masks(
     seed : int
         Of the random phases.
     randomised_from : int, optional
-        As in `fsc_curves`.
+        That shell, where curves of several maps are compared. Default: as in `fsc_curves`.
     """
     unmasked, start = half_map_fsc(half1, half2), randomised_from
     if start is None:

@@ -147,7 +147,7 @@ def mean_screw(
     seed : int
         Of the bootstrap over the particles.
     resamples : int
-    beside : ScrewError
+    beside : ScrewError, optional
         Of the ways in which the part moves, where the motions are along ways that were found
         from other particles.
 
