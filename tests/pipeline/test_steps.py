@@ -9,7 +9,7 @@ import pytest
 
 from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, TrainingConfig
 from cryoparts.parts.part_labels import UNASSIGNED, PartLabels
-from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.composition import ask_presence, with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.steps import run_steps
@@ -120,7 +120,7 @@ def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, mo
             return [2]
 
     module = "cryoparts.pipeline.composition"
-    monkeypatch.setattr(f"{module}._presence", lambda _, asked: Seen(asked.labels.labels))
+    monkeypatch.setattr(f"{module}._presence", lambda _, given, displaced: Seen(given.labels))
     monkeypatch.setattr(f"{module}.borders_by_presence", lambda seen: seen.given)
     asked = PartsByImages(replace(run.parts, labels=labels, names=()), frozenset({1}))
     found, sizes = ask_presence(run, asked, drop=drop)
@@ -128,3 +128,27 @@ def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, mo
     np.testing.assert_array_equal(found.labels.labels[:3], UNASSIGNED if drop else 2)
     np.testing.assert_array_equal(found.labels.labels[3:], labels[3:])
     assert found.moving == {1}
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_a_piece_of_the_core_is_a_part_if_the_images_say_so(made, monkeypatch, confirms):
+    run, _, _ = made
+    count = len(run.model)
+    found = replace(run.parts, labels=(np.arange(count) % 2).astype(np.int64), names=())
+    with_piece = np.where(np.arange(count) < 6, 2, found.labels)
+    decoded = run.decoder.decode(np.arange(20))
+    module = "cryoparts.pipeline.composition"
+    monkeypatch.setattr(f"{module}.core_pieces", lambda *_, **__: with_piece)
+    monkeypatch.setattr(f"{module}._presence", lambda _, asked, displaced: asked.labels)
+
+    def confirmed(seen, parts):
+        np.testing.assert_array_equal(seen, with_piece)
+        assert parts == 1
+        return with_piece if confirms else found.labels
+
+    monkeypatch.setattr(f"{module}.confirmed_pieces", confirmed)
+    asked = with_faint_parts(run, found, decoded)
+    np.testing.assert_array_equal(asked.labels, with_piece if confirms else found.labels)
+    assert asked.n_parts == (2 if confirms else 1)
+    monkeypatch.setattr(f"{module}._presence", lambda *_, **__: None)  # too few images count
+    assert with_faint_parts(run, found, decoded) is found

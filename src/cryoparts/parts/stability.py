@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.parallel.current import team
+from cryoparts.parts.core_pieces import core_pieces
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import image_count, with_all_rows
@@ -110,7 +111,10 @@ def stability_over_subsamples(
 
 @dataclass(frozen=True)
 class _SegmentedAgain:
-    """Labels (N,) that another half of the particles gives, with another seed."""
+    """Labels (N,) that another half of the particles gives, with another seed.
+
+    Pieces of the core, which the images would be asked of, are among them.
+    """
 
     positions: FloatArray
     decoded: Decoded
@@ -123,15 +127,19 @@ class _SegmentedAgain:
         """Of one repeat."""
         (repeat,) = repeats.tolist()
         chosen = self.decoded.of_particles(self.halves[repeat])
-        return segment_gaussians(
+        seed = seed_for(self.seed, Purpose.SUBSAMPLES, repeat + 1)
+        found = segment_gaussians(
             self.positions,
             chosen.relative_amplitudes,
             chosen.displacements,
             relative_widths=chosen.relative_widths,
             method=self.method,
             min_part_size=self.min_part_size,
-            seed=seed_for(self.seed, Purpose.SUBSAMPLES, repeat + 1),
-        ).labels
+            seed=seed,
+        )
+        return core_pieces(
+            found, chosen.relative_amplitudes, min_part_size=self.min_part_size, seed=seed
+        )
 
 
 def stability_over_segmentations(labels: IntArray, others: Sequence[IntArray]) -> FloatArray:

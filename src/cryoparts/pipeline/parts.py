@@ -26,7 +26,7 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.composition import ask_presence, with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
@@ -101,6 +101,7 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         min_part_size=options.min_part_size,
         seed=seed,
     )
+    found = with_faint_parts(run, found, decoded, options.min_part_size, progress)
     asked = ask_images(run, found, progress)
     progress("parts: their borders", 0, 0)
     asked, unconfirmed = ask_presence(run, asked, drop=not options.keep_flagged)

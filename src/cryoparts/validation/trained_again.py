@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
+from cryoparts.parts.core_pieces import core_pieces
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.parts.stability import best_overlaps
+from cryoparts.parts.stability import stability_over_segmentations
 from cryoparts.run.run import Run
 from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample
@@ -94,13 +95,15 @@ def _compare_seeds(
 ) -> None:
     outputs = {name: other.decoder.decode(rows) for name, other in seeds.items()}
     found = {name: _segmented(run, output) for name, output in outputs.items()}
-    columns["stability_seeds"] = _mean_overlaps(labels, list(found.values()))
+    columns["stability_seeds"] = _stability(
+        run, labels, [(found[name], output) for name, output in outputs.items()]
+    )
     columns["agreement_seeds"] = [
         float(np.mean([agreement(own, other, members).correlation for other in outputs.values()]))
         for members in _members(labels)
     ]
     overall["seeds"] = {
-        name: _in_numbers(agreement(own, output)) | {"parts": int(found[name].max())}
+        name: _in_numbers(agreement(own, output)) | {"parts": found[name].n_parts}
         for name, output in outputs.items()
     }
 
@@ -115,7 +118,7 @@ def _compare_halves(
 ) -> None:
     one, two = (half.decoder.decode(rows) for half in halves)
     found = [_segmented(run, output) for output in (one, two)]
-    columns["stability_halves"] = _mean_overlaps(labels, found)
+    columns["stability_halves"] = _stability(run, labels, list(zip(found, (one, two), strict=True)))
     by_part = [agreement(one, two, members) for members in _members(labels)]
     columns["agreement_halves"] = [part.correlation for part in by_part]
     columns["amplitude_error_halves"] = [part.amplitude_error for part in by_part]
@@ -123,7 +126,7 @@ def _compare_halves(
         part.displacement_error_angstrom for part in by_part
     ]
     overall["halves"] = _in_numbers(agreement(one, two)) | {
-        "parts": [int(labels_found.max()) for labels_found in found]
+        "parts": [half.n_parts for half in found]
     }
 
 
@@ -140,7 +143,7 @@ def _compare_null(
     null = null_run.decoder.decode(rows)
     metrics = null_run.directory.metrics()
     overall["null_training"] = {
-        "parts_before_the_null_test": int(_segmented(run, null).max()),
+        "parts_before_the_null_test": _segmented(run, null).n_parts,
         "held_out_frc_neutral": metrics[0]["held_out_frc"],
         "held_out_frc_best": max(row["held_out_frc"] for row in metrics[1:]),
     }
@@ -150,7 +153,7 @@ def _compare_null(
     columns["trained_null_ratio"] = [part.null_ratio for part in judged]
 
 
-def _segmented(run: Run, decoded: Decoded) -> IntArray:
+def _segmented(run: Run, decoded: Decoded) -> PartLabels:
     """Parts of another training's output, found with the options that the run's parts have."""
     options = run.parts_options
     return segment_gaussians(
@@ -161,16 +164,23 @@ def _segmented(run: Run, decoded: Decoded) -> IntArray:
         method=options.embedding,
         min_part_size=options.min_part_size,
         seed=run.training.seed,
-    ).labels
+    )
 
 
 def _members(labels: PartLabels) -> list[NDArray[np.bool_]]:
     return [labels.members(part) for part in range(1, labels.n_parts + 1)]
 
 
-def _mean_overlaps(labels: PartLabels, found: list[IntArray]) -> list[float]:
-    overlaps = [best_overlaps(labels.labels, other) for other in found]
-    return [float(value) for value in np.mean(overlaps, axis=0)]
+def _stability(
+    run: Run, labels: PartLabels, again: list[tuple[PartLabels, Decoded]]
+) -> list[float]:
+    """Mean best overlap of each part with parts, and pieces of the core, of other trainings."""
+    size, seed = run.parts_options.min_part_size, run.training.seed
+    others = [
+        core_pieces(found, decoded.relative_amplitudes, min_part_size=size, seed=seed)
+        for found, decoded in again
+    ]
+    return [float(share) for share in stability_over_segmentations(labels.labels, others)]
 
 
 def _in_numbers(agreed: Agreement) -> dict[str, Any]:

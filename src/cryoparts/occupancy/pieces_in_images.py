@@ -1,0 +1,54 @@
+"""Which pieces of the core come and go, as a sample of the images has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryoparts.occupancy.joint_presence import joint_presence
+from cryoparts.parts.part_labels import CORE, numbers_by_size, with_numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cryoparts.occupancy.presence_in_images import PresenceInImages
+
+    IntArray = NDArray[np.int64]
+
+SAME = 0.8
+"""Correlation of two presences from which on pieces are of one part."""
+
+
+def confirmed_pieces(seen: PresenceInImages, parts: int) -> IntArray:
+    """Labels (N,) with those pieces that come and go; the others are core again.
+
+    A piece that is there when a part is, or another piece, is a piece of it.
+
+    Parameters
+    ----------
+    seen : PresenceInImages
+        Of parts and, numbered after them, pieces of the core.
+    parts : int
+        Number of the parts.
+    """
+    optional = seen.composition.optional
+    goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
+    goes_to[parts + 1 :] = CORE
+    for piece in (part for part in optional if part > parts):
+        before = [part for part in optional if part < piece]
+        alike = [_correlation(seen, part, piece) for part in before]
+        same = bool(alike) and max(alike) > SAME
+        goes_to[piece] = goes_to[before[int(np.argmax(alike))]] if same else piece
+    labels = with_numbers(seen.labels.labels, goes_to)
+    labels[labels > CORE] = 1 + np.unique(labels[labels > CORE], return_inverse=True)[1]
+    return with_numbers(labels, numbers_by_size(labels))
+
+
+def _correlation(seen: PresenceInImages, a: int, b: int) -> float:
+    known = seen.composition
+    counted = np.flatnonzero(seen.counted)
+    chosen = known.of_particles(counted)
+    image = seen.particles.image[seen.rows[counted]]
+    of_a, of_b = known.parts[a - 1], known.parts[b - 1]
+    return joint_presence(chosen.measured, a - 1, b - 1, of_a, of_b, image).correlation

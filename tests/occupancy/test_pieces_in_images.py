@@ -1,0 +1,65 @@
+"""Pieces of the core: images tell which of them are parts, and of which part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cryoparts.config import TrainingConfig
+from cryoparts.gaussians.model import GaussianModel
+from cryoparts.occupancy.pieces_in_images import confirmed_pieces
+from cryoparts.occupancy.presence_in_images import PresenceInImages
+from imaged_parts import Imaged, imaged_parts, labelled
+
+PARTICLES, NOISE = 600, 2.0
+CONFIG = TrainingConfig(threads=1)
+APART = 9.0  # Å between neighbouring Gaussians
+CENTRES = 3 * APART * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]])
+PLACE = np.repeat(np.arange(5), 27)
+
+
+@pytest.fixture(scope="module")
+def imaged() -> Imaged:
+    """The cubes at places 1 and 2 come and go as one part, that at 3 as another."""
+    rng = np.random.default_rng(0)
+    cube = APART * (np.indices((3, 3, 3)).reshape(3, -1).T - 1)
+    positions = (CENTRES[:, None] + cube).reshape(-1, 3) + rng.normal(0, 1, (len(PLACE), 3))
+    model = GaussianModel.of(positions, rng.uniform(1, 2, len(PLACE)), np.full(len(PLACE), 5.0))
+    drawn = np.array([0, 1, 1, 2, 0])[PLACE]
+    there = np.random.default_rng(1).random((PARTICLES, 2)) < [0.5, 0.7]
+    return imaged_parts(model, drawn, there.astype(float)).noisy(NOISE)
+
+
+def confirmed(imaged: Imaged, labels_of_places: list[int], parts: int, **options) -> list[int]:
+    """The label of each place, which all of its Gaussians have."""
+    asked = labelled(imaged.model, np.array(labels_of_places)[PLACE])
+    seen = PresenceInImages.of(imaged.particles(), imaged.model, asked, CONFIG, **options)
+    found = confirmed_pieces(seen, parts).reshape(5, 27)
+    assert (found == found[:, :1]).all()
+    return found[:, 0].tolist()
+
+
+def test_what_comes_and_goes_is_a_part_and_what_stays_is_core(imaged):
+    assert confirmed(imaged, [0, 1, 1, 2, 3], 1) == [0, 1, 1, 2, 0]
+
+
+def test_a_piece_of_a_part_joins_it(imaged):
+    assert confirmed(imaged, [0, 1, 2, 3, 0], 1) == [0, 1, 1, 2, 0]
+
+
+def test_two_pieces_of_one_part_are_one_part(imaged):
+    assert confirmed(imaged, [0, 2, 3, 1, 4], 0) == [0, 1, 1, 2, 0]
+
+
+def test_parts_are_numbered_by_size_and_kept_whatever_they_do(imaged):
+    """The part at place 4 does not come and go: that is for others to say."""
+    assert confirmed(imaged, [0, 2, 3, 0, 1], 1) == [0, 1, 1, 0, 2]
+
+
+def test_junk_confirms_nothing(imaged):
+    """A third of the images, which do not count, lack what is always there in the others."""
+    junk = np.arange(PARTICLES) % 3 == 0
+    amplitude = np.column_stack([imaged.amplitude, ~junk])
+    other = imaged_parts(imaged.model, np.array([0, 1, 1, 2, 3])[PLACE], amplitude).noisy(NOISE)
+    assert confirmed(other, [0, 1, 1, 2, 3], 2) == [0, 1, 1, 2, 3]
+    assert confirmed(other, [0, 1, 1, 2, 3], 2, counted=~junk) == [0, 1, 1, 2, 0]
