@@ -18,16 +18,20 @@ CENTRES = 3 * APART * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1,
 PLACE = np.repeat(np.arange(5), 27)
 
 
-@pytest.fixture(scope="module")
-def imaged() -> Imaged:
-    """The cubes at places 1 and 2 come and go as one part, that at 3 as another."""
+def molecule() -> GaussianModel:
+    """Five cubes of 27 Gaussians."""
     rng = np.random.default_rng(0)
     cube = APART * (np.indices((3, 3, 3)).reshape(3, -1).T - 1)
     positions = (CENTRES[:, None] + cube).reshape(-1, 3) + rng.normal(0, 1, (len(PLACE), 3))
-    model = GaussianModel.of(positions, rng.uniform(1, 2, len(PLACE)), np.full(len(PLACE), 5.0))
+    return GaussianModel.of(positions, rng.uniform(1, 2, len(PLACE)), np.full(len(PLACE), 5.0))
+
+
+@pytest.fixture(scope="module")
+def imaged() -> Imaged:
+    """The cubes at places 1 and 2 come and go as one part, that at 3 as another."""
     drawn = np.array([0, 1, 1, 2, 0])[PLACE]
     there = np.random.default_rng(1).random((PARTICLES, 2)) < [0.5, 0.7]
-    return imaged_parts(model, drawn, there.astype(float)).noisy(NOISE)
+    return imaged_parts(molecule(), drawn, there.astype(float)).noisy(NOISE)
 
 
 def confirmed(imaged: Imaged, labels_of_places: list[int], parts: int, **options) -> list[int]:
@@ -63,3 +67,12 @@ def test_junk_confirms_nothing(imaged):
     other = imaged_parts(imaged.model, np.array([0, 1, 1, 2, 3])[PLACE], amplitude).noisy(NOISE)
     assert confirmed(other, [0, 1, 1, 2, 3], 2) == [0, 1, 1, 2, 3]
     assert confirmed(other, [0, 1, 1, 2, 3], 2, counted=~junk) == [0, 1, 1, 2, 0]
+
+
+def test_a_piece_of_two_parts_is_a_part_though_it_has_more_levels_than_two():
+    """The cubes at places 3 and 4, which come and go on their own."""
+    rng = np.random.default_rng(3)
+    model = molecule()
+    there = (rng.random((PARTICLES, 2)) < 0.5).astype(float)
+    other = imaged_parts(model, np.array([0, 0, 0, 1, 2])[PLACE], there).noisy(NOISE)
+    assert confirmed(other, [0, 0, 0, 1, 1], 0) == [0, 0, 0, 1, 1]

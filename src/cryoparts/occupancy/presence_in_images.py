@@ -15,6 +15,7 @@ import numpy as np
 
 from cryoparts.occupancy.composition import find_composition
 from cryoparts.occupancy.image_amplitudes import BATCH, PartsFit, measure_amplitudes
+from cryoparts.statistics.by_image import image_count
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ SMALL = 0.01
 
 FADES = 0.1
 """Deviation of a part's relative amplitude from which on the decoder says that it fades."""
+
+UNDECIDED = 9.0
+"""Twice the gain in log-likelihood by a second level (three parameters more) from which on a part
+may have two: of parts that have one, 3% gain as much."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class PresenceInImages:
         config: TrainingConfig,
         displacements_of: DisplacementsOf | None = None,
         counted: NDArray[np.bool_] | None = None,
+        sample: int = SAMPLE,
     ) -> Self | None:
         """Ask a sample; None where there is no part, or too few particles count.
 
@@ -89,9 +95,11 @@ class PresenceInImages:
             As in `measure_amplitudes`.
         counted : bool array, shape (P,), optional
             Particles that say anything. Default: all.
+        sample : int
+            Particles that are asked.
         """
         everyone = np.ones(len(particles), dtype=bool) if counted is None else counted
-        rows = _stretches(len(particles))
+        rows = _stretches(len(particles), sample)
         if labels.n_parts == 0 or everyone[rows].sum() < FEWEST:
             return None
         measured = measure_amplitudes(
@@ -119,14 +127,28 @@ class PresenceInImages:
             if part not in known and self._is_doubtful(self.labels.members(part))
         ]
 
+    def leaves_undecided(self, first: int) -> bool:
+        """Whether one of the parts from `first` on may come and go, and more images could tell.
+
+        Two levels fit it better than one, though not surely or not clearly.
+        """
+        if len(self.rows) == len(self.particles):
+            return False
+        images = image_count(self.particles.image[self.rows[self.counted]], self.counted.sum())
+        gain = UNDECIDED - 3.0 * np.log(images)
+        return any(
+            not part.is_optional and part.bic_gain > gain
+            for part in self.composition.parts[first - 1 :]
+        )
+
     def _is_doubtful(self, members: NDArray[np.bool_]) -> bool:
         if "amplitude" not in self.config.vary or members.mean() >= SMALL:
             return False
         return float(self.labels.amplitude_change[members].mean()) >= FADES
 
 
-def _stretches(count: int) -> IntArray:
-    """`SAMPLE` particles in batches as they lie in the file: what is kept of them is read so."""
-    batches = evenly_spaced(np.arange(-(-count // BATCH)), SAMPLE // BATCH)
+def _stretches(count: int, sample: int) -> IntArray:
+    """A sample in batches as the particles lie in the file: what is kept of them is read so."""
+    batches = evenly_spaced(np.arange(-(-count // BATCH)), sample // BATCH)
     rows: IntArray = (batches[:, None] * BATCH + np.arange(BATCH)).reshape(-1)
     return rows[rows < count]

@@ -45,6 +45,7 @@ def core_pieces(
     found: PartLabels,
     relative_amplitudes: NDArray[np.floating] | None,
     *,
+    pieces: int = PIECES,
     min_part_size: int | None = None,
     seed: int = 0,
 ) -> IntArray:
@@ -55,6 +56,8 @@ def core_pieces(
     found : PartLabels
     relative_amplitudes : array, shape (S, N), or None
         Of S particles; None where they do not vary: no piece fades.
+    pieces : int
+        Into how many the core is divided.
     min_part_size : int, optional
         As in `segment_gaussians`.
     seed : int
@@ -62,30 +65,32 @@ def core_pieces(
     """
     core = np.flatnonzero(found.members(CORE))
     size = min_part_size or default_part_size(len(found))
-    if relative_amplitudes is None or len(core) < PIECES * max(size, NEIGHBOURS):
+    if relative_amplitudes is None or len(core) < pieces * max(size, NEIGHBOURS):
         return found.labels
     positions, amplitudes = found.positions[core], relative_amplitudes[:, core]
     modes = measure_changes(positions, amplitudes, seed=seed).modes[:, 0]
     if not modes.shape[1]:
         return found.labels
     near = kneighbors_graph(positions, NEIGHBOURS, include_self=False)
-    piece = AgglomerativeClustering(PIECES, connectivity=near + near.T).fit_predict(modes)
-    pieces = found.labels.copy()
+    piece = AgglomerativeClustering(pieces, connectivity=near + near.T).fit_predict(modes)
+    labels = found.labels.copy()
     asked = 0
-    for change, number in sorted(_changes(modes, piece), reverse=True):
-        members = core[piece == number]
-        few = asked + len(members) <= MOST * len(core)
-        if change >= FADES and len(members) >= size and few:
-            pieces[members] = pieces.max() + 1
-            asked += len(members)
-    return pieces
+    change = _changes(modes, piece)
+    size_of = np.bincount(piece)
+    # those first that explain most of what is left in the core
+    for number in np.argsort(-size_of * change**2, kind="stable"):
+        few = asked + size_of[number] <= MOST * len(core)
+        if few and change[number] >= FADES and size_of[number] >= size:
+            labels[core[piece == number]] = labels.max() + 1
+            asked += size_of[number]
+    return labels
 
 
-def _changes(modes: FloatArray, piece: IntArray) -> list[tuple[float, int]]:
-    """How far each piece's mean is from that of the others, and its number."""
+def _changes(modes: FloatArray, piece: IntArray) -> FloatArray:
+    """How far each piece's mean is from that of the others."""
     found = []
-    for number in range(PIECES):
+    for number in range(int(piece.max()) + 1):
         inside = piece == number
         apart = modes[inside].mean(axis=0) - modes[~inside].mean(axis=0)
-        found.append((float(np.sqrt((apart**2).sum())), number))
-    return found
+        found.append(float(np.sqrt((apart**2).sum())))
+    return np.array(found)

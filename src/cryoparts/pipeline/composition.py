@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +11,7 @@ from cryoparts.io.atomic import write_together
 from cryoparts.occupancy.borders import borders_by_presence
 from cryoparts.occupancy.composition import Composition, find_composition
 from cryoparts.occupancy.image_amplitudes import measure_amplitudes
-from cryoparts.occupancy.pieces_in_images import confirmed_pieces
-from cryoparts.occupancy.presence_in_images import PresenceInImages
-from cryoparts.parts.core_pieces import core_pieces
+from cryoparts.occupancy.presence_in_images import SAMPLE, PresenceInImages
 from cryoparts.parts.part_labels import UNASSIGNED
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.states.state_populations import (
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryoparts.inference.decode import TrainedDecoder
-    from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.part_labels import PartLabels
     from cryoparts.pipeline.motion import PartsByImages
     from cryoparts.run.run import Run
@@ -83,55 +80,32 @@ def ask_presence(
     tuple of int
         The numbers of Gaussians of the groups that were dropped.
     """
-    seen = _presence(run, asked.labels, displaced=bool(asked.moving))
+    seen = ask_sample(run, asked.labels, displaced=bool(asked.moving))
     sizes: tuple[int, ...] = ()
     if drop and seen is not None and (unconfirmed := seen.unconfirmed(asked.moving)):
         found = asked.labels.labels
         sizes = tuple(int((found == part).sum()) for part in unconfirmed)
         asked = asked.with_borders(np.where(np.isin(found, unconfirmed), UNASSIGNED, found))
-        seen = _presence(run, asked.labels, displaced=bool(asked.moving))
+        seen = ask_sample(run, asked.labels, displaced=bool(asked.moving))
     borders = asked if seen is None else asked.with_borders(borders_by_presence(seen))
     return borders, sizes
 
 
-def with_faint_parts(
-    run: Run,
-    found: PartLabels,
-    decoded: Decoded,
-    min_part_size: int | None = None,
-    progress: Progress = silent,
-) -> PartLabels:
-    """The parts, and pieces of the core that fade too little to be clusters, but in the images do.
+def ask_sample(
+    run: Run, labels: PartLabels, *, displaced: bool, sample: int = SAMPLE
+) -> PresenceInImages | None:
+    """What a sample of the images says of parts; None where too few of them count.
 
     Parameters
     ----------
     run : Run
-    found : PartLabels
+    labels : PartLabels
         They need not be the run's.
-    decoded : Decoded
-        Of the particles that they were found on.
-    min_part_size : int, optional
-        As in `segment_gaussians`.
-    progress : callable
+    displaced : bool
+        Whether parts are looked for where the networks see them in each particle.
+    sample : int
+        Particles that are asked.
     """
-    pieces = core_pieces(
-        found,
-        decoded.relative_amplitudes,
-        min_part_size=min_part_size,
-        seed=run.training.seed,
-    )
-    if pieces.max() == found.n_parts:
-        return found
-    progress("parts: which pieces of the core come and go", 0, 0)
-    asked = replace(found, labels=pieces, names=())
-    seen = _presence(run, asked, displaced="position" in run.training.vary)
-    if seen is None:
-        return found
-    return replace(found, labels=confirmed_pieces(seen, found.n_parts), names=())
-
-
-def _presence(run: Run, labels: PartLabels, *, displaced: bool) -> PresenceInImages | None:
-    """Where parts move they are looked for where the networks see them."""
     return PresenceInImages.of(
         run.particles,
         run.model,
@@ -139,6 +113,7 @@ def _presence(run: Run, labels: PartLabels, *, displaced: bool) -> PresenceInIma
         run.training,
         _Displacements(run.decoder) if displaced else None,
         is_trusted(run.particle_weights),
+        sample,
     )
 
 

@@ -26,7 +26,8 @@ from cryoparts.parts.part_description import (
 )
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.pipeline.composition import ask_presence, with_faint_parts
+from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.faint_parts import with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.run.result_options import keep_options
