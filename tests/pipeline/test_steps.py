@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, TrainingConfig
+from cryoparts.occupancy.presence_in_images import SAMPLE
 from cryoparts.parts.part_labels import UNASSIGNED, PartLabels
-from cryoparts.pipeline.composition import ask_presence, with_faint_parts
+from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.faint_parts import PIECES, TIMES_MORE, with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.steps import run_steps
@@ -114,13 +116,14 @@ def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, mo
     class Seen:
         def __init__(self, given):
             self.given = given
+            self.fading = [1]
 
         def unconfirmed(self, moving):
             assert moving == {1}
             return [2]
 
     module = "cryoparts.pipeline.composition"
-    monkeypatch.setattr(f"{module}._presence", lambda _, given, displaced: Seen(given.labels))
+    monkeypatch.setattr(f"{module}.ask_sample", lambda _, given, displaced: Seen(given.labels))
     monkeypatch.setattr(f"{module}.borders_by_presence", lambda seen: seen.given)
     asked = PartsByImages(replace(run.parts, labels=labels, names=()), frozenset({1}))
     found, sizes = ask_presence(run, asked, drop=drop)
@@ -128,6 +131,18 @@ def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, mo
     np.testing.assert_array_equal(found.labels.labels[:3], UNASSIGNED if drop else 2)
     np.testing.assert_array_equal(found.labels.labels[3:], labels[3:])
     assert found.moving == {1}
+    assert found.fading == {1}
+
+
+class Pieces:
+    """What the images say: nothing is decided until more of them are asked."""
+
+    def __init__(self, labels, sample):
+        self.labels, self.sample = labels, sample
+
+    def leaves_undecided(self, first):
+        assert first == 2
+        return self.sample == SAMPLE
 
 
 @pytest.mark.parametrize("confirms", [True, False])
@@ -137,18 +152,28 @@ def test_a_piece_of_the_core_is_a_part_if_the_images_say_so(made, monkeypatch, c
     found = replace(run.parts, labels=(np.arange(count) % 2).astype(np.int64), names=())
     with_piece = np.where(np.arange(count) < 6, 2, found.labels)
     decoded = run.decoder.decode(np.arange(20))
-    module = "cryoparts.pipeline.composition"
-    monkeypatch.setattr(f"{module}.core_pieces", lambda *_, **__: with_piece)
-    monkeypatch.setattr(f"{module}._presence", lambda _, asked, displaced: asked.labels)
+    module = "cryoparts.pipeline.faint_parts"
+    divided = []
+
+    def core_pieces(given, _, pieces, **__):
+        divided.append(pieces)
+        return given.labels if given.n_parts == 2 else with_piece
+
+    def ask_sample(_, given, displaced, sample=SAMPLE):
+        assert displaced
+        return Pieces(given.labels, sample)
 
     def confirmed(seen, parts):
-        np.testing.assert_array_equal(seen, with_piece)
-        assert parts == 1
+        np.testing.assert_array_equal(seen.labels, with_piece)
+        assert (parts, seen.sample) == (1, TIMES_MORE * SAMPLE)
         return with_piece if confirms else found.labels
 
+    monkeypatch.setattr(f"{module}.core_pieces", core_pieces)
+    monkeypatch.setattr(f"{module}.ask_sample", ask_sample)
     monkeypatch.setattr(f"{module}.confirmed_pieces", confirmed)
     asked = with_faint_parts(run, found, decoded)
     np.testing.assert_array_equal(asked.labels, with_piece if confirms else found.labels)
     assert asked.n_parts == (2 if confirms else 1)
-    monkeypatch.setattr(f"{module}._presence", lambda *_, **__: None)  # too few images count
+    assert divided == list(PIECES[: 2 if confirms else 1])
+    monkeypatch.setattr(f"{module}.ask_sample", lambda *_, **__: None)  # too few images count
     assert with_faint_parts(run, found, decoded) is found

@@ -184,6 +184,15 @@ def test_a_slight_part_is_kept_where_the_images_say_that_it_moves(monkeypatch, t
     assert len(slight) == 1  # part 2 is as null particles are, whatever the images say
 
 
+def test_what_the_images_show_now_there_and_now_not_is_no_noise_of_the_networks(labels) -> None:
+    outputs = noise(np.random.default_rng(0), 90)
+    judged = compare_with_null(labels, outputs, outputs, np.arange(PARTICLES) % 2 == 0)
+    assert all(part.flagged for part in judged)
+    assert not any(replace(part, fades_by_images=True).flagged for part in judged)
+    assert PartTrust("part_1", "a", null_ratio=0.95).flagged
+    assert not PartTrust("part_1", "a", null_ratio=0.95, fades_by_images=True).flagged
+
+
 def test_held_out_particles_are_measured_on_where_there_are_enough() -> None:
     rows, measured = sample_of(Split(np.arange(0, 900), np.arange(900, 1000)), 0)
     assert np.array_equal(rows[measured], np.arange(900, 1000))
@@ -210,11 +219,12 @@ def test_the_null_test_and_the_record_come_back_from_their_files(tmp_path, label
             "part_4", "part_4", null_ratio=0.6, amplitude_change=0.03,
             displacement_rms_angstrom=1.0, moves_by_images=True,
         ),
+        PartTrust("part_5", "part_5", null_ratio=0.9, fades_by_images=True),
     )  # fmt: skip
     TrustRecord(parts, {"trained_again": {}}).save(tmp_path)
     record = TrustRecord.load(tmp_path)
     assert record is not None
-    assert [part.flagged for part in record.parts] == [False, True, True, False]
+    assert [part.flagged for part in record.parts] == [False, True, True, False, False]
     assert replace(record.parts[3], moves_by_images=False).flagged
     assert record.parts[0].verdict == "holds"
     assert "null" in record.parts[1].verdict

@@ -12,15 +12,9 @@ from cryoparts.parts.part_labels import CORE, numbers_by_size, with_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cryoparts.occupancy.presence import Presence
     from cryoparts.occupancy.presence_in_images import PresenceInImages
 
     IntArray = NDArray[np.int64]
-
-VARIES = 0.5
-"""Deviation of a piece's amplitude, in its mean, from which on it is a part if two levels fit it
-better than one at all: a piece of two parts has more levels than two. What is there in half of the
-particles deviates by 0.9, pieces that are always there by up to 0.5, and fit one level."""
 
 SAME = 0.8
 """Correlation of two presences from which on pieces are of one part."""
@@ -38,21 +32,15 @@ def confirmed_pieces(seen: PresenceInImages, parts: int) -> IntArray:
     parts : int
         Number of the parts.
     """
-    optional = seen.composition.optional
     goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
-    goes_to[[part for part in goes_to if part > parts and part not in optional]] = CORE
-    for piece, found in enumerate(seen.composition.parts[parts:], start=parts + 1):
-        if piece in optional:
+    for piece in range(parts + 1, seen.labels.n_parts + 1):
+        if piece in seen.composition.optional:
             goes_to[piece] = goes_to[_same_part(seen, piece)]
-        elif not found.is_optional and _varies(found):
-            goes_to[piece] = piece
+        elif piece not in seen.fading:
+            goes_to[piece] = CORE
     labels = with_numbers(seen.labels.labels, goes_to)
     labels[labels > CORE] = 1 + np.unique(labels[labels > CORE], return_inverse=True)[1]
     return with_numbers(labels, numbers_by_size(labels))
-
-
-def _varies(found: Presence) -> bool:
-    return found.bic_gain > 0 and found.spread_present > VARIES * abs(found.level_present)
 
 
 def _same_part(seen: PresenceInImages, piece: int) -> int:

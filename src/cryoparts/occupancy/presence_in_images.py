@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cryoparts.gaussians.model import GaussianModel
     from cryoparts.occupancy.composition import Composition
     from cryoparts.occupancy.image_amplitudes import DisplacementsOf
+    from cryoparts.occupancy.presence import Presence
     from cryoparts.particles.prepared import PreparedParticles
     from cryoparts.parts.part_labels import PartLabels
 
@@ -47,6 +48,11 @@ FADES = 0.1
 UNDECIDED = 9.0
 """Twice the gain in log-likelihood by a second level (three parameters more) from which on a part
 may have two: of parts that have one, 3% gain as much."""
+
+VARIES = 0.5
+"""Deviation of a part's amplitude, in its mean, from which on it fades if two levels fit it better
+than one at all: what has Gaussians of two parts has more levels than two. What is there in half of
+the particles deviates by 0.9, pieces that are always there by up to 0.5, and fit one level."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,16 @@ class PresenceInImages:
         """The images of the same particles by other parts."""
         return PartsFit(self.particles, self.model, labels, self.config, self.displacements_of)
 
+    @property
+    def fading(self) -> list[int]:
+        """Parts whose amplitudes vary beyond doubt: that come and go, or mixtures of such."""
+        known = self.composition
+        return [
+            number
+            for number, part in enumerate(known.parts, start=1)
+            if number in known.optional or (not part.is_optional and _varies(part))
+        ]
+
     def unconfirmed(self, moving: Collection[int]) -> list[int]:
         """Small parts that fade by the decoder alone: images say neither that nor that they move.
 
@@ -145,6 +161,10 @@ class PresenceInImages:
         if "amplitude" not in self.config.vary or members.mean() >= SMALL:
             return False
         return float(self.labels.amplitude_change[members].mean()) >= FADES
+
+
+def _varies(part: Presence) -> bool:
+    return part.bic_gain > 0 and part.spread_present > VARIES * abs(part.level_present)
 
 
 def _stretches(count: int, sample: int) -> IntArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +64,7 @@ def judge_composition(run: Run, progress: Progress = silent) -> Composition | No
 def ask_presence(
     run: Run, asked: PartsByImages, *, drop: bool = True
 ) -> tuple[PartsByImages, tuple[int, ...]]:
-    """The parts that images confirm, with Gaussians at the borders where they come and go.
+    """The parts that images confirm, which of them fade, and their borders where they do.
 
     Parameters
     ----------
@@ -87,8 +87,10 @@ def ask_presence(
         sizes = tuple(int((found == part).sum()) for part in unconfirmed)
         asked = asked.with_borders(np.where(np.isin(found, unconfirmed), UNASSIGNED, found))
         seen = ask_sample(run, asked.labels, displaced=bool(asked.moving))
-    borders = asked if seen is None else asked.with_borders(borders_by_presence(seen))
-    return borders, sizes
+    if seen is not None:
+        asked = replace(asked, fading=frozenset(seen.fading))
+        asked = asked.with_borders(borders_by_presence(seen))
+    return asked, sizes
 
 
 def ask_sample(

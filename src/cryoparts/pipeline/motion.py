@@ -137,20 +137,24 @@ class PartsByImages:
         With Gaussians at the borders where they move.
     moving : frozenset of int
         Parts that move.
+    fading : frozenset of int
+        Parts that are now there and now not.
     """
 
     labels: PartLabels
-    moving: frozenset[int]
+    moving: frozenset[int] = frozenset()
+    fading: frozenset[int] = frozenset()
 
     def with_borders(self, labels: NDArray[np.int64]) -> PartsByImages:
         """The same parts with these Gaussians (N,), numbered by falling size; empty ones are none.
 
-        Parts that move are not to be empty.
+        Parts that move or fade are not to be empty.
         """
         numbers = numbers_by_size(labels)
         return PartsByImages(
             replace(self.labels, labels=with_numbers(labels, numbers), names=()),
             frozenset(int(numbers[part]) for part in self.moving),
+            frozenset(int(numbers[part]) for part in self.fading),
         )
 
 
@@ -168,7 +172,7 @@ def ask_images(run: Run, labels: PartLabels, progress: Progress = silent) -> Par
     """
     images = _parts_in_images(run, labels, progress)
     if images is None:
-        return PartsByImages(labels, frozenset())
+        return PartsByImages(labels)
     modes = modes_by_images(images)
     progress("parts: their borders", 0, 0)
     borders = borders_by_images(images, modes)

@@ -139,6 +139,7 @@ def _without_flagged(
         asked.labels,
         drop=True,
         moving=asked.moving,
+        fading=asked.fading,
         progress=counting(progress, "parts: null particles"),
     )
     if tested is None and asked.labels.n_parts:

@@ -11,6 +11,7 @@ from cryoparts.io.atomic import write_together
 from cryoparts.io.run_directory import RunDirectory
 from cryoparts.io.tables import write_table
 from cryoparts.parts.stability import stability_over_subsamples
+from cryoparts.pipeline.composition import ask_sample
 from cryoparts.pipeline.motion import moving_parts
 from cryoparts.pipeline.progress import Progress, counting, silent
 from cryoparts.statistics.trusted import choose_sample
@@ -108,11 +109,13 @@ def _null_test(run: Run, labels: PartLabels, progress: Progress) -> NullTest | N
     known = NullTest.load(run.directory.trust_path)
     if known is not None and known.labels == labels_checksum(labels):
         return known
+    seen = ask_sample(run, labels, displaced="position" in run.training.vary)
     tested, _ = null_test(
         run,
         labels,
         drop=False,
         moving=moving_parts(run, labels, progress),
+        fading=() if seen is None else seen.fading,
         progress=counting(progress, "trust: null particles"),
     )
     if tested is not None:

@@ -54,7 +54,7 @@ those images hardly tell, 0.74 and 0.76 at 1.1 Å: they are flagged, as they sho
 RULE = (
     f"{LARGEST_NULL_RATIO} ({LARGEST_NULL_RATIO_OF_SLIGHT} where the change is slight: below "
     f"{SLIGHT_AMPLITUDE} in amplitude and {SLIGHT_DISPLACEMENT_ANGSTROM:g} Å, "
-    "and the images do not say that it moves)"
+    "and the images do not say that it moves), unless the images show it now there and now not"
 )
 
 
@@ -64,6 +64,7 @@ def is_null(
     displacement_rms_angstrom: float,
     *,
     moves_by_images: bool = False,
+    fades_by_images: bool = False,
 ) -> bool:
     """Whether null particles show a change as well.
 
@@ -77,7 +78,11 @@ def is_null(
         Of the part, Å.
     moves_by_images : bool
         Whether the images say that it moves: then no change is slight.
+    fades_by_images : bool
+        Whether the images show it now there and now not: then it is no noise of the networks.
     """
+    if fades_by_images:
+        return False
     slight = (
         not moves_by_images
         and amplitude_change < SLIGHT_AMPLITUDE
@@ -150,6 +155,8 @@ class PartAgainstNull:
         95% of resamples of the particles lie below this.
     moves_by_images : bool
         Whether the images say that it moves.
+    fades_by_images : bool
+        Whether the images show it now there and now not.
     """
 
     part: int
@@ -162,6 +169,7 @@ class PartAgainstNull:
     null_ratio: float
     null_ratio_high: float
     moves_by_images: bool = False
+    fades_by_images: bool = False
 
     @property
     def flagged(self) -> bool:
@@ -171,6 +179,7 @@ class PartAgainstNull:
             self.amplitude_change,
             self.displacement_rms_angstrom,
             moves_by_images=self.moves_by_images,
+            fades_by_images=self.fades_by_images,
         )
 
 

@@ -111,6 +111,7 @@ def null_test(
     *,
     drop: bool,
     moving: Collection[int] = (),
+    fading: Collection[int] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NullTest | None, PartLabels]:
     """Judge the parts by null particles passed through the trained networks.
@@ -125,6 +126,8 @@ def null_test(
         Put flagged parts back into the core.
     moving : collection of int
         Parts that move by the images: their change is not slight.
+    fading : collection of int
+        Parts that the images show now there and now not: no noise of the networks.
     progress : callable or None
         Told how many null particles are done.
 
@@ -145,7 +148,10 @@ def null_test(
     setup = replace(run.setup, split=run.trusted_split)
     null = null_decoder(run.decoder, setup, rows, seed, progress).decode()
     judged = compare_with_null(labels, data, null, measured, seed=seed)
-    judged = [replace(one, moves_by_images=one.part in moving) for one in judged]
+    judged = [
+        replace(one, moves_by_images=one.part in moving, fades_by_images=one.part in fading)
+        for one in judged
+    ]
     flagged = [one for one in judged if one.flagged] if drop else []
     gone = {one.part for one in flagged}
     kept = without_parts(labels, gone)

@@ -50,6 +50,8 @@ class PartTrust:
         Which one.
     moves_by_images : bool
         Whether the images say that it moves, asked where its change is slight.
+    fades_by_images : bool
+        Whether the images show it now there and now not.
     """
 
     part: str
@@ -71,6 +73,7 @@ class PartTrust:
     leakage: float = np.nan
     leakage_quantity: str = ""
     moves_by_images: bool = False
+    fades_by_images: bool = False
 
     @property
     def flagged(self) -> bool:
@@ -81,6 +84,7 @@ class PartTrust:
                 self.amplitude_change,
                 self.displacement_rms_angstrom,
                 moves_by_images=self.moves_by_images,
+                fades_by_images=self.fades_by_images,
             )
             for ratio in (self.null_ratio, self.trained_null_ratio)
         )
@@ -165,10 +169,12 @@ def _cell(value: object) -> str:
 
 
 def _part(row: dict[str, str]) -> PartTrust:
-    texts, moves = ("part", "name", "leakage_quantity"), "moves_by_images"
+    texts = ("part", "name", "leakage_quantity")
+    told = ("moves_by_images", "fades_by_images")
     values: dict[str, Any] = {
         field.name: row[field.name] if field.name in texts else float(row[field.name] or "nan")
         for field in fields(PartTrust)
-        if field.name != moves
+        if field.name not in told
     }
-    return PartTrust(**values, moves_by_images=row.get(moves) == "yes")
+    values |= {name: row.get(name) == "yes" for name in told}
+    return PartTrust(**values)
