@@ -76,3 +76,15 @@ def test_a_piece_of_two_parts_is_a_part_though_it_has_more_levels_than_two():
     there = (rng.random((PARTICLES, 2)) < 0.5).astype(float)
     other = imaged_parts(model, np.array([0, 0, 0, 1, 2])[PLACE], there).noisy(NOISE)
     assert confirmed(other, [0, 0, 0, 1, 1], 0) == [0, 0, 0, 1, 1]
+
+
+def test_few_images_leave_a_part_undecided_and_what_stays_never(imaged):
+    noisier = imaged.noisy(4.0, seed=5)
+    asked = labelled(imaged.model, np.array([0, 1, 1, 2, 3])[PLACE])
+    few, all_of_them = (
+        PresenceInImages.of(noisier.particles(), imaged.model, asked, CONFIG, **sample)
+        for sample in ({"sample": 256}, {})
+    )
+    assert few.leaves_undecided(1)
+    assert not few.leaves_undecided(3)  # the cube at place 4 stays
+    assert not all_of_them.leaves_undecided(1)  # there are no more

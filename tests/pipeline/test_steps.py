@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, TrainingConfig
 from cryoparts.occupancy.presence_in_images import SAMPLE
 from cryoparts.parts.part_labels import UNASSIGNED, PartLabels
-from cryoparts.pipeline.composition import ask_presence
-from cryoparts.pipeline.faint_parts import PIECES, TIMES_MORE, with_faint_parts
+from cryoparts.pipeline.composition import TIMES_MORE, ask_presence, ask_sample
+from cryoparts.pipeline.faint_parts import PIECES, with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages
 from cryoparts.pipeline.parts import find_parts
 from cryoparts.pipeline.steps import run_steps
@@ -96,14 +97,18 @@ def test_trust_finds_parts_again_with_the_options_of_the_parts_that_are_there(ma
     assert asked == [("pca", 9, 40)]
 
 
-@pytest.mark.parametrize("moving", [frozenset(), frozenset({1})])
-def test_trust_asks_the_images_whether_parts_that_were_edited_move(made, monkeypatch, moving):
+@pytest.mark.parametrize(("moving", "fading"), [((), False), ({1}, False), ((), True)])
+def test_trust_asks_the_images_what_parts_that_were_edited_do(made, monkeypatch, moving, fading):
     run, _, _ = made
     _mark_the_optional_half(run, np.arange(len(run.model)) % 2 == 0)  # not what was judged before
     (run.directory.trust_path / NULL_TEST).unlink(missing_ok=True)
     monkeypatch.setattr("cryoparts.pipeline.trust.moving_parts", lambda *_: moving)
-    tested = judge_trust(Run.open(run.root)).null_test
-    assert [one.moves_by_images for one in tested.parts] == [bool(moving)]
+    seen = SimpleNamespace(fading=[1]) if fading else None
+    monkeypatch.setattr("cryoparts.pipeline.trust.ask_sample", lambda *_, **__: seen)
+    found = judge_trust(Run.open(run.root))
+    for told in (found.null_test.parts, found.record.parts):
+        assert [one.moves_by_images for one in told] == [bool(moving)]
+        assert [one.fades_by_images for one in told] == [fading]
 
 
 @pytest.mark.parametrize("drop", [True, False])
@@ -134,15 +139,24 @@ def test_small_groups_that_no_image_confirms_are_in_no_part_unless_kept(made, mo
     assert found.fading == {1}
 
 
-class Pieces:
-    """What the images say: nothing is decided until more of them are asked."""
+@pytest.mark.parametrize("decided", [True, False])
+def test_more_images_are_asked_where_some_leave_a_part_undecided(made, monkeypatch, decided):
+    run, _, _ = made
+    asked = []
 
-    def __init__(self, labels, sample):
-        self.labels, self.sample = labels, sample
+    class Seen:
+        @classmethod
+        def of(cls, *_, sample=SAMPLE):
+            asked.append(sample)
+            return cls()
 
-    def leaves_undecided(self, first):
-        assert first == 2
-        return self.sample == SAMPLE
+        def leaves_undecided(self, first):
+            assert first == 2
+            return not decided
+
+    monkeypatch.setattr("cryoparts.pipeline.composition.PresenceInImages", Seen)
+    assert ask_sample(run, run.parts, displaced=False, first=2) is not None
+    assert asked == ([SAMPLE] if decided else [SAMPLE, TIMES_MORE * SAMPLE])
 
 
 @pytest.mark.parametrize("confirms", [True, False])
@@ -159,17 +173,18 @@ def test_a_piece_of_the_core_is_a_part_if_the_images_say_so(made, monkeypatch, c
         divided.append(pieces)
         return given.labels if given.n_parts == 2 else with_piece
 
-    def ask_sample(_, given, displaced, sample=SAMPLE):
+    def asked_of(_, given, displaced, first):
         assert displaced
-        return Pieces(given.labels, sample)
+        assert first == 2
+        return given.labels
 
     def confirmed(seen, parts):
-        np.testing.assert_array_equal(seen.labels, with_piece)
-        assert (parts, seen.sample) == (1, TIMES_MORE * SAMPLE)
+        np.testing.assert_array_equal(seen, with_piece)
+        assert parts == 1
         return with_piece if confirms else found.labels
 
     monkeypatch.setattr(f"{module}.core_pieces", core_pieces)
-    monkeypatch.setattr(f"{module}.ask_sample", ask_sample)
+    monkeypatch.setattr(f"{module}.ask_sample", asked_of)
     monkeypatch.setattr(f"{module}.confirmed_pieces", confirmed)
     asked = with_faint_parts(run, found, decoded)
     np.testing.assert_array_equal(asked.labels, with_piece if confirms else found.labels)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 Change = Literal["present or absent", "always there", "never there", "not a present/absent part"]
+GRADUAL: Change = "not a present/absent part"
+"""Its amplitudes vary beyond the noise, and have no two levels apart."""
 
 SMALLEST_SEPARATION = 4.0
 """Two levels are two if their distance exceeds this many (mean) spreads: then the
@@ -242,7 +244,7 @@ def _one_level(single: _Mixture, errors: FloatArray, images: int, gain: float) -
     else:
         high = min(3.0 / images, 1.0)
     if _own_spread(spread**2, errors) > LARGEST_SPREAD:
-        change, value, low, high = "not a present/absent part", np.nan, np.nan, np.nan
+        change, value, low, high = GRADUAL, np.nan, np.nan, np.nan
     return Presence(
         change, np.full(count, value), value, low, high, level, level, spread, spread, 0.0, gain
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from cryoparts.occupancy.composition import find_composition
 from cryoparts.occupancy.image_amplitudes import BATCH, PartsFit, measure_amplitudes
+from cryoparts.occupancy.presence import GRADUAL
 from cryoparts.statistics.by_image import image_count
 from cryoparts.statistics.evenly_spaced import evenly_spaced
 
@@ -125,7 +126,7 @@ class PresenceInImages:
         return [
             number
             for number, part in enumerate(known.parts, start=1)
-            if number in known.optional or (not part.is_optional and _varies(part))
+            if number in known.optional or (part.change == GRADUAL and _varies(part))
         ]
 
     def unconfirmed(self, moving: Collection[int]) -> list[int]:
@@ -146,14 +147,14 @@ class PresenceInImages:
     def leaves_undecided(self, first: int) -> bool:
         """Whether one of the parts from `first` on may come and go, and more images could tell.
 
-        Two levels fit it better than one, though not surely or not clearly.
+        It varies beyond the noise, and two levels fit it better than one, though not surely.
         """
         if len(self.rows) == len(self.particles):
             return False
         images = image_count(self.particles.image[self.rows[self.counted]], self.counted.sum())
         gain = UNDECIDED - 3.0 * np.log(images)
         return any(
-            not part.is_optional and part.bic_gain > gain
+            part.change == GRADUAL and part.bic_gain > gain
             for part in self.composition.parts[first - 1 :]
         )
 

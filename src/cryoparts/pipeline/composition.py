@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from cryoparts.run.run import Run
 
 POPULATIONS = "populations.csv"
+
+TIMES_MORE = 4
+"""Images that are asked where `SAMPLE` leave a part undecided, in as many."""
 
 
 def judge_composition(run: Run, progress: Progress = silent) -> Composition | None:
@@ -94,9 +98,11 @@ def ask_presence(
 
 
 def ask_sample(
-    run: Run, labels: PartLabels, *, displaced: bool, sample: int = SAMPLE
+    run: Run, labels: PartLabels, *, displaced: bool, first: int = 1
 ) -> PresenceInImages | None:
     """What a sample of the images says of parts; None where too few of them count.
+
+    A larger sample is asked where the first leaves it undecided whether a part comes and goes.
 
     Parameters
     ----------
@@ -105,18 +111,21 @@ def ask_sample(
         They need not be the run's.
     displaced : bool
         Whether parts are looked for where the networks see them in each particle.
-    sample : int
-        Particles that are asked.
+    first : int
+        Number of the first part that is to be decided.
     """
-    return PresenceInImages.of(
+    ask = partial(
+        PresenceInImages.of,
         run.particles,
         run.model,
         labels,
         run.training,
         _Displacements(run.decoder) if displaced else None,
         is_trusted(run.particle_weights),
-        sample,
     )
+    seen = ask()
+    undecided = seen is not None and seen.leaves_undecided(first)
+    return ask(sample=TIMES_MORE * SAMPLE) if undecided else seen
 
 
 def keep_populations(run: Run) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.occupancy.pieces_in_images import confirmed_pieces
-from cryoparts.occupancy.presence_in_images import SAMPLE
 from cryoparts.parts.core_pieces import core_pieces
 from cryoparts.pipeline.composition import ask_sample
 from cryoparts.pipeline.progress import Progress, silent
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 PIECES = (8, 16, 16, 16)
 """Into how many the core is divided, until nothing more is found. Where one part was too faint for
 the networks others may be, and they are smaller."""
-
-TIMES_MORE = 4
-"""Images that are asked where `SAMPLE` leave a piece undecided, in as many."""
 
 
 def with_faint_parts(
@@ -60,9 +56,7 @@ def with_faint_parts(
         progress("parts: which pieces of the core come and go", 0, 0)
         with_pieces = replace(found, labels=pieces, names=())
         displaced = "position" in run.training.vary
-        seen = ask_sample(run, with_pieces, displaced=displaced)
-        if seen is not None and seen.leaves_undecided(found.n_parts + 1):
-            seen = ask_sample(run, with_pieces, displaced=displaced, sample=TIMES_MORE * SAMPLE)
+        seen = ask_sample(run, with_pieces, displaced=displaced, first=found.n_parts + 1)
         if seen is None:
             break
         labels = confirmed_pieces(seen, found.n_parts)

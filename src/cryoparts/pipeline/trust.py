@@ -164,6 +164,7 @@ def _rows(labels: PartLabels, tested: NullTest | None, leaks: list[Leak]) -> lis
             displacement_rms_angstrom=one.displacement_rms_angstrom,
             null_displacement_rms_angstrom=one.null_displacement_rms_angstrom,
             moves_by_images=one.moves_by_images,
+            fades_by_images=one.fades_by_images,
         )
     for number, row in enumerate(rows):
         own = [leak for leak in leaks if leak.space == row.part]
