@@ -71,3 +71,19 @@ def test_no_particle_is_junk_because_it_agrees_too_well(good, strangers):
 def test_nothing_is_thrown_away_where_nothing_can_be_told(strangers):
     assert (probability_of_fit(drawn(STRANGE, 500, 6), strangers) == 1).all()
     assert (probability_of_fit(drawn(GOOD, 10, 6), strangers) == 1).all()
+
+
+def test_an_agreement_that_nearly_all_good_particles_share_makes_no_junk_of_the_others(
+    good, strangers
+):
+    """As regions' amounts, which are as they may be in all but the weak images."""
+    rng = np.random.default_rng(8)
+    junk = drawn(STRANGE, 300, 3)
+    doubt = np.where(rng.random(len(good)) < 0.04, rng.uniform(0.1, 0.5, len(good)), 0.0)
+    features = np.concatenate(
+        [np.column_stack([good, -doubt]), np.column_stack([junk, rng.normal(-1.5, 0.4, 300)])]
+    )
+    strange = np.column_stack([strangers, rng.normal(-1.5, 0.4, len(strangers))])
+    probability = probability_of_fit(features, strange)
+    assert (probability[: len(good)] < 0.5).mean() < 0.002
+    assert (probability[len(good) :] > 0.5).mean() < 0.01

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 WIDER = 3.0
 """Width of the junk that is unlike images in random poses, in their deviations."""
 
+NARROWEST = 0.75
+"""Least deviation of good particles in any agreement, in the strangers'. How far the amounts of
+regions are beyond what they may be is nothing in most good particles where there is much signal,
+and weak images, in which it is a little, were junk: of a moving transporter (128 px, every
+nuisance) 3.8% of the good particles were thrown away, most of them of less than half of the usual
+contrast, with this 0.8%, and the area under the curve rose from 0.981 to 0.999. With 0.25, 0.5
+and 1 it is 1.8, 1.0 and 0.7% of the good ones, of the bad ones 0.0, 0.4 and 5.7% are kept (1.0%
+here). In five other sets nothing changes: good particles scatter more than strangers."""
+
 FEWEST = 50
 """Of fewer particles a share of junk is not estimated."""
 
@@ -63,14 +72,15 @@ def probability_of_fit(features: FloatArray, strangers: FloatArray) -> FloatArra
     member = start.astype(np.float64)
     fixed = np.stack([null.log_density(features), wide.log_density(features)], axis=1)
     share = np.array([member.mean(), 0.5 * (1 - member.mean()), 0.5 * (1 - member.mean())])
-    good = _Normal.of(features, member)
+    narrowest = NARROWEST**2 * np.diagonal(null.covariance)
+    good = _Normal.of(features, member, narrowest)
     before = -np.inf
     for _ in range(ITERATIONS):
         logs = np.column_stack([good.log_density(features), fixed]) + np.log(share + 1e-12)
         total = logsumexp(logs, axis=1)
         belongs = np.exp(logs - total[:, None])
         share = belongs.mean(axis=0)
-        good = _Normal.of(features, belongs[:, 0])
+        good = _Normal.of(features, belongs[:, 0], narrowest)
         if total.sum() - before < _TOLERANCE * count:
             break
         before = float(total.sum())
@@ -90,14 +100,15 @@ class _Normal:
         self._root = np.linalg.cholesky(covariance)
 
     @classmethod
-    def of(cls, values: FloatArray, weights: FloatArray) -> _Normal:
-        """The one with the weighted mean and covariance of values (n, F)."""
+    def of(cls, values: FloatArray, weights: FloatArray, least: FloatArray | float = 0) -> _Normal:
+        """The one with the weighted mean and covariance of values (n, F), but `least` variances."""
         total = max(float(weights.sum()), 1e-12)
         mean = weights @ values / total
         away = values - mean
         covariance = (weights[:, None] * away).T @ away / total
         floor = 1e-6 * max(float(np.trace(covariance)), 1e-12)
-        return cls(mean, covariance + floor * np.eye(len(mean)))
+        lacking = np.maximum(least - np.diagonal(covariance), 0.0)
+        return cls(mean, covariance + np.diag(floor + lacking))
 
     def squared_distance(self, values: FloatArray) -> FloatArray:
         """Squared Mahalanobis distances (n,)."""
