@@ -81,3 +81,9 @@ def test_a_small_core_is_not_divided(positions):
     np.testing.assert_array_equal(
         pieces(positions, decoded(region(positions), 0.8), labels), labels
     )
+
+
+def test_a_core_of_two_islands_is_divided_without_a_word(positions, recwarn):
+    apart = positions + np.where(positions[:, :1] > 0, 1000.0, 0.0)
+    assert pieces(apart, decoded(region(positions), 0.6)).any()
+    assert not recwarn.list

@@ -8,6 +8,7 @@ that do (Ward's clustering), and the images say which of these come and go.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,10 @@ def core_pieces(
     if not modes.shape[1]:
         return found.labels
     near = kneighbors_graph(positions, NEIGHBOURS, include_self=False)
-    piece = AgglomerativeClustering(pieces, connectivity=near + near.T).fit_predict(modes)
+    with warnings.catch_warnings():
+        # a core of several islands: what joins these is added to the neighbours, as it should be
+        warnings.filterwarnings("ignore", "the number of connected components", UserWarning)
+        piece = AgglomerativeClustering(pieces, connectivity=near + near.T).fit_predict(modes)
     labels = found.labels.copy()
     asked = 0
     change = _changes(modes, piece)
