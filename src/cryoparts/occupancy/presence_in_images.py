@@ -53,7 +53,7 @@ may have two: of parts that have one, 3% gain as much."""
 VARIES = 0.5
 """Deviation of a part's amplitude, in its mean, from which on it fades if two levels fit it better
 than one at all: what has Gaussians of two parts has more levels than two. What is there in half of
-the particles deviates by 0.9, pieces that are always there by up to 0.5, and fit one level."""
+the particles deviates by 0.9, pieces that are always there by up to 0.7, and fit one level."""
 
 
 @dataclass(frozen=True)
