@@ -12,6 +12,7 @@ from cryoparts.parts.part_labels import CORE, numbers_by_size, with_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryoparts.occupancy.composition import Composition
     from cryoparts.occupancy.presence_in_images import PresenceInImages
 
     IntArray = NDArray[np.int64]
@@ -32,28 +33,25 @@ def confirmed_pieces(seen: PresenceInImages, parts: int) -> IntArray:
     parts : int
         Number of the parts.
     """
+    counted = np.flatnonzero(seen.counted)
+    known, image = seen.composition.of_particles(counted), seen.particles.image[seen.rows[counted]]
     goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
     for piece in range(parts + 1, seen.labels.n_parts + 1):
-        if piece in seen.composition.optional:
-            goes_to[piece] = goes_to[_same_part(seen, piece)]
+        if piece in known.optional:
+            goes_to[piece] = goes_to[_same_part(known, image, piece)]
         elif piece not in seen.fading:
             goes_to[piece] = CORE
     labels = with_numbers(seen.labels.labels, goes_to)
-    labels[labels > CORE] = 1 + np.unique(labels[labels > CORE], return_inverse=True)[1]
     return with_numbers(labels, numbers_by_size(labels))
 
 
-def _same_part(seen: PresenceInImages, piece: int) -> int:
+def _same_part(known: Composition, image: IntArray, piece: int) -> int:
     """The part, or earlier piece, that is there when this one is; itself, where there is none."""
-    before = [part for part in seen.composition.optional if part < piece]
-    alike = [_correlation(seen, part, piece) for part in before]
+    before = [part for part in known.optional if part < piece]
+    alike = [_correlation(known, image, part, piece) for part in before]
     return before[int(np.argmax(alike))] if max(alike, default=0.0) > SAME else piece
 
 
-def _correlation(seen: PresenceInImages, a: int, b: int) -> float:
-    known = seen.composition
-    counted = np.flatnonzero(seen.counted)
-    chosen = known.of_particles(counted)
-    image = seen.particles.image[seen.rows[counted]]
+def _correlation(known: Composition, image: IntArray, a: int, b: int) -> float:
     of_a, of_b = known.parts[a - 1], known.parts[b - 1]
-    return joint_presence(chosen.measured, a - 1, b - 1, of_a, of_b, image).correlation
+    return joint_presence(known.measured, a - 1, b - 1, of_a, of_b, image).correlation

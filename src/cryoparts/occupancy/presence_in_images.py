@@ -48,7 +48,7 @@ FADES = 0.1
 
 UNDECIDED = 9.0
 """Twice the gain in log-likelihood by a second level (three parameters more) from which on a part
-may have two: of parts that have one, 3% gain as much."""
+may have two: by chance, 3% of the parts that have one gain as much (chi squared)."""
 
 VARIES = 0.5
 """Deviation of a part's amplitude, in its mean, from which on it fades if two levels fit it better

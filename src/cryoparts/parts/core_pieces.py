@@ -35,8 +35,9 @@ NEIGHBOURS = 12
 
 FADES = 0.15
 """Root mean square difference of a piece's mean amplitude from that of the rest of the core, from
-which on the images are asked. Pieces of a core that does not change have up to 0.1 at a
-signal-to-noise ratio of 0.05 and 0.18 at 0.03, a part of a ribosome that was missed there 0.35."""
+which on the images are asked. Large pieces of a core that does not change have up to 0.1 at a
+signal-to-noise ratio of 0.05 and 0.18 at 0.03 (small ones, and borders, 0.3 to 0.5), a part of a
+ribosome that was missed there 0.35."""
 
 MOST = 0.5
 """Share of the core's Gaussians that is asked of at the most: what is left sets the scale."""
@@ -76,7 +77,7 @@ def core_pieces(
     with warnings.catch_warnings():
         # a core of several islands: what joins these is added to the neighbours, as it should be
         warnings.filterwarnings("ignore", "the number of connected components", UserWarning)
-        piece = AgglomerativeClustering(pieces, connectivity=near + near.T).fit_predict(modes)
+        piece = AgglomerativeClustering(pieces, connectivity=near).fit_predict(modes)
     labels = found.labels.copy()
     asked = 0
     change = _changes(modes, piece)
