@@ -1,4 +1,4 @@
-"""Pieces of the core: images tell which of them are parts, and of which part."""
+"""Pieces of the core and halves of parts: images tell which of them are parts, and of which."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from cryoparts.config import TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
-from cryoparts.occupancy.pieces_in_images import confirmed_pieces
+from cryoparts.occupancy.pieces_in_images import confirmed_pieces, told_apart
 from cryoparts.occupancy.presence_in_images import PresenceInImages
 from imaged_parts import Imaged, imaged_parts, labelled
 
@@ -88,3 +88,41 @@ def test_few_images_leave_a_part_undecided_and_what_stays_never(imaged):
     assert few.leaves_undecided(1)
     assert not few.leaves_undecided(3)  # the cube at place 4 stays
     assert not all_of_them.leaves_undecided(1)  # there are no more
+
+
+def divided(imaged: Imaged, labels_of_places: list[int], half_of: dict[int, int]):
+    """The label of each place, and the parts that were a half of another."""
+    asked = labelled(imaged.model, np.array(labels_of_places)[PLACE])
+    seen = PresenceInImages.of(imaged.particles(), imaged.model, asked, CONFIG)
+    found, of_others = told_apart(seen, half_of)
+    found = found.reshape(5, 27)
+    assert (found == found[:, :1]).all()
+    return found[:, 0].tolist(), of_others
+
+
+def test_a_part_whose_halves_come_and_go_together_is_whole_again(imaged):
+    assert divided(imaged, [0, 1, 3, 2, 0], {3: 1}) == ([0, 1, 1, 2, 0], frozenset())
+
+
+def test_a_part_that_is_two_is_divided(imaged):
+    assert divided(imaged, [0, 1, 1, 2, 0], {2: 1}) == ([0, 1, 1, 2, 0], {1, 2})
+
+
+def test_a_half_that_does_not_come_and_go_stays_where_it_was(imaged):
+    """It may be too small to tell."""
+    assert divided(imaged, [0, 1, 1, 2, 3], {3: 2}) == ([0, 1, 1, 2, 2], frozenset())
+
+
+def test_a_half_of_another_part_joins_that(imaged):
+    """Part 1 is the cube at place 1, part 2 those at places 2 and 3: half of it is of part 1."""
+    assert divided(imaged, [0, 1, 2, 3, 0], {3: 2}) == ([0, 1, 1, 2, 0], {2})
+    assert divided(imaged, [0, 1, 3, 2, 0], {3: 2}) == ([0, 1, 1, 2, 0], {2})
+
+
+def test_one_part_needs_another_and_is_its_own():
+    """There where the other is, in half of the cases: a correlation of 0.58."""
+    rng = np.random.default_rng(2)
+    there = rng.random((PARTICLES, 2)) < 0.5
+    there[:, 1] &= there[:, 0]
+    needs = imaged_parts(molecule(), np.array([0, 1, 2, 0, 0])[PLACE], there.astype(float))
+    assert divided(needs.noisy(NOISE), [0, 1, 2, 0, 0], {2: 1}) == ([0, 1, 2, 0, 0], {1, 2})

@@ -12,6 +12,7 @@ from cryoparts.config import FocusConfig, PartsConfig, ReconstructionConfig, Tra
 from cryoparts.occupancy.presence_in_images import SAMPLE
 from cryoparts.parts.part_labels import UNASSIGNED, PartLabels
 from cryoparts.pipeline.composition import TIMES_MORE, ask_presence, ask_sample
+from cryoparts.pipeline.divided_parts import with_parts_divided
 from cryoparts.pipeline.faint_parts import PIECES, with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages
 from cryoparts.pipeline.parts import find_parts
@@ -192,3 +193,34 @@ def test_a_piece_of_the_core_is_a_part_if_the_images_say_so(made, monkeypatch, c
     assert divided == list(PIECES[: 2 if confirms else 1])
     monkeypatch.setattr(f"{module}.ask_sample", lambda *_, **__: None)  # too few images count
     assert with_faint_parts(run, found, decoded) is found
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_part_is_divided_as_long_as_its_halves_are_apart(made, monkeypatch, apart):
+    run, _, _ = made
+    count = len(run.model)
+    found = replace(run.parts, labels=(np.arange(count) % 2).astype(np.int64), names=())
+    halved = np.where(np.arange(count) < 6, 2 * found.labels, found.labels)
+    decoded = run.decoder.decode(np.arange(20))
+    module = "cryoparts.pipeline.divided_parts"
+    asked = []
+
+    def part_halves(given, _, parts, **__):
+        asked.append(set(parts))
+        return halved, {2: 1} if len(asked) == 1 else {}
+
+    def told_apart(seen, half_of):
+        np.testing.assert_array_equal(seen, halved)
+        assert half_of == {2: 1}
+        return (halved, frozenset({1, 2})) if apart else (found.labels, frozenset())
+
+    monkeypatch.setattr(f"{module}.part_halves", part_halves)
+    monkeypatch.setattr(f"{module}.ask_sample", lambda _, given, displaced: given.labels)
+    monkeypatch.setattr(f"{module}.told_apart", told_apart)
+    divided = with_parts_divided(run, found, decoded)
+    np.testing.assert_array_equal(divided.labels, halved if apart else found.labels)
+    assert divided.n_parts == (2 if apart else 1)
+    assert asked == ([{1}, {1, 2}] if apart else [{1}])
+    monkeypatch.setattr(f"{module}.ask_sample", lambda *_, **__: None)  # too few images count
+    asked.clear()
+    assert with_parts_divided(run, found, decoded) is found

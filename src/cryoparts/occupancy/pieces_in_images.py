@@ -1,4 +1,4 @@
-"""Which pieces of the core come and go, as a sample of the images has it."""
+"""Which pieces of the core come and go, and which parts are two, as a sample of images has it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoparts.occupancy.joint_presence import joint_presence
+from cryoparts.occupancy.joint_presence import JointPresence, joint_presence
 from cryoparts.parts.part_labels import CORE, numbers_by_size, with_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from cryoparts.occupancy.composition import Composition
@@ -33,25 +35,74 @@ def confirmed_pieces(seen: PresenceInImages, parts: int) -> IntArray:
     parts : int
         Number of the parts.
     """
-    counted = np.flatnonzero(seen.counted)
-    known, image = seen.composition.of_particles(counted), seen.particles.image[seen.rows[counted]]
+    known, image = _counted(seen)
     goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
     for piece in range(parts + 1, seen.labels.n_parts + 1):
         if piece in known.optional:
-            goes_to[piece] = goes_to[_same_part(known, image, piece)]
+            before = [part for part in known.optional if part < piece]
+            goes_to[piece] = goes_to[_same_part(known, image, piece, before)]
         elif piece not in seen.fading:
             goes_to[piece] = CORE
     labels = with_numbers(seen.labels.labels, goes_to)
     return with_numbers(labels, numbers_by_size(labels))
 
 
-def _same_part(known: Composition, image: IntArray, piece: int) -> int:
-    """The part, or earlier piece, that is there when this one is; itself, where there is none."""
-    before = [part for part in known.optional if part < piece]
-    alike = [_correlation(known, image, part, piece) for part in before]
-    return before[int(np.argmax(alike))] if max(alike, default=0.0) > SAME else piece
+def told_apart(
+    seen: PresenceInImages, half_of: Mapping[int, int]
+) -> tuple[IntArray, frozenset[int]]:
+    """Labels (N,) with the halves of parts that come and go apart; the others are whole again.
+
+    A half that is there when another part is belongs to that.
+
+    Parameters
+    ----------
+    seen : PresenceInImages
+        Of parts of which some were divided.
+    half_of : mapping
+        Number of each further part: that of the part it was divided from.
+
+    Returns
+    -------
+    labels : int array, shape (N,)
+    divided : frozenset of int
+        Numbers of the parts that were a half of another.
+    """
+    known, image = _counted(seen)
+    goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
+    for half, part in half_of.items():
+        if not _are_apart(known, image, half, part):
+            goes_to[half] = part
+    apart = {half: part for half, part in half_of.items() if goes_to[half] == half}
+    for one, other in (*apart.items(), *((part, half) for half, part in apart.items())):
+        left = [part for part in known.optional if goes_to[part] == part and part != other]
+        goes_to[one] = _same_part(known, image, one, [part for part in left if part != one])
+    labels = with_numbers(seen.labels.labels, goes_to)
+    numbers = numbers_by_size(labels)
+    divided = {number for halves in apart.items() for number in halves}
+    kept = frozenset(int(numbers[number]) for number in divided if goes_to[number] == number)
+    return with_numbers(labels, numbers), kept
 
 
-def _correlation(known: Composition, image: IntArray, a: int, b: int) -> float:
+def _are_apart(known: Composition, image: IntArray, half: int, part: int) -> bool:
+    """Whether both come and go, and surely not together."""
+    if not {half, part} <= set(known.optional):
+        return False
+    return _joint(known, image, half, part).correlation_interval()[1] < SAME
+
+
+def _counted(seen: PresenceInImages) -> tuple[Composition, IntArray]:
+    """What is known of the particles that count, and their images."""
+    counted = np.flatnonzero(seen.counted)
+    known = seen.composition.of_particles(counted)
+    return known, seen.particles.image[seen.rows[counted]]
+
+
+def _same_part(known: Composition, image: IntArray, piece: int, parts: Sequence[int]) -> int:
+    """The part that is there when this piece is; the piece itself, where there is none."""
+    alike = [_joint(known, image, part, piece).correlation for part in parts]
+    return parts[int(np.argmax(alike))] if max(alike, default=0.0) > SAME else piece
+
+
+def _joint(known: Composition, image: IntArray, a: int, b: int) -> JointPresence:
     of_a, of_b = known.parts[a - 1], known.parts[b - 1]
-    return joint_presence(known.measured, a - 1, b - 1, of_a, of_b, image).correlation
+    return joint_presence(known.measured, a - 1, b - 1, of_a, of_b, image)

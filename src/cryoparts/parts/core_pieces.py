@@ -8,14 +8,12 @@ that do (Ward's clustering), and the images say which of these come and go.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.cluster import AgglomerativeClustering
-from sklearn.neighbors import kneighbors_graph
 
 from cryoparts.parts.changes import measure_changes
+from cryoparts.parts.connected_pieces import NEIGHBOURS, connected_pieces
 from cryoparts.parts.part_labels import CORE
 from cryoparts.parts.segmentation import default_part_size
 
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 PIECES = 8
 """Into how many pieces the core is divided: a part may come as two, which the images join."""
-
-NEIGHBOURS = 12
-"""Nearest Gaussians, which a piece grows over."""
 
 FADES = 0.15
 """Root mean square difference of a piece's mean amplitude from that of the rest of the core, from
@@ -73,11 +68,7 @@ def core_pieces(
     modes = measure_changes(positions, amplitudes, seed=seed).modes[:, 0]
     if not modes.shape[1]:
         return found.labels
-    near = kneighbors_graph(positions, NEIGHBOURS, include_self=False)
-    with warnings.catch_warnings():
-        # a core of several islands: what joins these is added to the neighbours, as it should be
-        warnings.filterwarnings("ignore", "the number of connected components", UserWarning)
-        piece = AgglomerativeClustering(pieces, connectivity=near).fit_predict(modes)
+    piece = connected_pieces(positions, modes, pieces)
     labels = found.labels.copy()
     asked = 0
     change = _changes(modes, piece)

@@ -27,6 +27,7 @@ from cryoparts.parts.part_description import (
 from cryoparts.parts.part_kinds import measure_part_changes
 from cryoparts.parts.segmentation import segment_gaussians
 from cryoparts.pipeline.composition import ask_presence
+from cryoparts.pipeline.divided_parts import with_parts_divided
 from cryoparts.pipeline.faint_parts import with_faint_parts
 from cryoparts.pipeline.motion import PartsByImages, ask_images
 from cryoparts.pipeline.progress import Progress, counting, silent
@@ -103,6 +104,7 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         seed=seed,
     )
     found = with_faint_parts(run, found, decoded, options.min_part_size, progress)
+    found = with_parts_divided(run, found, decoded, options.min_part_size, progress)
     asked = ask_images(run, found, progress)
     progress("parts: their borders", 0, 0)
     asked, unconfirmed = ask_presence(run, asked, drop=not options.keep_flagged)

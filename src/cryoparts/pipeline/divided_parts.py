@@ -1,0 +1,58 @@
+"""Parts that are two by the images, though the networks have them fade alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cryoparts.occupancy.pieces_in_images import told_apart
+from cryoparts.parts.part_halves import part_halves
+from cryoparts.pipeline.composition import ask_sample
+from cryoparts.pipeline.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from cryoparts.inference.decoded import Decoded
+    from cryoparts.parts.part_labels import PartLabels
+    from cryoparts.run.run import Run
+
+
+def with_parts_divided(
+    run: Run,
+    found: PartLabels,
+    decoded: Decoded,
+    min_part_size: int | None = None,
+    progress: Progress = silent,
+) -> PartLabels:
+    """The parts, each divided in two as long as the halves come and go apart in the images.
+
+    Parameters
+    ----------
+    run : Run
+    found : PartLabels
+        They need not be the run's.
+    decoded : Decoded
+        Of the particles that they were found on.
+    min_part_size : int, optional
+        As in `segment_gaussians`.
+    progress : callable
+    """
+    seed, displaced = run.training.seed, "position" in run.training.vary
+    divided = frozenset(range(1, found.n_parts + 1))
+    while divided:
+        labels, half_of = part_halves(
+            found,
+            decoded.relative_amplitudes,
+            divided,
+            min_part_size=min_part_size,
+            seed=seed,
+        )
+        if not half_of:
+            break
+        progress("parts: which of them are two", 0, 0)
+        seen = ask_sample(run, replace(found, labels=labels, names=()), displaced=displaced)
+        if seen is None:
+            break
+        labels, divided = told_apart(seen, half_of)
+        if divided:
+            found = replace(found, labels=labels, names=())
+    return found
