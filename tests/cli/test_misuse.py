@@ -21,6 +21,7 @@ from cryoparts.cli.main import main
         ),
         ("simulate motion -o new", "simulate motion: STRUCTURE is missing", "motion STRUCTURE"),
         ("run p.star --modle m.mrc", "--model is missing: Map", "--model in place of --modle"),
+        ("run p.star --map m.mrc", "--model is missing: Map", "MODEL` (there is no option --map)"),
         ("parts runs/first two", "cryoparts parts: no option says what two is", "parts --help"),
         ("check p.star --modle m.mrc", "check: Unknown option: --modle", "check --help"),
         ("frobnicate", 'Unknown command "frobnicate"', "cryoparts --help"),

@@ -21,14 +21,15 @@ def misuse(error: cyclopts.CycloptsError) -> tuple[str, str]:
     argument = error.argument
     option = argument.name
     value = option.removeprefix("--").replace("-", "_").upper()
-    name, given, near = option, f"{option} {value}", []
+    name, given = option, f"{option} {value}"
+    others = [t for t in error.unused_tokens or () if t.startswith("--") and t != option]
+    near = get_close_matches(option, others, n=1, cutoff=0.6)
     if argument.index is not None:  # given by its place
-        name = given = value
-    else:
-        others = [t for t in error.unused_tokens or () if t.startswith("--") and t != option]
-        near = get_close_matches(option, others, n=1, cutoff=0.6)
+        name, given, near = value, value, []
     problem = f"{verb}: {name} is {'missing' if error.keyword is None else 'given no value'}"
     if argument.parameter.help:
         problem += f": {argument.parameter.help.strip().rstrip('.')}"
     cure = f"Write {option} in place of {near[0]}" if near else f"Give `{verb} {given}`"
+    if others and not near:
+        cure += f" (there is no option {others[0]})"
     return problem, f"{cure}; {listed}"

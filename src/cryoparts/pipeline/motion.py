@@ -191,6 +191,7 @@ def _parts_in_images(run: Run, labels: PartLabels, progress: Progress) -> PartsI
     if "position" not in vary or len(run.particles) < FEWEST_PARTICLES or not labels.n_parts:
         return None
     rows = evenly_spaced(np.arange(len(run.particles)), ASKED_OF)
+    progress("parts: which ones move", 0, 0)
     decoded = _as_decoded(run, labels, "core", counting(progress, "parts: which ones move"), rows)
     return PartsInImages(
         decoded, labels, run.setup, run.decoder.offsets, vary, relative_to_core=True, rows=rows
