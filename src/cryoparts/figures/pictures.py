@@ -120,12 +120,23 @@ def picture_of(figure: Figure, name: str, caption: str, *, light: bool = False) 
     `light` is for shaded pictures: 256 colours, which makes them three times smaller, and no
     vectors.
     """
+    _lay_out(figure)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, facecolor="white")
+    # what is reduced to few colours is not squeezed before
+    squeezed = {"compress_level": 1} if light else None
+    figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", pil_kwargs=squeezed)
     width = round(100 * figure.get_figwidth())
     if light:
         return Picture(name, _with_few_colours(drawn).getvalue(), caption, width)
     return Picture(name, drawn.getvalue(), caption, width, _vectors(figure, name))
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the axes once; saving would draw the figure to place them, and once more to save it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def _vectors(figure: Figure, name: str) -> str:
@@ -134,7 +145,6 @@ def _vectors(figure: Figure, name: str) -> str:
         for dots in axes.collections:
             if len(np.atleast_2d(dots.get_offsets())) > MOST_VECTOR_DOTS:
                 dots.set_rasterized(True)
-    figure.set_layout_engine("none")  # as it was laid out for the pixels: that takes long
     drawn = io.StringIO()
     # text stays text, and names within the file are the same each time
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
