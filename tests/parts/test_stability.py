@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.conventions import CtfParameters, Poses
-from cryoparts.parts.stability import best_overlaps, stability_over_subsamples
+from cryoparts.parts.part_labels import PartLabels
+from cryoparts.parts.stability import best_overlaps, possible_parts, stability_over_subsamples
 from cryoparts.validation.agreement import agreement
 from cryoparts.validation.leakage import beyond_mass, measure_leaks
 from decoder_outputs import decoded
@@ -43,6 +44,40 @@ def test_overlaps_are_those_of_the_definition(labels, seed) -> None:
 def test_what_went_into_the_core_was_not_found_again() -> None:
     assert best_overlaps(np.array([0, 1, 1, 2]), np.array([0, 1, 1, 0])).tolist() == [1.0, 0.0]
     assert best_overlaps(np.array([0, 1, 1]), np.zeros(3, dtype=int)).tolist() == [0.0]
+
+
+def test_a_part_is_found_again_in_whichever_segmentation_has_it() -> None:
+    labels = np.array([0, 1, 1, 2, 2])
+    joined, halves = np.array([0, 1, 1, 1, 1]), np.array([0, 1, 1, 2, 2])
+    assert best_overlaps(labels, joined).tolist() == [0.5, 0.5]
+    assert best_overlaps(labels, joined, halves).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="cannot be compared"):
+        best_overlaps(labels, joined, halves[1:])
+
+
+def test_parts_that_networks_take_for_one_are_found_again_as_its_halves() -> None:
+    """Images had told them apart: one is there in a part of the particles that have the other."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 40, 40])
+    positions = 10 * random.normal(size=(140, 3))
+    positions[labels > 0] += 60
+    positions[labels == 2, 0] += 40
+    there = random.random(300) < 0.5
+    of_second = there & (random.random(300) < 0.95)
+    amplitudes = 1 - 0.8 * np.column_stack([np.zeros(300), ~there, ~of_second])[:, labels]
+    outputs = decoded(amplitudes + 0.2 * random.normal(size=(300, 140)), None)
+    one = found_as_one(positions, labels, outputs)
+    with_pieces, in_halves = possible_parts(one, outputs.relative_amplitudes)
+    assert best_overlaps(labels, with_pieces).max() < 0.6
+    assert best_overlaps(labels, with_pieces, in_halves).min() > 0.9
+
+
+def found_as_one(positions: np.ndarray, labels: np.ndarray, outputs) -> PartLabels:
+    change = np.asarray(outputs.relative_amplitudes).std(axis=0)
+    return PartLabels(
+        (labels > 0).astype(np.int64), np.zeros((len(labels), 2)), positions, change, 0 * change,
+        "pca",
+    )  # fmt: skip
 
 
 def test_clear_parts_are_stable_over_subsamples() -> None:

@@ -17,6 +17,8 @@ from cryoparts.parts.part_refinement import joined, refine, with_small_parts
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from cryoparts.inference.decoded import Decoded
+
     IntArray = NDArray[np.int64]
 
 _MIN_SAMPLES = 8
@@ -122,6 +124,26 @@ def segment_gaussians(
         amplitude_change=seen.amplitude_change,
         displacement_rms_angstrom=seen.displacement_rms_angstrom,
         method=layout.method,
+    )
+
+
+def segment_decoded(
+    positions: ArrayLike,
+    decoded: Decoded,
+    *,
+    method: Method = "umap",
+    min_part_size: int | None = None,
+    seed: int = 0,
+) -> PartLabels:
+    """The same of all that the decoder says of a sample of particles."""
+    return segment_gaussians(
+        positions,
+        decoded.relative_amplitudes,
+        decoded.displacements,
+        relative_widths=decoded.relative_widths,
+        method=method,
+        min_part_size=min_part_size,
+        seed=seed,
     )
 
 

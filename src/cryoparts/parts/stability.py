@@ -9,7 +9,8 @@ import numpy as np
 
 from cryoparts.parallel.current import team
 from cryoparts.parts.core_pieces import core_pieces
-from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.parts.part_halves import part_halves
+from cryoparts.parts.segmentation import segment_decoded
 from cryoparts.seeds import Purpose, random_for, seed_for
 from cryoparts.statistics.by_image import image_count, with_all_rows
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cryoparts.inference.decoded import Decoded
     from cryoparts.parts.embedding import Method
+    from cryoparts.parts.part_labels import PartLabels
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
@@ -31,13 +33,14 @@ SHARE = 0.5
 """Of the particles in each of them."""
 
 
-def best_overlaps(labels: IntArray, others: IntArray) -> FloatArray:
+def best_overlaps(labels: IntArray, *others: IntArray) -> FloatArray:
     """For each part 1 ... K its Jaccard overlap with the most alike part of `others`.
 
     Parameters
     ----------
-    labels, others : int array, shape (N,)
-        Two segmentations of the same Gaussians. The core (0) of `others` is no
+    labels : int array, shape (N,)
+    *others : int array, shape (N,)
+        Other segmentations of the same Gaussians. Their core (0) is no
         part: one that went into it was not found again.
 
     Returns
@@ -50,16 +53,51 @@ def best_overlaps(labels: IntArray, others: IntArray) -> FloatArray:
     ValueError
         If they label different numbers of Gaussians.
     """
-    if labels.shape != others.shape:
-        raise ValueError(f"{len(labels)} and {len(others)} Gaussians cannot be compared")
-    one = np.arange(1, max(int(labels.max(initial=0)), 0) + 1)[:, None] == labels
-    other = np.arange(1, max(int(others.max(initial=0)), 0) + 1)[:, None] == others
+    for found in others:
+        if labels.shape != found.shape:
+            raise ValueError(f"{len(labels)} and {len(found)} Gaussians cannot be compared")
+    one, other = _members(labels), np.concatenate([_members(found) for found in others])
     if not len(one) or not len(other):
         return np.zeros(len(one))
     both = one.astype(np.float64) @ other.T
     either = one.sum(axis=1)[:, None] + other.sum(axis=1)[None, :] - both
     overlap: FloatArray = (both / np.maximum(either, 1)).max(axis=1)
     return overlap
+
+
+def _members(labels: IntArray) -> NDArray[np.bool_]:
+    """Masks (K, N) of the parts."""
+    members: NDArray[np.bool_] = np.arange(1, int(labels.max(initial=0)) + 1)[:, None] == labels
+    return members
+
+
+def possible_parts(
+    found: PartLabels,
+    relative_amplitudes: NDArray[np.floating] | None,
+    *,
+    min_part_size: int | None = None,
+    seed: int = 0,
+) -> tuple[IntArray, IntArray]:
+    """What the images would be asked of: parts beside pieces of the core, and halves of parts.
+
+    Parameters
+    ----------
+    found, relative_amplitudes, min_part_size, seed
+        As in `core_pieces` and `part_halves`.
+
+    Returns
+    -------
+    with_pieces, in_halves : int array, shape (N,)
+    """
+    pieces = core_pieces(found, relative_amplitudes, min_part_size=min_part_size, seed=seed)
+    halves, _ = part_halves(
+        found,
+        relative_amplitudes,
+        range(1, found.n_parts + 1),
+        min_part_size=min_part_size,
+        seed=seed,
+    )
+    return pieces, halves
 
 
 def stability_over_subsamples(
@@ -105,16 +143,13 @@ def stability_over_subsamples(
     halves = tuple(with_all_rows(own, rng.permutation(images)[:most]) for _ in range(repeats))
     again = _SegmentedAgain(positions, decoded, halves, method, min_part_size, seed)
     found = [of for _, of in team().sweep(again, np.arange(repeats), 1, worth_sending=2)]
-    mean: FloatArray = np.mean([best_overlaps(labels, other) for other in found], axis=0)
+    mean: FloatArray = np.mean([best_overlaps(labels, *other) for other in found], axis=0)
     return mean
 
 
 @dataclass(frozen=True)
 class _SegmentedAgain:
-    """Labels (N,) that another half of the particles gives, with another seed.
-
-    Pieces of the core, which the images would be asked of, are among them.
-    """
+    """The possible parts that another half of the particles gives, with another seed."""
 
     positions: FloatArray
     decoded: Decoded
@@ -123,28 +158,28 @@ class _SegmentedAgain:
     min_part_size: int | None
     seed: int
 
-    def __call__(self, repeats: IntArray) -> IntArray:
+    def __call__(self, repeats: IntArray) -> tuple[IntArray, IntArray]:
         """Of one repeat."""
         (repeat,) = repeats.tolist()
         chosen = self.decoded.of_particles(self.halves[repeat])
         seed = seed_for(self.seed, Purpose.SUBSAMPLES, repeat + 1)
-        found = segment_gaussians(
+        found = segment_decoded(
             self.positions,
-            chosen.relative_amplitudes,
-            chosen.displacements,
-            relative_widths=chosen.relative_widths,
+            chosen,
             method=self.method,
             min_part_size=self.min_part_size,
             seed=seed,
         )
-        return core_pieces(
+        return possible_parts(
             found, chosen.relative_amplitudes, min_part_size=self.min_part_size, seed=seed
         )
 
 
-def stability_over_segmentations(labels: IntArray, others: Sequence[IntArray]) -> FloatArray:
-    """Mean best overlap (K,) of each part with the parts that other trainings gave."""
+def stability_over_segmentations(
+    labels: IntArray, others: Sequence[Sequence[IntArray]]
+) -> FloatArray:
+    """Mean best overlap (K,) of each part with the `possible_parts` of each other training."""
     if not others:
         raise ValueError("no other segmentation is given")
-    mean: FloatArray = np.mean([best_overlaps(labels, other) for other in others], axis=0)
+    mean: FloatArray = np.mean([best_overlaps(labels, *other) for other in others], axis=0)
     return mean

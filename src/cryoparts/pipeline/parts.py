@@ -25,7 +25,7 @@ from cryoparts.parts.part_description import (
     write_description,
 )
 from cryoparts.parts.part_kinds import measure_part_changes
-from cryoparts.parts.segmentation import segment_gaussians
+from cryoparts.parts.segmentation import segment_decoded
 from cryoparts.pipeline.composition import ask_presence
 from cryoparts.pipeline.divided_parts import with_parts_divided
 from cryoparts.pipeline.faint_parts import with_faint_parts
@@ -94,11 +94,9 @@ def find_parts(run: Run, options: PartsConfig, progress: Progress = silent) -> P
         choose_sample(len(run.particles), options.sample, seed, run.particle_weights)
     )
     progress("parts: grouping the Gaussians", 0, 0)
-    found = segment_gaussians(
+    found = segment_decoded(
         run.model.positions,
-        decoded.relative_amplitudes,
-        decoded.displacements,
-        relative_widths=decoded.relative_widths,
+        decoded,
         method=options.embedding,
         min_part_size=options.min_part_size,
         seed=seed,

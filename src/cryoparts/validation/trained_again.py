@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoparts.io.run_directory import RunDirectory
-from cryoparts.parts.core_pieces import core_pieces
-from cryoparts.parts.segmentation import segment_gaussians
-from cryoparts.parts.stability import stability_over_segmentations
+from cryoparts.parts.segmentation import segment_decoded
+from cryoparts.parts.stability import possible_parts, stability_over_segmentations
 from cryoparts.run.run import Run
 from cryoparts.seeds import Purpose
 from cryoparts.statistics.trusted import choose_sample
@@ -156,11 +155,9 @@ def _compare_null(
 def _segmented(run: Run, decoded: Decoded) -> PartLabels:
     """Parts of another training's output, found with the options that the run's parts have."""
     options = run.parts_options
-    return segment_gaussians(
+    return segment_decoded(
         run.model.positions,
-        decoded.relative_amplitudes,
-        decoded.displacements,
-        relative_widths=decoded.relative_widths,
+        decoded,
         method=options.embedding,
         min_part_size=options.min_part_size,
         seed=run.training.seed,
@@ -174,10 +171,10 @@ def _members(labels: PartLabels) -> list[NDArray[np.bool_]]:
 def _stability(
     run: Run, labels: PartLabels, again: list[tuple[PartLabels, Decoded]]
 ) -> list[float]:
-    """Mean best overlap of each part with parts, and pieces of the core, of other trainings."""
+    """Mean best overlap of each part with what may be a part by other trainings."""
     size, seed = run.parts_options.min_part_size, run.training.seed
     others = [
-        core_pieces(found, decoded.relative_amplitudes, min_part_size=size, seed=seed)
+        possible_parts(found, decoded.relative_amplitudes, min_part_size=size, seed=seed)
         for found, decoded in again
     ]
     return [float(share) for share in stability_over_segmentations(labels.labels, others)]
