@@ -9,6 +9,7 @@ from cryoparts.config import TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.occupancy.pieces_in_images import confirmed_pieces, told_apart
 from cryoparts.occupancy.presence_in_images import PresenceInImages
+from cryoparts.parts.part_labels import CORE, UNASSIGNED
 from imaged_parts import Imaged, imaged_parts, labelled
 
 PARTICLES, NOISE = 600, 2.0
@@ -34,17 +35,26 @@ def imaged() -> Imaged:
     return imaged_parts(molecule(), drawn, there.astype(float)).noisy(NOISE)
 
 
-def confirmed(imaged: Imaged, labels_of_places: list[int], parts: int, **options) -> list[int]:
+def confirmed(
+    imaged: Imaged, labels_of_places: list[int], parts: int, *, beside: int = CORE, **options
+) -> list[int]:
     """The label of each place, which all of its Gaussians have."""
-    asked = labelled(imaged.model, np.array(labels_of_places)[PLACE])
-    seen = PresenceInImages.of(imaged.particles(), imaged.model, asked, CONFIG, **options)
-    found = confirmed_pieces(seen, parts).reshape(5, 27)
+    label = np.array(labels_of_places)[PLACE]
+    seen = PresenceInImages.of(
+        imaged.particles(), imaged.model, labelled(imaged.model, label), CONFIG, **options
+    )
+    before = np.where(label > parts, beside, label)
+    found = confirmed_pieces(seen, labelled(imaged.model, before)).reshape(5, 27)
     assert (found == found[:, :1]).all()
     return found[:, 0].tolist()
 
 
 def test_what_comes_and_goes_is_a_part_and_what_stays_is_core(imaged):
     assert confirmed(imaged, [0, 1, 1, 2, 3], 1) == [0, 1, 1, 2, 0]
+
+
+def test_what_was_in_no_part_stays_so_unless_it_comes_and_goes(imaged):
+    assert confirmed(imaged, [0, 1, 1, 2, 3], 1, beside=UNASSIGNED) == [0, 1, 1, 2, UNASSIGNED]
 
 
 def test_a_piece_of_a_part_joins_it(imaged):

@@ -179,9 +179,9 @@ def test_a_piece_of_the_core_is_a_part_if_the_images_say_so(made, monkeypatch, c
         assert first == 2
         return given.labels
 
-    def confirmed(seen, parts):
+    def confirmed(seen, given):
         np.testing.assert_array_equal(seen, with_piece)
-        assert parts == 1
+        assert given is found
         return with_piece if confirms else found.labels
 
     monkeypatch.setattr(f"{module}.core_pieces", core_pieces)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryoparts.occupancy.joint_presence import JointPresence, joint_presence
-from cryoparts.parts.part_labels import CORE, numbers_by_size, with_numbers
+from cryoparts.parts.part_labels import numbers_by_size, with_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cryoparts.occupancy.composition import Composition
     from cryoparts.occupancy.presence_in_images import PresenceInImages
+    from cryoparts.parts.part_labels import PartLabels
 
     IntArray = NDArray[np.int64]
 
@@ -23,27 +24,29 @@ SAME = 0.8
 """Correlation of two presences from which on pieces are of one part."""
 
 
-def confirmed_pieces(seen: PresenceInImages, parts: int) -> IntArray:
-    """Labels (N,) with those pieces that come and go; the others are core again.
+def confirmed_pieces(seen: PresenceInImages, found: PartLabels) -> IntArray:
+    """Labels (N,) with those pieces that come and go; the others are what they were.
 
     A piece that is there when a part is, or another piece, is a piece of it.
 
     Parameters
     ----------
     seen : PresenceInImages
-        Of parts and, numbered after them, pieces of the core.
-    parts : int
-        Number of the parts.
+        Of parts and, numbered after them, pieces of what is in none.
+    found : PartLabels
+        The parts alone.
     """
     known, image = _counted(seen)
     goes_to = np.arange(seen.labels.n_parts + 1, dtype=np.int64)
-    for piece in range(parts + 1, seen.labels.n_parts + 1):
+    refused = []
+    for piece in range(found.n_parts + 1, seen.labels.n_parts + 1):
         if piece in known.optional:
             before = [part for part in known.optional if part < piece]
             goes_to[piece] = goes_to[_same_part(known, image, piece, before)]
         elif piece not in seen.fading:
-            goes_to[piece] = CORE
-    labels = with_numbers(seen.labels.labels, goes_to)
+            refused.append(piece)
+    as_before = np.isin(seen.labels.labels, refused)
+    labels = np.where(as_before, found.labels, with_numbers(seen.labels.labels, goes_to))
     return with_numbers(labels, numbers_by_size(labels))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from cryoparts.parts.changes import measure_changes
 from cryoparts.parts.connected_pieces import NEIGHBOURS, connected_pieces
-from cryoparts.parts.part_labels import CORE
 from cryoparts.parts.segmentation import default_part_size
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ signal-to-noise ratio of 0.05 and 0.18 at 0.03 (small ones, and borders, 0.3 to 
 ribosome that was missed there 0.35."""
 
 MOST = 0.5
-"""Share of the core's Gaussians that is asked of at the most: what is left sets the scale."""
+"""Share of these Gaussians that is asked of at the most: what is left sets the scale."""
 
 
 def core_pieces(
@@ -47,6 +46,8 @@ def core_pieces(
     seed: int = 0,
 ) -> IntArray:
     """Labels (N,) with pieces of the core that fade as further parts, after the others.
+
+    What is in no part belongs to it here: so do Gaussians of a faint part that are like no other.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def core_pieces(
     seed : int
         Of the patterns of change.
     """
-    core = np.flatnonzero(found.members(CORE))
+    core = np.flatnonzero(~found.in_parts)
     size = min_part_size or default_part_size(len(found))
     if relative_amplitudes is None or len(core) < pieces * max(size, NEIGHBOURS):
         return found.labels

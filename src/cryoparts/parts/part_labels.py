@@ -117,6 +117,11 @@ class PartLabels:
         """Mask (N,) of the Gaussians of a part (0 for the core)."""
         return np.asarray(self.labels == part)
 
+    @property
+    def in_parts(self) -> NDArray[np.bool_]:
+        """Mask (N,) of the Gaussians that are neither in the core nor unassigned."""
+        return np.asarray(self.labels > CORE)
+
     def pieces(self, part: int) -> int:
         """In how many separate places the part is, each with a tenth of its Gaussians or more."""
         inside = self.positions[self.members(part)]

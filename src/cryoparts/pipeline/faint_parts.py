@@ -59,7 +59,7 @@ def with_faint_parts(
         seen = ask_sample(run, with_pieces, displaced=displaced, first=found.n_parts + 1)
         if seen is None:
             break
-        labels = confirmed_pieces(seen, found.n_parts)
+        labels = confirmed_pieces(seen, found)
         if np.array_equal(labels, found.labels):
             break
         found = replace(found, labels=labels, names=())
