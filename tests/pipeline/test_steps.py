@@ -214,8 +214,13 @@ def test_a_part_is_divided_as_long_as_its_halves_are_apart(made, monkeypatch, ap
         assert half_of == {2: 1}
         return (halved, frozenset({1, 2})) if apart else (found.labels, frozenset())
 
+    def asked_of(_, given, displaced, first):
+        assert displaced
+        assert first == given.n_parts
+        return given.labels
+
     monkeypatch.setattr(f"{module}.part_halves", part_halves)
-    monkeypatch.setattr(f"{module}.ask_sample", lambda _, given, displaced: given.labels)
+    monkeypatch.setattr(f"{module}.ask_sample", asked_of)
     monkeypatch.setattr(f"{module}.told_apart", told_apart)
     divided = with_parts_divided(run, found, decoded)
     np.testing.assert_array_equal(divided.labels, halved if apart else found.labels)

@@ -49,7 +49,8 @@ def with_parts_divided(
         if not half_of:
             break
         progress("parts: which of them are two", 0, 0)
-        seen = ask_sample(run, replace(found, labels=labels, names=()), displaced=displaced)
+        with_halves = replace(found, labels=labels, names=())
+        seen = ask_sample(run, with_halves, displaced=displaced, first=found.n_parts + 1)
         if seen is None:
             break
         labels, divided = told_apart(seen, half_of)
