@@ -76,9 +76,10 @@ def told_apart(
         if not _are_apart(known, image, half, part):
             goes_to[half] = part
     apart = {half: part for half, part in half_of.items() if goes_to[half] == half}
-    for one, other in (*apart.items(), *((part, half) for half, part in apart.items())):
-        left = [part for part in known.optional if goes_to[part] == part and part != other]
-        goes_to[one] = _same_part(known, image, one, [part for part in left if part != one])
+    for pair in (*apart.items(), *((part, half) for half, part in apart.items())):
+        left = [part for part in known.optional if goes_to[part] == part and part not in pair]
+        goes_to[pair[0]] = _same_part(known, image, pair[0], left)
+    goes_to = goes_to[goes_to]  # what joined a half that joined another part goes there as well
     labels = with_numbers(seen.labels.labels, goes_to)
     numbers = numbers_by_size(labels)
     divided = {number for halves in apart.items() for number in halves}
