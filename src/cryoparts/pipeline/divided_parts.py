@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from cryoparts.run.run import Run
 
 
+ROUNDS = 4
+"""At the most: one cluster of Gaussians is sixteen parts then."""
+
+
 def with_parts_divided(
     run: Run,
     found: PartLabels,
@@ -38,7 +42,7 @@ def with_parts_divided(
     """
     seed, displaced = run.training.seed, "position" in run.training.vary
     divided = frozenset(range(1, found.n_parts + 1))
-    while divided:
+    for _ in range(ROUNDS):
         labels, half_of = part_halves(
             found,
             decoded.relative_amplitudes,
@@ -54,6 +58,7 @@ def with_parts_divided(
         if seen is None:
             break
         labels, divided = told_apart(seen, half_of)
-        if divided:
-            found = replace(found, labels=labels, names=())
+        if not divided:
+            break
+        found = replace(found, labels=labels, names=())
     return found
