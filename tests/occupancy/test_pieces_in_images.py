@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from cryoparts.config import TrainingConfig
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.occupancy.pieces_in_images import confirmed_pieces, told_apart
-from cryoparts.occupancy.presence import GRADUAL
 from cryoparts.occupancy.presence_in_images import PresenceInImages
 from cryoparts.parts.part_labels import CORE, UNASSIGNED
 from imaged_parts import Imaged, imaged_parts, labelled
@@ -101,23 +98,6 @@ def test_few_images_leave_a_part_undecided_and_what_stays_never(imaged):
     assert few.leaves_undecided(1)
     assert not few.leaves_undecided(3)  # the cube at place 4 stays
     assert not all_of_them.leaves_undecided(1)  # there are no more
-
-
-@pytest.mark.parametrize(("spread", "undecided"), [(0.5, False), (0.8, True)])
-def test_what_varies_more_than_what_stays_is_undecided_though_one_level_fits(
-    imaged, spread, undecided
-):
-    asked = labelled(imaged.model, np.array([0, 1, 1, 2, 0])[PLACE])
-    seen = PresenceInImages.of(imaged.particles(), imaged.model, asked, CONFIG, sample=256)
-    doubtful = replace(
-        seen.composition.parts[1],
-        change=GRADUAL, level_absent=1.1, level_present=1.1, spread_absent=1.1 * spread,
-        spread_present=1.1 * spread, bic_gain=-20.0,
-    )  # fmt: skip
-    parts = (seen.composition.parts[0], doubtful)
-    seen = replace(seen, composition=replace(seen.composition, parts=parts))
-    assert seen.leaves_undecided(1) == undecided
-    assert not seen.fading[1:]
 
 
 def divided(imaged: Imaged, labels_of_places: list[int], half_of: dict[int, int]):

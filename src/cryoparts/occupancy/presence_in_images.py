@@ -55,10 +55,6 @@ VARIES = 0.5
 than one at all: what has Gaussians of two parts has more levels than two. What is there in half of
 the particles deviates by 0.9, pieces that are always there by up to 0.7, and fit one level."""
 
-STILL = 0.7
-"""Deviation, in the mean, of what is always there, at the most: beyond it more images may tell two
-levels, though some told none."""
-
 
 @dataclass(frozen=True)
 class PresenceInImages:
@@ -151,15 +147,14 @@ class PresenceInImages:
     def leaves_undecided(self, first: int) -> bool:
         """Whether one of the parts from `first` on may come and go, and more images could tell.
 
-        It varies beyond the noise, and two levels fit it better than one, though not surely, or it
-        varies by more than what is always there.
+        It varies beyond the noise, and two levels fit it better than one, though not surely.
         """
         if len(self.rows) == len(self.particles):
             return False
         images = image_count(self.particles.image[self.rows[self.counted]], self.counted.sum())
         gain = UNDECIDED - 3.0 * np.log(images)
         return any(
-            part.change == GRADUAL and (part.bic_gain > gain or _deviation(part) > STILL)
+            part.change == GRADUAL and part.bic_gain > gain
             for part in self.composition.parts[first - 1 :]
         )
 
@@ -170,12 +165,7 @@ class PresenceInImages:
 
 
 def _varies(part: Presence) -> bool:
-    return part.bic_gain > 0 and _deviation(part) > VARIES
-
-
-def _deviation(part: Presence) -> float:
-    """Of the amplitude of a gradual part, in its mean."""
-    return part.spread_present / max(abs(part.level_present), 1e-12)
+    return part.bic_gain > 0 and part.spread_present > VARIES * abs(part.level_present)
 
 
 def _stretches(count: int, sample: int) -> IntArray:
