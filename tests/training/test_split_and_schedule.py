@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryoparts.config import DecoderName, TrainingConfig
+from cryoparts.config.training import ENOUGH_STEPS, MOST_EPOCHS
 from cryoparts.errors import InputError
 from cryoparts.gaussians.model import GaussianModel
 from cryoparts.training.networks import build_networks
@@ -21,6 +22,22 @@ from cryoparts.training.optimiser import (
 )
 from cryoparts.training.schedule import learning_rate
 from cryoparts.training.split import split_particles
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    particles=st.integers(1, 10**6), epochs=st.integers(1, 100), batch=st.integers(1, 256)
+)  # fmt: skip
+def test_advised_epochs_are_enough_steps_and_not_too_many(particles, epochs, batch):
+    config = TrainingConfig(epochs=epochs, batch_size=batch)
+    advised = config.advised_epochs(particles)
+    steps = 0.9 * particles / batch  # an epoch; a tenth is held out
+    assert epochs <= advised <= max(epochs, MOST_EPOCHS)
+    assert (
+        advised in (epochs, MOST_EPOCHS) or advised * steps >= ENOUGH_STEPS > (advised - 1) * steps
+    )
+    if epochs * steps >= ENOUGH_STEPS:
+        assert advised == epochs
 
 
 @settings(deadline=None, max_examples=40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,11 @@ from cryoparts.config.limits import require
 Channel = Literal["position", "amplitude", "width", "auto"]
 DecoderName = Literal["point-transformer", "mlp", "hierarchical-mlp"]
 LossName = Literal["whitened", "frc"]
+
+ENOUGH_STEPS, MOST_EPOCHS = 400, 24
+"""Steps of a training that more are advised up to, and epochs that are at the most: of 1,200
+particles 136 steps found one, one and three of three moving regions, 408 all three (three seeds,
+benchmarks/results/maps.md)."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,13 @@ class TrainingConfig:
         if self.refinement is not None:
             return self.refinement
         return 0 if self.published else 1
+
+    def advised_epochs(self, particles: int) -> int:
+        """Epochs that learn enough of so many particles: more than `epochs` where they are few."""
+        trained = max((1 - self.held_out_fraction) * particles, 1)
+        return max(
+            self.epochs, min(MOST_EPOCHS, math.ceil(ENOUGH_STEPS * self.batch_size / trained))
+        )
 
     @property
     def pose_rounds(self) -> tuple[int, ...]:

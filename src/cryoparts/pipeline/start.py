@@ -188,6 +188,11 @@ def start_run(
     moves = "position" in config.training.vary
     if not chosen and moves and finer > config.preprocessing.box_size:
         tell(f"--box-size {finer} would see smaller motions and take longer")
+    advised = config.training.advised_epochs(table.image_count)
+    if moves and advised > config.training.epochs:
+        tell(
+            f"--epochs {advised} would learn smaller motions from so few particles, and take longer"
+        )
     report_map_size(Path(config.model), config.gaussians, table)
     progress("comparing particles and model", 0, 0)
     require_sampled_conventions(particles, model, band, config)
