@@ -31,14 +31,8 @@ def with_parts_divided(
 
     Parameters
     ----------
-    run : Run
-    found : PartLabels
-        They need not be the run's.
-    decoded : Decoded
-        Of the particles that they were found on.
-    min_part_size : int, optional
-        As in `segment_gaussians`.
-    progress : callable
+    run, found, decoded, min_part_size, progress
+        As in `with_faint_parts`.
     """
     seed, displaced = run.training.seed, "position" in run.training.vary
     divided = frozenset(range(1, found.n_parts + 1))
